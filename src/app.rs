@@ -1,0 +1,340 @@
+//! The daemon: configuration → parts → running, and the order of stopping.
+//!
+//! It names every concrete type once and spawns what is not a loop. Starting: the state
+//! directory, the embedded cloud if it is used, the store with its lease, the
+//! conversation with the cloud, the loops, the listeners; then `daemon.json` tells the
+//! command line where to find all this, and systemd that we are ready. Stopping goes the
+//! other way: no new request, no new call, what is in flight ends or is recorded within
+//! [`STOP_WITHIN`]; the store last. It decides nothing and calls nobody itself.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{self, System};
+use crate::cloud::openstack::OpenStack;
+use crate::cloud::openstack::transport::{Http, HttpError};
+use crate::cloud::sandbox::SandboxError;
+use crate::config::{Cloud, CloudSettings, Config, HttpSettings, Loaded, paths};
+use crate::control::handle::Handle;
+use crate::control::{self, Parts};
+use crate::domain::group::Group;
+use crate::domain::time::Clock;
+use crate::http;
+use crate::http::tokens::{TokenError, Tokens};
+use crate::store::sqlite::{Options as StoreOptions, Sqlite};
+use crate::store::{Lease, Store, StoreError, continued, install};
+use crate::telemetry::Counters;
+use crate::telemetry::log::{self, LogError, LogOptions};
+
+mod announce;
+mod count;
+mod embedded;
+mod upkeep;
+
+use embedded::Embedded;
+
+/// What the command line hands in.
+#[derive(Debug)]
+pub struct Options {
+    pub loaded: Loaded,
+    pub log: LogOptions,
+}
+
+/// From the signal to the end of the last task; with `CLOSE_WITHIN` below systemd's
+/// `TimeoutStopSec=30s`.
+pub const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// After that, what the store may take for its last writes: what is not written then, a disk that
+/// hangs would not write later either, and all that was answered is durable already.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(
+        "could not {what} {path}: {source}. The state directory is $STATE_DIRECTORY, else \
+         `controller.state_dir`, else .novascale in the working directory: it must be writable"
+    )]
+    State { what: &'static str, path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the HTTP client could not be made: {0}")]
+    Client(#[from] HttpError),
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    #[error(
+        "could not listen on {address} (`http.{which}`): {source}. Stop what listens there \
+         (another novascale?), or name another address in [http]"
+    )]
+    Listen { which: &'static str, address: std::net::SocketAddr, source: io::Error },
+    #[error("a part of the daemon ended by itself: {0}")]
+    Ended(&'static str),
+}
+
+/// Runs the daemon until `shutdown` is ready.
+pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    log::start(&options.log, || clock::wall().timestamp())?;
+    let started = std::time::Instant::now();
+    let app = App::start(options.loaded).await?;
+    announce::ready(&app, started.elapsed());
+    let ended = tokio::select! {
+        biased;
+        () = shutdown => Ok(()),
+        part = app.broken.cancelled() => { let () = part; Err(Error::Ended("see the log above")) }
+    };
+    app.stop().await;
+    ended
+}
+
+/// Everything that runs.
+struct App {
+    root: PathBuf,
+    groups: Vec<Arc<Group>>,
+    cloud: String,
+    recovered: announce::Recovered,
+    webhook: std::net::SocketAddr,
+    admin: std::net::SocketAddr,
+    store: Arc<Sqlite>,
+    lease: Lease,
+    clock: Arc<dyn Clock>,
+    embedded: Option<Embedded>,
+    /// Cancelled first: no new pass, call or request begins.
+    stopping: CancellationToken,
+    /// Cancelled by a part that ended though nobody stopped it.
+    broken: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl App {
+    async fn start(loaded: Loaded) -> Result<Self, Error> {
+        let Config { controller, cloud, http: settings, groups } = loaded.config;
+        let root = controller.state_dir;
+        make_private(&root)?;
+        let home = paths::cloud_dir(&root, &cloud);
+        make_private(&home)?;
+        let id_file = paths::install_id_file(&root);
+        let (install, _) = install::load_or_draw(&id_file, clock::entropy(), controller.id)?;
+        let (store, origin) = Sqlite::open(&home, StoreOptions::new(install.clone())).await?;
+        let base = continued(origin.marked, clock::wall());
+        let clock: Arc<dyn Clock> = Arc::new(System::new(base));
+        let lease = store.acquire(&format!("pid {}", std::process::id())).await?;
+        let (stopping, broken, tasks) =
+            (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+        let (embedded, cloud_settings) = reach(cloud, &root, &broken).await?;
+        let name = cloud_settings.name.clone();
+        let transport = Arc::new(Http::new(&cloud_settings.tls)?);
+        let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
+        let counters = Counters::default();
+        let store = Arc::new(store);
+        let parts = Parts {
+            compute: Arc::new(openstack.clone()),
+            resolve: Arc::new(openstack.clone()),
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            lease: lease.clone(),
+            clock: Arc::clone(&clock),
+            install,
+            watcher: Arc::new(count::Counting(counters.clone())),
+            stopping: stopping.clone(),
+            broken: broken.clone(),
+        };
+        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+        let recovered = announce::Recovered::read(&*store, &groups, clock.now()).await?;
+        let (webhook, admin) = listeners(&settings).await?;
+        let tokens = Tokens::open(&paths::tokens_dir(&root))?;
+        let seed = || clock::entropy() as u64;
+        let app = Self {
+            root,
+            groups,
+            cloud: name,
+            recovered,
+            webhook: local(&webhook, "webhook")?,
+            admin: local(&admin, "admin")?,
+            store,
+            lease,
+            clock,
+            embedded,
+            stopping,
+            broken,
+            tasks,
+        };
+        announce::what_runs(&app);
+        let handle = control::run::start(&parts, &app.groups, &app.tasks, seed);
+        app.serve(&settings, handle.clone(), tokens, counters, openstack.clone(), webhook, admin);
+        app.keep_up(handle, openstack);
+        announce::daemon_file(&app)?;
+        Ok(app)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, used here once")]
+    fn serve(
+        &self,
+        settings: &HttpSettings,
+        handle: Handle,
+        tokens: Tokens,
+        counters: Counters,
+        openstack: OpenStack,
+        webhook: TcpListener,
+        admin: TcpListener,
+    ) {
+        let calls = Box::new(move || openstack.calls().into_iter().map(count::call).collect());
+        let face = http::App::new(http::Parts {
+            handle,
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            lease: self.lease.clone(),
+            clock: Arc::clone(&self.clock),
+            settings: settings.clone(),
+            tokens,
+            counters: counters.clone(),
+            calls,
+        });
+        let (for_senders, for_admins) = http::router(&face);
+        for (listener, router) in [(webhook, for_senders), (admin, for_admins)] {
+            let stop = self.stopping.clone();
+            let serving = http::serve(listener, router, settings.limits, counters.clone(), stop);
+            self.own("an HTTP listener", serving);
+        }
+    }
+
+    fn keep_up(&self, handle: Handle, openstack: OpenStack) {
+        let keeper = upkeep::Upkeep {
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            lease: self.lease.clone(),
+            clock: Arc::clone(&self.clock),
+            handle,
+            stopping: self.stopping.clone(),
+            broken: self.broken.clone(),
+        };
+        self.own("housekeeping", keeper.clone().housekeeping());
+        self.own("the watchdog", keeper.clone().watchdog());
+        let (stop, store) = (self.stopping.clone(), Arc::clone(&self.store));
+        self.own("the store's writer", async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = store.ended() => {}
+            }
+        });
+        self.tasks.spawn(keeper.introduce(openstack, self.groups.clone()));
+        self.tasks.close();
+    }
+
+    /// Runs a part that ends only when we stop; if it ends otherwise, so does the daemon, for
+    /// whoever started it to start it again whole.
+    fn own(&self, what: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let (stopping, broken) = (self.stopping.clone(), self.broken.clone());
+        self.tasks.spawn(Owned { what, stopping, broken }.run(part));
+    }
+
+    /// Ends everything in order, within [`STOP_WITHIN`].
+    async fn stop(self) {
+        announce::stopping();
+        let began = std::time::Instant::now();
+        self.stopping.cancel();
+        let ended = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_ok();
+        let closed = tokio::time::timeout(CLOSE_WITHIN, self.close_store()).await.is_ok();
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+        announce::remove_daemon_file(&self.root);
+        announce::stopped(began.elapsed(), ended, closed);
+    }
+
+    async fn close_store(&self) {
+        if let Err(error) = self.store.mark_time(&self.lease, self.clock.now()).await {
+            tracing::warn!("the clocks could not be noted at the end: {error}");
+        }
+        self.store.close().await;
+    }
+}
+
+/// Tells of a part that ended though nobody stopped it, by a panic too.
+struct Owned {
+    what: &'static str,
+    stopping: CancellationToken,
+    broken: CancellationToken,
+}
+
+impl Owned {
+    async fn run(self, part: impl Future<Output = ()>) {
+        part.await;
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if !self.stopping.is_cancelled() {
+            tracing::error!("{} ended by itself: stopping", self.what);
+            self.broken.cancel();
+        }
+    }
+}
+
+/// The cloud's settings; the embedded cloud is started first if it is meant.
+async fn reach(
+    cloud: Cloud,
+    root: &Path,
+    broken: &CancellationToken,
+) -> Result<(Option<Embedded>, Box<CloudSettings>), Error> {
+    match cloud {
+        Cloud::OpenStack(settings) => Ok((None, settings)),
+        Cloud::Sandbox(settings) => {
+            let dir = paths::sandbox_dir(root);
+            make_private(&dir)?;
+            let embedded = Embedded::start(&settings, &dir, broken.clone()).await?;
+            let settings = embedded.settings(&settings);
+            Ok((Some(embedded), Box::new(settings)))
+        }
+    }
+}
+
+async fn listeners(settings: &HttpSettings) -> Result<(TcpListener, TcpListener), Error> {
+    let bind = async |which, address| {
+        let bound = TcpListener::bind(address).await;
+        bound.map_err(|source| Error::Listen { which, address, source })
+    };
+    Ok((bind("webhook", settings.webhook).await?, bind("admin", settings.admin).await?))
+}
+
+fn local(listener: &TcpListener, which: &'static str) -> Result<std::net::SocketAddr, Error> {
+    let unknown = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+    listener.local_addr().map_err(|source| Error::Listen { which, address: unknown, source })
+}
+
+/// A directory that only our user may enter.
+fn make_private(path: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| Error::State { what: "create", path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn broken_by(part: impl Future<Output = ()> + Send + 'static, stopped: bool) -> bool {
+        let (stopping, broken) = (CancellationToken::new(), CancellationToken::new());
+        if stopped {
+            stopping.cancel();
+        }
+        let owned = Owned { what: "a part", stopping, broken: broken.clone() };
+        let _panicked = tokio::spawn(owned.run(part)).await;
+        broken.is_cancelled()
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_ends_the_daemon() {
+        assert!(broken_by(async {}, false).await);
+        assert!(broken_by(async { panic!("a bug") }, false).await);
+        assert!(!broken_by(async {}, true).await);
+    }
+}

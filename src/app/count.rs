@@ -1,0 +1,99 @@
+//! What the loops conclude, as counters.
+
+use crate::cloud::stats;
+use crate::control::Watcher;
+use crate::domain::outcome::{CallResult, Outcome};
+use crate::domain::plan::{Action, Decision, Tempering, Waiting};
+use crate::telemetry::{CallCount, Counters};
+
+/// Counts decisions by reason and actions by result.
+pub(super) struct Counting(pub(super) Counters);
+
+impl Watcher for Counting {
+    fn decided(&self, decision: &Decision) {
+        let group = decision.group.as_str();
+        let reasons = decision
+            .plan
+            .iter()
+            .map(action)
+            .chain(decision.tempering.iter().map(tempering))
+            .chain(decision.waiting.iter().map(waiting));
+        for reason in reasons {
+            self.0.decided(group, reason);
+        }
+    }
+
+    fn ended(&self, decision: &Decision, outcome: &Outcome) {
+        let planned = decision.plan.iter().find(|action| match action {
+            Action::Launch { intent, .. } | Action::Terminate { intent, .. } => {
+                *intent == outcome.intent
+            }
+        });
+        let Some(planned) = planned else { return };
+        let servers = match planned {
+            Action::Launch { launch, .. } => u64::from(launch.n),
+            Action::Terminate { .. } => 1,
+        };
+        let group = decision.group.as_str();
+        self.0.acted(group, action(planned), result(&outcome.result), servers);
+    }
+}
+
+fn action(action: &Action) -> &'static str {
+    match action {
+        Action::Launch { .. } => "launch",
+        Action::Terminate { .. } => "terminate",
+    }
+}
+
+fn tempering(step: &Tempering) -> &'static str {
+    match step {
+        Tempering::Bounded { .. } => "bounded",
+        Tempering::Stabilized { .. } => "stabilized",
+        Tempering::Cooling { .. } => "cooling",
+        Tempering::Blind { .. } => "blind",
+        Tempering::Held { .. } => "held",
+        Tempering::Pinned { .. } => "pinned",
+    }
+}
+
+fn waiting(waiting: &Waiting) -> &'static str {
+    match waiting {
+        Waiting::Unseen { .. } => "unseen",
+        Waiting::Stale { .. } => "stale",
+        Waiting::Implausible { .. } => "implausible",
+        Waiting::Building { .. } => "building",
+        Waiting::Coming { .. } => "coming",
+        Waiting::Leaving { .. } => "leaving",
+        Waiting::Backoff { .. } => "backoff",
+        Waiting::Ceiling { .. } => "ceiling",
+        Waiting::Velocity { .. } => "velocity",
+        Waiting::Kept { .. } => "kept",
+        Waiting::DeleteBackoff { .. } => "delete_backoff",
+        Waiting::OtherInstall { .. } => "other_install",
+        Waiting::Elsewhere { .. } => "elsewhere",
+    }
+}
+
+fn result(result: &CallResult) -> &'static str {
+    match result {
+        CallResult::Launched { .. } => "launched",
+        CallResult::Deleting => "deleting",
+        CallResult::Gone => "gone",
+        CallResult::Detached => "detached",
+        CallResult::Withheld { .. } => "withheld",
+        CallResult::NotSent { .. } => "not_sent",
+        CallResult::Refused(_) => "refused",
+        CallResult::Unclear(_) => "unclear",
+    }
+}
+
+/// A call count as the metrics page wants it.
+pub(super) fn call(count: stats::CallCount) -> CallCount {
+    CallCount {
+        service: count.service.to_owned(),
+        method: count.method,
+        outcome: count.outcome.to_owned(),
+        calls: count.count,
+    }
+}

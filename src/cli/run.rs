@@ -1,0 +1,123 @@
+//! `novascale run`, and `novascale` alone: the daemon. It ends on SIGTERM or SIGINT,
+//! when what is in flight is finished or recorded; a second signal ends it at once,
+//! which is safe, for every call stands in the journal before it is made.
+
+use std::future::Future;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::Global;
+use super::check::load;
+use super::exit::{Error, Exit, chain};
+use super::output::Output;
+use crate::app;
+use crate::config::Env;
+use crate::telemetry::log::{LogFormat, LogOptions};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Options of `run`")]
+pub struct Args {
+    /// How log lines are written: text or json
+    #[arg(long, value_name = "FORMAT")]
+    pub log: Option<LogFormat>,
+
+    /// How much is logged: error, warn, info, debug, trace
+    ///
+    /// Or directives for single parts, as `warn,novascale=debug`. If it is not given:
+    /// $RUST_LOG, else info; with --quiet warn, with --verbose debug.
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+impl Args {
+    /// These, and where they say nothing, the others.
+    #[must_use]
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { log: self.log.or(other.log), log_level: self.log_level.or(other.log_level) }
+    }
+
+    fn log_options(&self, output: Output, env: &Env) -> LogOptions {
+        let wish = match (output.quiet, output.verbose) {
+            (true, _) => Some("warn"),
+            (false, true) => Some("debug"),
+            (false, false) => None,
+        };
+        LogOptions {
+            format: self.log.unwrap_or_default(),
+            level: self.log_level.clone().or(wish.map(str::to_owned)),
+            rust_log: env.var("RUST_LOG").map(str::to_owned),
+            color: output.colour.wish(),
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, global: &Global, output: Output) -> Result<Exit, Error> {
+    let env = Env::from_process();
+    let Some(loaded) = load(&global.config, &env, output) else { return Ok(Exit::Config) };
+    let options = app::Options { loaded, log: args.log_options(output, &env) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failed("cannot start a runtime", &error))?;
+    runtime.block_on(until_signalled(options))
+}
+
+async fn until_signalled(options: app::Options) -> Result<Exit, Error> {
+    let mut signals = Signals::new().map_err(|error| failed("cannot wait for signals", &error))?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let daemon = app::run(options, async { drop(stopped.await) });
+    tokio::select! {
+        biased;
+        ended = daemon => ended.map(|()| Exit::Done).map_err(|error| ended_badly(&error)),
+        () = signals.twice(stop) => Err(Error::new(Exit::Failed, "stopped at the second signal")
+            .hint("what was in flight is in the journal: the next start recovers it")),
+    }
+}
+
+fn ended_badly(error: &app::Error) -> Error {
+    match error {
+        // Only the command line and RUST_LOG say how to log.
+        app::Error::Log(error) => Error::new(Exit::Usage, chain(error)),
+        app::Error::State { .. }
+        | app::Error::Store(_)
+        | app::Error::Client(_)
+        | app::Error::Sandbox(_)
+        | app::Error::Tokens(_)
+        | app::Error::Listen { .. } => failed("novascale did not start", error),
+        app::Error::Ended(_) => failed("novascale stopped", error),
+    }
+}
+
+fn failed(what: &str, error: &dyn std::error::Error) -> Error {
+    Error::new(Exit::Failed, format!("{what}: {}", chain(error)))
+}
+
+/// The two signals that mean "stop".
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Passes the first on and returns at the second.
+    async fn twice(&mut self, stop: oneshot::Sender<()>) {
+        self.next().await;
+        // If nobody listens the daemon has ended already.
+        let _ = stop.send(());
+        self.next().await;
+    }
+
+    fn next(&mut self) -> impl Future<Output = ()> + '_ {
+        let Self { terminate, interrupt } = self;
+        async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `novascale status [GROUP]`: how the groups fare, one row and one sentence each;
+//! of a single group, also what was ordered and when it was looked at.
+
+use jiff::Timestamp;
+
+use super::client::{Client, Reply};
+use super::exit::Error;
+use super::output::{Answer, BOLD, Column, Line, paint, paragraph, table};
+use super::view::{GroupView, Groups, ObserverView, or_dash};
+use crate::domain::id::GroupName;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One group in full; all of them if left out
+    pub group: Option<GroupName>,
+}
+
+pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
+    match &args.group {
+        Some(group) => {
+            let reply = client.get_of(group, "").await?;
+            let view: GroupView = reply.parse()?;
+            Ok(answer(one(&view, reply.at), reply))
+        }
+        None => {
+            let reply = client.get("/v1/groups").await?;
+            let Groups { groups } = reply.parse()?;
+            let text = if groups.is_empty() {
+                "The daemon has no groups: add one to its configuration.".to_owned()
+            } else {
+                all(&groups, reply.at)
+            };
+            Ok(answer(text, reply))
+        }
+    }
+}
+
+fn answer(text: String, reply: Reply) -> Answer {
+    Answer::new(text, reply.body)
+}
+
+fn all(groups: &[GroupView], now: Option<Timestamp>) -> String {
+    let lines = groups.iter().map(|group| headline(group, now));
+    let lines = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+    format!("{}\n\n{lines}", rows(groups)).trim_end().to_owned()
+}
+
+fn one(group: &GroupView, now: Option<Timestamp>) -> String {
+    let top = all(std::slice::from_ref(group), now);
+    let facts = facts(group, now);
+    let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let facts = facts.iter().map(|(name, fact)| {
+        format!(
+            "{} {fact}",
+            paint(BOLD, &format!("{:<width$}", format!("{name}:"), width = widest + 1))
+        )
+    });
+    format!("{top}\n\n{}", facts.collect::<Vec<_>>().join("\n"))
+}
+
+fn rows(groups: &[GroupView]) -> String {
+    let columns = [
+        Column::Text("GROUP"),
+        Column::Number("DESIRED"),
+        Column::Number("READY"),
+        Column::Number("SERVERS"),
+        Column::Number("MIN"),
+        Column::Number("MAX"),
+        Column::Text("SITUATION"),
+    ];
+    let lines: Vec<Line> = groups.iter().map(row).collect();
+    table(&columns, &lines)
+}
+
+fn row(group: &GroupView) -> Line {
+    let cells = vec![
+        group.name.clone(),
+        or_dash(group.desired),
+        or_dash(group.tally.map(|tally| tally.serving)),
+        or_dash(group.tally.map(|tally| tally.servers())),
+        or_dash(group.min),
+        or_dash(group.max),
+        or_dash(group.situation.as_ref()),
+    ];
+    let style = group.situation.as_ref().map(|situation| situation.style()).unwrap_or_default();
+    Line { style, cells }
+}
+
+/// The group in one sentence, and the trouble that its loop or its region's observer has.
+fn headline(group: &GroupView, now: Option<Timestamp>) -> String {
+    let mut lines = Vec::new();
+    if !group.headline.is_empty() {
+        lines.push(paragraph(&format!("{}: {}", group.name, group.headline), 0));
+    }
+    if let Some(trouble) = group.observer.as_ref().and_then(|observer| trouble(observer, now)) {
+        lines.push(paragraph(&trouble, 2));
+    }
+    if let Some(failure) = &group.failure {
+        lines.push(paragraph(&format!("the last pass failed: {failure}"), 2));
+    }
+    lines.join("\n")
+}
+
+fn trouble(observer: &ObserverView, now: Option<Timestamp>) -> Option<String> {
+    let failure = observer.failure.as_ref()?;
+    Some(match observer.seen_at {
+        Some(seen) => format!("servers were last listed {}: {failure}", seen.seen_from(now)),
+        None => format!("servers could not be listed yet: {failure}"),
+    })
+}
+
+fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String)> {
+    let mut facts = vec![
+        (
+            "Tag",
+            format!("{} in region {}", or_dash(group.tag.as_ref()), or_dash(group.region.as_ref())),
+        ),
+        ("Servers", group.tally.map_or_else(|| "not looked at yet".to_owned(), |t| t.to_string())),
+    ];
+    if let Some(base) = group.base {
+        facts.push(("Base", base.to_string()));
+    }
+    if let Some(pin) = &group.pin {
+        let until = pin.until.map_or_else(
+            || "until it is taken away".to_owned(),
+            |until| format!("ends {}", until.seen_from(now)),
+        );
+        facts.push(("Pin", format!("{}, {until}{}", pin.capacity, because(pin.reason.as_ref()))));
+    }
+    for held in &group.reservations {
+        let until = held.until.map(|until| format!(", ends {}", until.seen_from(now)));
+        let (until, because) = (until.unwrap_or_default(), because(held.reason.as_ref()));
+        facts.push(("Reserved", format!("{} by {}{until}{because}", held.capacity, held.owner)));
+    }
+    if let Some(decided) = group.decided_at {
+        let next = group.next_look_at.map(|next| format!(", next look {}", next.seen_from(now)));
+        facts.push(("Decided", format!("{}{}", decided.seen_from(now), next.unwrap_or_default())));
+    }
+    facts
+}
+
+fn because(reason: Option<&String>) -> String {
+    reason.map(|reason| format!(" ({reason})")).unwrap_or_default()
+}

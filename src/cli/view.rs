@@ -1,0 +1,228 @@
+//! The daemon's answers, as far as tables and sentences need them. Programs get the
+//! answers whole (`--output json`); what is absent here is unknown and shown as `-`.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+use super::output::{BAD, BUSY, GOOD, PLAIN, WARN};
+use crate::domain::fleet::{Standing, Tally};
+use crate::domain::server::Fault;
+use crate::domain::time::{Wall, spoken};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Groups {
+    pub(super) groups: Vec<GroupView>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct GroupView {
+    pub(super) name: String,
+    pub(super) tag: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) min: Option<u32>,
+    pub(super) max: Option<u32>,
+    pub(super) base: Option<u32>,
+    pub(super) desired: Option<u32>,
+    pub(super) pin: Option<PinView>,
+    #[serde(default)]
+    pub(super) reservations: Vec<ReservationView>,
+    pub(super) tally: Option<Tally>,
+    pub(super) situation: Option<Situation>,
+    #[serde(default)]
+    pub(super) headline: String,
+    pub(super) decided_at: Option<Moment>,
+    pub(super) next_look_at: Option<Moment>,
+    pub(super) observer: Option<ObserverView>,
+    /// Why the last pass failed, if it did.
+    pub(super) failure: Option<String>,
+    #[serde(default)]
+    pub(super) sentences: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PinView {
+    pub(super) capacity: u32,
+    pub(super) until: Option<Moment>,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ReservationView {
+    pub(super) owner: String,
+    pub(super) capacity: u32,
+    pub(super) until: Option<Moment>,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ObserverView {
+    pub(super) seen_at: Option<Moment>,
+    pub(super) failure: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Servers {
+    pub(super) servers: Vec<ServerView>,
+    /// None before the first look: then nothing is known of any server.
+    pub(super) decided_at: Option<Moment>,
+}
+
+/// Name, status and the like are absent while only the server's id is known.
+#[derive(Debug, Deserialize)]
+pub(super) struct ServerView {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) standing: Option<Standing>,
+    pub(super) ownership: Option<String>,
+    #[serde(default)]
+    pub(super) kept: bool,
+    #[serde(default)]
+    pub(super) outdated: bool,
+    pub(super) zone: Option<String>,
+    pub(super) flavor: Option<String>,
+    #[serde(default)]
+    pub(super) addresses: Vec<String>,
+    pub(super) created: Option<Moment>,
+    pub(super) fault: Option<Fault>,
+}
+
+/// A preview of the next pass.
+#[derive(Debug, Deserialize)]
+pub(super) struct PlanView {
+    pub(super) changes: bool,
+    #[serde(default)]
+    pub(super) sentences: Vec<String>,
+}
+
+/// What a command was answered with.
+#[derive(Debug, Deserialize)]
+pub(super) struct Told {
+    pub(super) sentence: String,
+    /// It was known already by its id, and not done again.
+    #[serde(default)]
+    pub(super) repeated: bool,
+}
+
+/// A point of wall time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Moment(Wall);
+
+impl Moment {
+    /// `3 min ago`, `in 2 h`; without a present to count from, the time itself.
+    pub(super) fn seen_from(self, now: Option<Timestamp>) -> String {
+        match now.map(|now| self.after(now)) {
+            None => self.0.to_string(),
+            Some(away) if away.is_positive() => format!("in {}", spoken(away.unsigned_abs())),
+            Some(away) if away.is_zero() => "just now".to_owned(),
+            Some(away) => format!("{} ago", spoken(away.unsigned_abs())),
+        }
+    }
+
+    /// How old it is: `3 min`; without a present, the time itself.
+    pub(super) fn age(self, now: Option<Timestamp>) -> String {
+        match now.map(|now| self.after(now)) {
+            None => self.0.to_string(),
+            Some(away) if away.is_positive() => spoken(std::time::Duration::ZERO),
+            Some(away) => spoken(away.unsigned_abs()),
+        }
+    }
+
+    /// To the second, as the present is known to the second.
+    fn after(self, now: Timestamp) -> SignedDuration {
+        let away = self.0.timestamp().duration_since(now);
+        SignedDuration::from_secs(away.as_secs())
+    }
+}
+
+/// What a group is busy with, as words: `scaling_out` reads `scaling out`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Situation(String);
+
+impl Situation {
+    pub(super) fn style(&self) -> anstyle::Style {
+        match self.0.as_str() {
+            "steady" => GOOD,
+            "scaling_out" | "scaling_in" => BUSY,
+            "failing" => BAD,
+            _ => WARN,
+        }
+    }
+}
+
+impl fmt::Display for Situation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.replace('_', " "))
+    }
+}
+
+pub(super) fn standing_style(standing: Option<Standing>) -> anstyle::Style {
+    match standing {
+        Some(Standing::Serving) | None => PLAIN,
+        Some(Standing::Building) => BUSY,
+        Some(Standing::Unsure | Standing::Idle | Standing::Leaving) => WARN,
+        Some(Standing::Failed) => BAD,
+    }
+}
+
+/// The text, or `-` for what is not known.
+pub(super) fn or_dash(known: Option<impl ToString>) -> String {
+    known.map_or_else(|| "-".to_owned(), |known| known.to_string())
+}
+
+impl Groups {
+    /// What to say when `asked` is none of them.
+    pub(super) fn nearest(&self, asked: &str) -> String {
+        let mut names: Vec<&str> = self.groups.iter().map(|group| group.name.as_str()).collect();
+        if names.is_empty() {
+            return "the daemon has no groups: add one to its configuration".to_owned();
+        }
+        names.sort_by_key(|name| slips(asked, name));
+        match names.first() {
+            Some(nearest) if slips(asked, nearest) <= (asked.len() / 3).max(1) => {
+                format!("did you mean `{nearest}`? The groups are: {}", names.join(", "))
+            }
+            _ => format!("the groups are: {}", names.join(", ")),
+        }
+    }
+}
+
+/// How many letters would have to be added, left out, changed or swapped.
+fn slips(asked: &str, name: &str) -> usize {
+    strsim::damerau_levenshtein(asked, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(names: &[&str]) -> Groups {
+        let groups = names.iter().map(|name| serde_json::json!({ "name": name })).collect();
+        let groups = serde_json::json!({ "groups": serde_json::Value::Array(groups) });
+        serde_json::from_value(groups).unwrap()
+    }
+
+    #[test]
+    fn a_slip_of_the_fingers_is_recognised() {
+        let groups_known = groups(&["batch", "web"]);
+        let said = groups_known.nearest("wbe");
+        assert_eq!(said, "did you mean `web`? The groups are: web, batch");
+        assert!(groups_known.nearest("zzz").starts_with("the groups are:"));
+        assert!(groups(&[]).nearest("web").contains("no groups"));
+    }
+
+    #[test]
+    fn moments_are_told_from_the_daemons_clock() {
+        let moment: Moment = serde_json::from_str("\"2026-01-02T03:00:00Z\"").unwrap();
+        let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+        assert_eq!(moment.seen_from(at("2026-01-02T03:01:30Z")), "1 min 30 s ago");
+        assert_eq!(moment.seen_from(at("2026-01-02T01:00:00Z")), "in 2 h");
+        assert_eq!(moment.seen_from(at("2026-01-02T03:00:00Z")), "just now");
+        assert_eq!(moment.seen_from(None), "2026-01-02T03:00:00Z");
+        assert_eq!(moment.age(at("2026-01-02T01:00:00Z")), "0 s");
+    }
+}

@@ -1,0 +1,158 @@
+//! One call to one service: what is asked, of whom, and how it is called in messages.
+
+use std::fmt;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use crate::cloud::throttle::Class;
+use crate::domain::id::{GroupName, Region};
+
+/// Whom novascale talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    /// The OpenID Connect provider that knows service accounts.
+    IdentityProvider,
+    /// Keystone.
+    Identity,
+    /// Nova.
+    Compute,
+    /// Glance.
+    Image,
+    /// Neutron.
+    Network,
+}
+
+impl Service {
+    /// The catalog's `type`, and the word in metrics and messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::IdentityProvider => "identity-provider",
+            Self::Identity => "identity",
+            Self::Compute => "compute",
+            Self::Image => "image",
+            Self::Network => "network",
+        }
+    }
+}
+
+/// A call, ready to be sent but for its token.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub service: Service,
+    pub region: Option<Region>,
+    pub method: Method,
+    /// The path as messages and logs show it: no ids, no names, no query.
+    pub template: &'static str,
+    pub url: Url,
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Vec<u8>,
+    /// How many servers a create asks for.
+    pub servers: Option<u32>,
+    /// Whose setting is to be mended if the call is refused.
+    pub group: Option<GroupName>,
+    /// What the body holds that nobody may read in an error.
+    secrets: Vec<SecretString>,
+}
+
+impl Call {
+    pub(super) fn new(service: Service, method: Method, template: &'static str, url: Url) -> Self {
+        let (region, headers, body, servers, group) = (None, Vec::new(), Vec::new(), None, None);
+        let secrets = Vec::new();
+        Self { service, region, method, template, url, headers, body, servers, group, secrets }
+    }
+
+    /// This text of the body is to be read in no error.
+    pub(super) fn hiding(mut self, text: &str) -> Self {
+        self.secrets.push(SecretString::from(text));
+        self
+    }
+
+    /// What a refusal may repeat and nobody may read: what was hidden, and credentials in
+    /// headers without their scheme.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        let headers = self.headers.iter().filter(|(_, value)| value.is_sensitive());
+        let headers = headers.filter_map(|(_, value)| value.to_str().ok()?.split(' ').next_back());
+        let hidden = self.secrets.iter().map(ExposeSecret::expose_secret);
+        headers.chain(hidden).filter(|secret| !secret.is_empty()).collect()
+    }
+
+    pub(super) fn region(mut self, region: &Region) -> Self {
+        self.region = Some(region.clone());
+        self
+    }
+
+    pub(super) fn group(mut self, group: &GroupName) -> Self {
+        self.group = Some(group.clone());
+        self
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: HeaderValue) -> Self {
+        self.headers.push((HeaderName::from_static(name), value));
+        self
+    }
+
+    pub(super) fn json(mut self, body: &Value) -> Self {
+        self.body = body.to_string().into_bytes();
+        self.headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        self
+    }
+
+    pub(super) fn query(mut self, pairs: &[(&str, &str)]) -> Self {
+        self.url.query_pairs_mut().extend_pairs(pairs);
+        self
+    }
+
+    /// Signing in has a class of its own: it must not wait for another's Retry-After.
+    pub(super) fn class(&self) -> Class {
+        match self.service {
+            Service::IdentityProvider | Service::Identity => Class::SignIn,
+            _ if self.method == Method::GET => Class::Read,
+            Service::Compute | Service::Image | Service::Network => Class::Write,
+        }
+    }
+
+    /// The service in its region: what a breaker guards.
+    pub(super) fn whom(&self) -> String {
+        match &self.region {
+            Some(region) => format!("{} in {region}", self.service.word()),
+            None => self.service.word().to_owned(),
+        }
+    }
+}
+
+/// As `compute in GRA11: POST /servers`.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.whom(), self.method, self.template)
+    }
+}
+
+/// A base from the catalog with more path below it. Segments are escaped; the base's own
+/// trailing slash does not matter.
+pub(super) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url.set_query(None);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_put_below_a_base_whatever_its_end() {
+        for base in ["https://h.test/v2.1/p", "https://h.test/v2.1/p/"] {
+            let url = below(&Url::parse(base).unwrap(), &["os-keypairs", "a/b c"]);
+            assert_eq!(url.as_str(), "https://h.test/v2.1/p/os-keypairs/a%2Fb%20c");
+        }
+        let root = below(&Url::parse("https://h.test/").unwrap(), &["v2.0", "networks"]);
+        assert_eq!(root.as_str(), "https://h.test/v2.0/networks");
+    }
+}

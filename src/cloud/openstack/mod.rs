@@ -1,0 +1,172 @@
+//! The conversation with a real cloud: Keystone, Nova, Glance, Neutron over HTTP.
+//!
+//! It answers what [`Compute`] and [`Resolve`] ask, and nothing else: it decides nothing,
+//! keeps no state but tokens and looked-up ids, and never repeats what may have been done.
+//! No token leaves it, in no log and no error.
+//!
+//! A call's way: `compute.rs` builds it from the catalog's endpoint (`catalog.rs`) and the
+//! region's version (`microversion.rs`); `session.rs` puts the token on it (`auth.rs`), which
+//! it renews after a 401; `link.rs` sends it, through the throttle, over a
+//! [`transport::Transport`]; `wire.rs` reads a success, `error.rs` a refusal. Read
+//! `session.rs` first: it holds the only two repetitions there are.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::stats::{CallCount, Latency};
+use super::throttle::{BreakerReport, PaceReport};
+use super::{Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, Wanted};
+use crate::config::CloudSettings;
+use crate::config::cloud::Interface;
+use crate::domain::id::{Region, ServerId, Tag};
+use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::server::Server;
+use crate::domain::time::Clock;
+
+mod auth;
+mod call;
+mod catalog;
+mod compute;
+mod error;
+mod image;
+mod link;
+mod microversion;
+mod network;
+mod resolve;
+mod session;
+pub mod transport;
+mod wire;
+
+pub use auth::SignedIn;
+pub use call::Service;
+pub use compute::{Limit, ProjectLimits};
+
+use auth::Keeper;
+use catalog::Trust;
+use compute::Nova;
+use link::Link;
+use resolve::Names;
+use session::Session;
+use transport::Transport;
+
+/// One cloud, signed in to as one account in one project. Clones share everything.
+#[derive(Clone)]
+pub struct OpenStack {
+    session: Arc<Session>,
+    nova: Arc<Nova>,
+    names: Arc<Names>,
+    region: Option<Region>,
+    interface: Interface,
+}
+
+impl OpenStack {
+    /// Nothing is sent before the first call.
+    pub fn new(
+        settings: CloudSettings,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let trust = Trust::of(&settings);
+        let link = Arc::new(Link::new(transport, clock, settings.limits, settings.allow_http));
+        let keeper = Keeper::new(Arc::clone(&link), settings.auth, settings.interface);
+        let session = Arc::new(Session { link, keeper, trust });
+        let nova = Arc::new(Nova::new(Arc::clone(&session)));
+        let names = Arc::new(Names::new(Arc::clone(&session), Arc::clone(&nova)));
+        Self { session, nova, names, region: settings.region, interface: settings.interface }
+    }
+
+    /// Signs in, unless that was done. The failure names the step, the likely cause and the
+    /// key to mend.
+    pub async fn sign_in(&self) -> Result<SignedIn, Failure> {
+        Ok(self.session.keeper.ticket().await?.record.clone())
+    }
+
+    /// What the last sign-in brought; none before the first.
+    pub fn signed_in(&self) -> Option<SignedIn> {
+        self.session.keeper.last()
+    }
+
+    /// The configured region, checked against the catalog; without one, the catalog's only one.
+    pub async fn region(&self) -> Result<Region, Failure> {
+        if let Some(region) = &self.region {
+            self.check_region(region).await?;
+            return Ok(region.clone());
+        }
+        let ticket = self.session.keeper.ticket().await?;
+        ticket.catalog.only_region(self.interface)
+    }
+
+    /// Whether the catalog offers compute in the region, at an address that may be followed.
+    pub async fn check_region(&self, region: &Region) -> Result<(), Failure> {
+        self.session.endpoint(Service::Compute, region).await.map(|_| ())
+    }
+
+    /// The microversion spoken with the region's Nova, as `2.75`; asked of it once.
+    pub async fn microversion(&self, region: &Region) -> Result<String, Failure> {
+        self.nova.version(region).await.map(|version| version.to_string())
+    }
+
+    /// The project's quota and its use in the region.
+    pub async fn limits(&self, region: &Region) -> Result<ProjectLimits, Failure> {
+        self.nova.limits(region).await
+    }
+
+    /// Calls so far, by service, method and outcome.
+    pub fn calls(&self) -> Vec<CallCount> {
+        self.session.link.stats.calls()
+    }
+
+    /// How long answers took, by service.
+    pub fn latencies(&self) -> Vec<Latency> {
+        self.session.link.stats.latencies()
+    }
+
+    /// How fast reads, writes and sign-ins may go now.
+    pub fn paces(&self) -> [PaceReport; 3] {
+        self.session.link.throttle.paces()
+    }
+
+    /// Which services are left alone for now because they failed again and again.
+    pub fn breakers(&self) -> Vec<BreakerReport> {
+        self.session.link.throttle.breakers()
+    }
+}
+
+#[async_trait]
+impl Compute for OpenStack {
+    async fn list(&self, region: &Region, tags: &[Tag]) -> Result<Vec<Server>, Failure> {
+        self.nova.list(region, tags).await
+    }
+
+    async fn audit(&self, region: &Region) -> Result<Audit, Failure> {
+        self.nova.audit(region).await
+    }
+
+    async fn get(&self, region: &Region, id: &ServerId) -> Result<Option<Server>, Failure> {
+        self.nova.get(region, id).await
+    }
+
+    async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
+        let result = self.nova.create(request).await;
+        if result.as_ref().is_err_and(|f| f.kind == FailureKind::Refused && f.key.is_some()) {
+            self.names.forget(&request.region);
+        }
+        result
+    }
+
+    async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
+        self.nova.delete(region, permit.id()).await
+    }
+}
+
+#[async_trait]
+impl Resolve for OpenStack {
+    async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Resolved, Failure> {
+        self.names.resolve(wanted).await
+    }
+
+    fn forget(&self, region: &Region) {
+        self.names.forget(region);
+    }
+}

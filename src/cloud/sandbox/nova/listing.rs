@@ -1,0 +1,154 @@
+//! `GET /servers` and `/servers/detail`: filters, order and pages (Nova
+//! `api/openstack/compute/servers.py`).
+//!
+//! What a filter does depends on the version: tags are no filter below 2.26, and unknown ones are
+//! dropped below 2.75 and refused from there. So a listing asked with too low a version shows all
+//! servers: as in Nova, on purpose.
+
+use std::cmp::Ordering;
+
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::super::http::{Ask, json};
+use super::super::model::refusal::Refusal;
+use super::super::model::server::Server;
+use super::super::world::World;
+use super::filter::Filters;
+use super::view::Pen;
+use super::{next_link, schema};
+
+/// Keys that may be named; those without an order of their own here leave the order as it is.
+const SORT_KEYS: [&str; 29] = [
+    "access_ip_v4",
+    "access_ip_v6",
+    "auto_disk_config",
+    "availability_zone",
+    "config_drive",
+    "created_at",
+    "display_description",
+    "display_name",
+    "host",
+    "hostname",
+    "image_ref",
+    "instance_type_id",
+    "kernel_id",
+    "key_name",
+    "launch_index",
+    "launched_at",
+    "locked_by",
+    "node",
+    "power_state",
+    "progress",
+    "project_id",
+    "ramdisk_id",
+    "root_device_name",
+    "task_state",
+    "terminated_at",
+    "updated_at",
+    "user_id",
+    "uuid",
+    "vm_state",
+];
+
+pub(super) fn index(world: &World, ask: &Ask) -> Result<Response, Refusal> {
+    list(world, ask, ("index", "servers"), |pen, server| pen.brief(server))
+}
+
+pub(super) fn detail(world: &World, ask: &Ask) -> Result<Response, Refusal> {
+    list(world, ask, ("detail", "servers/detail"), |pen, server| pen.detail(server))
+}
+
+fn list(
+    world: &World,
+    ask: &Ask,
+    (listing, collection): (&str, &str),
+    write: fn(Pen<'_>, &Server) -> Value,
+) -> Result<Response, Refusal> {
+    let filters = Filters::read(ask, listing)?;
+    let order = Order::read(ask)?;
+    let limit = limit(ask, world.config.rules.max_page)?;
+    world.look(|model| {
+        let pen = Pen { world, model, version: ask.version };
+        let mut servers: Vec<&Server> = model.servers().collect();
+        servers.sort_by(|a, b| order.compare(a, b));
+        let servers = after(servers, ask.query.last("marker"))?;
+        let page: Vec<&Server> =
+            servers.into_iter().filter(|server| filters.keep(server)).take(limit).collect();
+        let mut body =
+            json!({ "servers": page.iter().map(|server| write(pen, server)).collect::<Vec<_>>() });
+        // A full page promises another, even if that turns out empty (Nova
+        // `api/openstack/common.py`).
+        if let Some(last) = page.last().filter(|_| page.len() == limit) {
+            body["servers_links"] = next_link(world, ask, collection, &last.id);
+        }
+        Ok(json(200, &body))
+    })
+}
+
+/// What comes behind the marker, which need not pass the filters itself.
+fn after<'a>(servers: Vec<&'a Server>, marker: Option<&str>) -> Result<Vec<&'a Server>, Refusal> {
+    let Some(marker) = marker else { return Ok(servers) };
+    let position = servers.iter().position(|server| server.id == marker);
+    let position =
+        position.ok_or_else(|| Refusal::Invalid(format!("marker [{marker}] not found")))?;
+    Ok(servers.into_iter().skip(position + 1).collect())
+}
+
+/// The length of a page: what is asked, at most what the rules allow.
+pub(super) fn limit(ask: &Ask, most: usize) -> Result<usize, Refusal> {
+    let Some(text) = ask.query.last("limit") else { return Ok(most) };
+    let limit = text.parse::<usize>().map_err(|_| {
+        schema::invalid_query("limit", text, &format!("'{text}' does not match '^[0-9]*$'"))
+    })?;
+    Ok(limit.min(most))
+}
+
+/// The keys of the order with their direction, upwards or not.
+struct Order(Vec<(String, bool)>);
+
+impl Order {
+    /// Newest first unless asked otherwise.
+    fn read(ask: &Ask) -> Result<Order, Refusal> {
+        let directions = ask.query.all("sort_dir").chain(std::iter::repeat("desc"));
+        let mut keys = Vec::new();
+        for (key, direction) in ask.query.all("sort_key").zip(directions) {
+            if !SORT_KEYS.contains(&key) && ask.version.has(75) {
+                let why = format!("'{key}' is not one of the sort keys");
+                return Err(schema::invalid_query("sort_key", key, &why));
+            }
+            keys.push((key.to_owned(), direction == "asc"));
+        }
+        if keys.is_empty() {
+            keys.push(("created_at".to_owned(), ask.query.last("sort_dir") == Some("asc")));
+        }
+        Ok(Order(keys))
+    }
+
+    /// Servers that are equal by every key keep the order in which they were made, in the first
+    /// key's direction.
+    fn compare(&self, a: &Server, b: &Server) -> Ordering {
+        let keys = self.0.iter().map(|(key, up)| directed(by(key, a, b), *up));
+        let tie = directed(a.order.cmp(&b.order), self.0.first().is_some_and(|(_, up)| *up));
+        keys.fold(Ordering::Equal, Ordering::then).then(tie)
+    }
+}
+
+fn directed(ordering: Ordering, up: bool) -> Ordering {
+    if up { ordering } else { ordering.reverse() }
+}
+
+fn by(key: &str, a: &Server, b: &Server) -> Ordering {
+    match key {
+        // The database keeps whole seconds.
+        "created_at" => (a.created / 1_000).cmp(&(b.created / 1_000)),
+        "updated_at" => (a.updated / 1_000).cmp(&(b.updated / 1_000)),
+        "launched_at" => a.launched.cmp(&b.launched),
+        "display_name" => a.name.cmp(&b.name),
+        "hostname" => a.hostname.cmp(&b.hostname),
+        "uuid" => a.id.cmp(&b.id),
+        "vm_state" => a.vm.word().cmp(b.vm.word()),
+        "availability_zone" => a.zone.cmp(&b.zone),
+        _ => Ordering::Equal,
+    }
+}

@@ -1,0 +1,242 @@
+//! scaling.toml, exactly as it is written.
+//!
+//! Nothing here has a default or a meaning: a key is there with its place, or it is not.
+//! [`super::check`] says what it means. A new setting begins here.
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fault::{Sink, Spot};
+use super::read::{At, Named, OneOrMore, Raw, Read, section, wrong};
+
+section! {
+    /// The whole file.
+    File { controller: ControllerText, cloud: CloudText, http: HttpText, group: Named<GroupText> }
+}
+
+section! {
+    ControllerText { state_dir: String, id: String }
+}
+
+section! {
+    HttpText { webhook: String, admin: String, behind_proxy: bool, limits: HttpLimitsText }
+}
+
+section! {
+    HttpLimitsText {
+        body_bytes: u64,
+        header_timeout: Duration,
+        request_timeout: Duration,
+        signals_per_second: u64,
+        signals_burst: u64,
+        commands_per_second: u64,
+        failed_sign_ins_per_second: u64,
+        failed_sign_ins_burst: u64,
+        in_flight: u64,
+        connections: u64,
+    }
+}
+
+section! {
+    /// What follows `clouds` are keystoneauth's option names.
+    CloudText {
+        source as "use": String,
+        preset: String,
+        cloud: String,
+        sandbox: SandboxText,
+        limits: LimitsText,
+        region: String,
+        interface: String,
+        cacert: String,
+        insecure: bool,
+        allow_http: bool,
+        allowed_hosts: Vec<At<String>>,
+        auth_type: String,
+        auth_url: String,
+        identity_provider: String,
+        protocol: String,
+        client_id: String,
+        client_secret: SecretText,
+        discovery_endpoint: String,
+        access_token_endpoint: String,
+        access_token_type: String,
+        openid_scope: String,
+        project_id: String,
+        project_name: String,
+        project_domain_id: String,
+        project_domain_name: String,
+        user_id: String,
+        username: String,
+        user_domain_id: String,
+        user_domain_name: String,
+        password: SecretText,
+        application_credential_id: String,
+        application_credential_name: String,
+        application_credential_secret: SecretText,
+        token: SecretText,
+    }
+}
+
+section! {
+    SandboxText {
+        port: u64,
+        region: String,
+        build: Vec<At<Duration>>,
+        delete: Duration,
+        token_life: Duration,
+        quota_instances: u64,
+    }
+}
+
+section! {
+    LimitsText {
+        read_per_second: f64,
+        write_per_second: f64,
+        concurrency: u64,
+        call_timeout: Duration,
+        retry_after_most: Duration,
+    }
+}
+
+section! {
+    GroupText {
+        tag: String,
+        min: u64,
+        max: u64,
+        region: String,
+        flavor: OneOrMore,
+        image: ImageText,
+        networks: NetworksText,
+        security_groups: Vec<At<String>>,
+        key_pair: String,
+        availability_zones: Vec<At<String>>,
+        user_data: String,
+        user_data_file: String,
+        metadata: Named<String>,
+        name_prefix: String,
+        config_drive: bool,
+        boot_volume: BootVolumeText,
+        server_group: String,
+        anti_affinity: String,
+        scale_in: ScaleInText,
+        patience: PatienceText,
+        launch: LaunchText,
+        target: Vec<At<TargetText>>,
+    }
+}
+
+section! {
+    ImageTable { id: String, name: String, newest: String }
+}
+
+section! {
+    BootVolumeText { size_gib: u64, volume_type as "type": String, delete_on_termination: bool }
+}
+
+section! {
+    ScaleInText { stabilization: Duration, cooldown: Duration, velocity: Percent }
+}
+
+section! {
+    PatienceText { build: Duration, delete: Duration, settle: Duration }
+}
+
+section! {
+    LaunchText { batch: u64, backoff_first: Duration, backoff_most: Duration }
+}
+
+section! {
+    TargetText { signal: String, per_server: f64, stale_after: Duration }
+}
+
+section! {
+    SecretTable { file: String, env: String, credential: String }
+}
+
+/// An image by its name, or a table that says how it is meant.
+#[derive(Debug, Clone)]
+pub(super) enum ImageText {
+    Name(String),
+    Table(ImageTable),
+}
+
+impl Read for ImageText {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        if let DeValue::String(name) = raw.get_ref() {
+            Some(Self::Name(name.clone().into_owned()))
+        } else if raw.get_ref().is_table() {
+            ImageTable::read(raw, spot, sink).map(Self::Table)
+        } else {
+            wrong(raw, "a name or a table like { id = \"…\" }", spot, sink)
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum NetworksText {
+    Word(String),
+    List(Vec<At<String>>),
+}
+
+impl Read for NetworksText {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        if let DeValue::String(word) = raw.get_ref() {
+            Some(Self::Word(word.clone().into_owned()))
+        } else if raw.get_ref().is_array() {
+            Vec::read(raw, spot, sink).map(Self::List)
+        } else {
+            wrong(raw, "a list of networks, \"auto\" or \"none\"", spot, sink)
+        }
+    }
+}
+
+/// Where a secret is had from. The secret itself is refused.
+#[derive(Debug, Clone)]
+pub(super) struct SecretText(pub(super) SecretTable);
+
+impl Read for SecretText {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        if raw.get_ref().is_table() {
+            return SecretTable::read(raw, spot, sink).map(Self);
+        }
+        if raw.get_ref().is_str() {
+            let key = spot.key.rsplit('.').next().unwrap_or_default();
+            let fault = sink.fault(spot, format!("`{}` holds the secret itself", spot.key));
+            fault.hint(format!(
+                "write {key} = {{ file = \"…\" }}, {{ env = \"…\" }} or {{ credential = \"…\" }}"
+            ));
+            return None;
+        }
+        wrong(raw, "a table that says where the secret is", spot, sink)
+    }
+}
+
+/// `"25%"`, as the number before the sign.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Percent(pub(super) f64);
+
+impl Read for Percent {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        let DeValue::String(text) = raw.get_ref() else {
+            return wrong(raw, "a percentage like \"25%\"", spot, sink);
+        };
+        let number = text.trim().strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok());
+        let percent = number.filter(|n| n.is_finite()).map(Self);
+        if percent.is_none() {
+            let fault = sink.fault(spot, format!("`{}` is not a percentage", spot.key));
+            fault.hint("write \"25%\"");
+        }
+        percent
+    }
+}
+
+/// Reads a parsed document. What did not fit is absent, and a fault.
+pub(super) fn read(root: Spanned<DeTable<'_>>, sink: &mut Sink) -> At<File> {
+    // Where something is absent from the whole file, its first byte is pointed at.
+    let spot = Spot { key: String::new(), span: 0..0 };
+    let raw = Spanned::new(0..0, DeValue::Table(root.into_inner()));
+    let value = File::read(&raw, &spot, sink).unwrap_or_else(File::empty);
+    At { value, spot }
+}

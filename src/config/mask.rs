@@ -1,0 +1,185 @@
+//! Paints over what a file must not show when a fault quotes it.
+//!
+//! A secret has no place in scaling.toml, yet people put it there, and the fault that says so must
+//! not print it; nor may one about its neighbour in the same line. Where the file was understood,
+//! values are found by their keys; where it was not, by what looks like such a key. Bytes become
+//! `*` one by one, so that every span still fits.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Keys whose values are secret, or may hold secrets.
+const SECRET: [&str; 6] =
+    ["client_secret", "password", "token", "application_credential_secret", "user_data", "secret"];
+
+/// Keys that sound secret and are not.
+const OPEN: [&str; 4] =
+    ["token_life", "access_token_type", "access_token_endpoint", "user_data_file"];
+
+/// What names a secret's place instead of the secret.
+const PLACES: [&str; 3] = ["file", "env", "credential"];
+
+/// The text without what a table's secret keys hold.
+pub(super) fn understood(text: &str, root: &DeTable<'_>) -> String {
+    let mut spans = Vec::new();
+    collect(root, &mut spans);
+    paint(text, spans)
+}
+
+/// The text without what looks like secrets: all that follows a secret-sounding key in its line,
+/// and every line up to the closing quotes if it opens a text of many lines.
+pub(super) fn not_understood(text: &str) -> String {
+    let mut spans = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let end = line_end(text, at);
+        let line = &text[at..end];
+        let hidden = line.match_indices('=').find(|(i, _)| sounds_secret(key_before(&line[..*i])));
+        let Some((equals, _)) = hidden else {
+            at = end + 1;
+            continue;
+        };
+        let start = at + equals + 1;
+        let end = closing_quotes(text, start..end).map_or(end, |quotes| line_end(text, quotes));
+        spans.push(start..end);
+        at = end + 1;
+    }
+    paint(text, spans)
+}
+
+/// Where the line that holds this byte ends.
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |n| at + n)
+}
+
+/// Where a text of many lines ends that opens in this part of a line.
+fn closing_quotes(text: &str, part: Range<usize>) -> Option<usize> {
+    ["\"\"\"", "'''"].iter().find_map(|quotes| {
+        let opened = part.start + text[part.clone()].find(quotes)? + 3;
+        Some(text[opened..].find(quotes).map_or(text.len(), |n| opened + n))
+    })
+}
+
+fn key_before(text: &str) -> &str {
+    let key = text.trim_end().trim_end_matches(['"', '\'']);
+    let start = key.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c)));
+    start.map_or(key, |i| &key[i..]).trim_start_matches(|c: char| !c.is_ascii_alphanumeric())
+}
+
+fn sounds_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase().replace('-', "_");
+    if OPEN.contains(&key.as_str()) {
+        return false;
+    }
+    let holds = |word: &&str| key.contains(*word);
+    let near = |word: &&str| key.len() > 3 && strsim::damerau_levenshtein(&key, word) <= 2;
+    SECRET.iter().any(|word| holds(word) || near(word))
+}
+
+fn collect(table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
+    for (key, value) in table {
+        let secret = sounds_secret(key.get_ref());
+        match value.get_ref() {
+            DeValue::Table(inner) if secret => collect_places(inner, spans),
+            DeValue::Table(inner) => collect(inner, spans),
+            DeValue::Array(items) if !secret => {
+                items.iter().for_each(|item| collect_item(item, spans));
+            }
+            DeValue::Array(_)
+            | DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {
+                if secret {
+                    spans.push(value.span());
+                }
+            }
+        }
+    }
+}
+
+fn collect_item(item: &Spanned<DeValue<'_>>, spans: &mut Vec<Range<usize>>) {
+    if let DeValue::Table(inner) = item.get_ref() {
+        collect(inner, spans);
+    }
+}
+
+/// Below a secret's key only the places may be shown.
+fn collect_places(table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
+    let hidden = table.iter().filter(|(key, _)| !PLACES.contains(&key.get_ref().as_ref()));
+    spans.extend(hidden.map(|(_, value)| value.span()));
+}
+
+fn paint(text: &str, spans: Vec<Range<usize>>) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for span in spans {
+        for byte in bytes.get_mut(span).unwrap_or_default() {
+            if *byte != b'\n' && *byte != b'\r' {
+                *byte = b'*';
+            }
+        }
+    }
+    // Spans end where values end, between characters; if one did not, nothing is shown.
+    String::from_utf8(bytes).unwrap_or_else(|_| "*".repeat(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        understood(text, DeTable::parse(text).unwrap().get_ref())
+    }
+
+    #[test]
+    fn values_of_secret_keys_are_painted_over() {
+        for text in [
+            "client_secret = 'hunter2'",
+            "client_secrt = \"hunter2\"",
+            "'password' = 'hunter2'",
+            "cloud = { token = 'hunter2' }",
+            "cloud.client_secret = { value = 'hunter2', file = 'a' }",
+            "[cloud.client_secret]\nenvv = 'hunter2'",
+            "client_secret = ['hunter2']",
+            "[[a]]\nuser_data = '''\nhunter2\n'''",
+            "my_secret = 'hunter2'",
+        ] {
+            let shown = shown(text);
+            assert!(!shown.contains("hunter2"), "{shown}");
+            assert_eq!(shown.len(), text.len());
+            assert!(!not_understood(text).contains("hunter2") || text.contains("envv"), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_else_stays() {
+        for text in [
+            "token_life = '1h'",
+            "client_secret = { file = 'a', env = 'b', credential = 'c' }",
+            "user_data_file = 'boot.sh'",
+            "a = [1, { b = 2 }]",
+        ] {
+            assert_eq!(shown(text), text);
+        }
+        assert_eq!(not_understood("min = 1\nmax ="), "min = 1\nmax =");
+    }
+
+    #[test]
+    fn a_broken_file_hides_what_looks_secret() {
+        let text = "user_data = \"\"\"\nkéy = hunter2\n\\q\n\"\"\"\nmax = = 3\npassword = \"hunter2\nz = 1";
+        let shown = not_understood(text);
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("max = = 3") && shown.contains("z = 1"), "{shown}");
+        assert_eq!(shown.len(), text.len());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_keeps_its_length(text in "[a-z=\"'\n é_]{0,60}(password ?= ?\"{0,3}.{0,9}\n?)?") {
+            proptest::prop_assert_eq!(not_understood(&text).len(), text.len());
+        }
+    }
+}

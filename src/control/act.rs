@@ -1,0 +1,160 @@
+//! A decision's calls, made as they stand. Nothing is chosen here.
+//!
+//! Every action has its intent in the journal before this is called. Calls go out side
+//! by side, a bounded number at a time; each ends in an [`Outcome`], whatever happens.
+//! A call that is not certain to have failed is reported as unclear and never repeated.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, Stream, StreamExt};
+
+use super::Parts;
+use crate::cloud::may_delete::{Claimant, Forbidden};
+use crate::cloud::{Create, Deleted, MayDelete, Resolved, Wanted};
+use crate::domain::group::Group;
+use crate::domain::id::{ServerId, mark};
+use crate::domain::intent::Launch;
+use crate::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
+use crate::domain::plan::{Action, Decision};
+use crate::domain::server::Status;
+use crate::domain::time::Now;
+
+/// The most calls of one pass under way at once; the limiter of the cloud comes on top.
+pub const CALLS_AT_ONCE: usize = 8;
+/// A plan older than this is not acted on: what it was made from may have changed.
+pub const PLAN_GOOD_FOR: Duration = Duration::from_secs(30);
+
+/// Makes the decision's calls; the outcomes as they come.
+pub fn act<'a>(
+    parts: &'a Parts,
+    group: &'a Group,
+    decision: &'a Decision,
+) -> impl Stream<Item = Outcome> + 'a {
+    let template = Arc::new(group.template.clone());
+    stream::iter(decision.plan.iter())
+        .map(move |action| {
+            let crew = Crew { parts, group, template: Arc::clone(&template), planned: decision.at };
+            async move { crew.carry_out(action).await }
+        })
+        .buffer_unordered(CALLS_AT_ONCE)
+}
+
+struct Crew<'a> {
+    parts: &'a Parts,
+    group: &'a Group,
+    template: Arc<crate::domain::group::Template>,
+    planned: Now,
+}
+
+impl Crew<'_> {
+    async fn carry_out(&self, action: &Action) -> Outcome {
+        let (intent, result) = match action {
+            Action::Launch { intent, launch } => (intent, self.launch(launch).await),
+            Action::Terminate { intent, server, .. } => (intent, self.terminate(server).await),
+        };
+        Outcome { intent: intent.clone(), at: self.parts.clock.now(), result }
+    }
+
+    /// Why no call may be begun any more, if so.
+    fn too_late(&self) -> Option<CallResult> {
+        let age = self.parts.clock.now().steady.since(self.planned.steady);
+        let why = if self.parts.stopping.is_cancelled() {
+            "novascale stops"
+        } else if age > PLAN_GOOD_FOR {
+            "the plan had grown older than 30 s"
+        } else {
+            return None;
+        };
+        Some(CallResult::NotSent { why: why.to_owned() })
+    }
+
+    async fn launch(&self, launch: &Launch) -> CallResult {
+        let wanted = Wanted {
+            group: &self.group.name,
+            install: &self.parts.install,
+            region: &launch.region,
+            template: &self.template,
+            flavor: &launch.flavor,
+        };
+        let resolved = match self.parts.resolve.resolve(&wanted).await {
+            Ok(resolved) => resolved,
+            // No create was sent, so even an unclear look-up made no server.
+            Err(failure) => return CallResult::Refused(failure),
+        };
+        if let Some(late) = self.too_late() {
+            return late;
+        }
+        match self.parts.compute.create(&self.request(launch, resolved)).await {
+            Ok(first) => CallResult::Launched { first },
+            Err(failure) => {
+                if failure.kind == FailureKind::Refused {
+                    self.parts.resolve.forget(&launch.region);
+                }
+                result(failure)
+            }
+        }
+    }
+
+    fn request(&self, launch: &Launch, resolved: Resolved) -> Create {
+        let group = self.group;
+        let mut metadata: BTreeMap<String, String> = self.template.metadata.clone();
+        let marks = [
+            (mark::INSTALL, self.parts.install.to_string()),
+            (mark::GROUP, group.name.to_string()),
+            (mark::LAUNCH, launch.launch.to_string()),
+            (mark::TEMPLATE, launch.template.to_string()),
+        ];
+        metadata.extend(marks.map(|(key, value)| (key.to_owned(), value)));
+        let suffix: String = launch.launch.as_str().chars().take(6).collect();
+        Create {
+            group: group.name.clone(),
+            region: launch.region.clone(),
+            zone: launch.zone.clone(),
+            launch: launch.launch.clone(),
+            n: launch.n,
+            name: format!("{}-{suffix}", self.template.name_prefix),
+            tags: vec![group.tag.to_string(), launch.launch.tag()],
+            metadata,
+            resolved,
+            template: Arc::clone(&self.template),
+        }
+    }
+
+    async fn terminate(&self, id: &ServerId) -> CallResult {
+        if let Some(late) = self.too_late() {
+            return late;
+        }
+        let region = &self.group.region;
+        let fresh = match self.parts.compute.get(region, id).await {
+            Ok(Some(fresh)) => fresh,
+            Ok(None) => return CallResult::Gone,
+            // Only looked at: the server was not touched.
+            Err(failure) => return CallResult::Refused(failure),
+        };
+        if matches!(fresh.status, Status::SoftDeleted | Status::Deleted) {
+            return CallResult::Gone;
+        }
+        if let Some(late) = self.too_late() {
+            return late;
+        }
+        let (install, name, tag) = (&self.parts.install, &self.group.name, &self.group.tag);
+        let permit = match MayDelete::judge(&fresh, Claimant { install, group: name, tag }) {
+            Ok(permit) => permit,
+            Err(Forbidden::Detached) => return CallResult::Detached,
+            Err(why @ (Forbidden::NotOurs | Forbidden::Locked | Forbidden::Protected)) => {
+                return CallResult::Withheld { why: why.reason().to_owned() };
+            }
+        };
+        match self.parts.compute.delete(region, permit).await {
+            Ok(Deleted::Accepted) => CallResult::Deleting,
+            Ok(Deleted::Gone) => CallResult::Gone,
+            Err(failure) => result(failure),
+        }
+    }
+}
+
+fn result(failure: Failure) -> CallResult {
+    if failure.kind.certain() { CallResult::Refused(failure) } else { CallResult::Unclear(failure) }
+}

@@ -1,0 +1,127 @@
+//! What the rest of the program holds of the loops: a way to nudge them, their latest
+//! decision, their pulse, and a preview. Nothing here makes a loop do anything but look.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{Notify, watch};
+
+use crate::domain::group::Group;
+use crate::domain::id::{GroupName, Region};
+use crate::domain::plan::Decision;
+use crate::domain::time::Now;
+use crate::store::StoreError;
+
+/// All groups' loops and the observers that feed them.
+#[derive(Clone, Default)]
+pub struct Handle {
+    groups: Arc<BTreeMap<GroupName, GroupHandle>>,
+    observers: Arc<Vec<watch::Receiver<ObserverPulse>>>,
+}
+
+impl Handle {
+    pub fn new(
+        groups: impl IntoIterator<Item = GroupHandle>,
+        observers: Vec<watch::Receiver<ObserverPulse>>,
+    ) -> Self {
+        let groups = groups.into_iter().map(|g| (g.group.name.clone(), g)).collect();
+        Self { groups: Arc::new(groups), observers: Arc::new(observers) }
+    }
+
+    /// The groups in order of their names.
+    pub fn groups(&self) -> impl Iterator<Item = &GroupHandle> {
+        self.groups.values()
+    }
+
+    pub fn group(&self, name: &str) -> Option<&GroupHandle> {
+        self.groups.get(name)
+    }
+
+    /// One pulse for each region.
+    pub fn observers(&self) -> Vec<ObserverPulse> {
+        self.observers.iter().map(|pulse| pulse.borrow().clone()).collect()
+    }
+}
+
+/// One group's loop, from outside.
+#[derive(Clone)]
+pub struct GroupHandle {
+    pub group: Arc<Group>,
+    pub(super) nudge: Arc<Notify>,
+    pub(super) latest: watch::Receiver<Option<Arc<Decision>>>,
+    pub(super) pulse: watch::Receiver<LoopPulse>,
+    pub(super) preview: Arc<dyn Preview>,
+}
+
+/// The loop's side of a [`GroupHandle`]: where nudges arrive, and where it shows itself.
+pub struct GroupEnd {
+    pub nudge: Arc<Notify>,
+    pub latest: watch::Sender<Option<Arc<Decision>>>,
+    pub pulse: watch::Sender<LoopPulse>,
+}
+
+impl GroupHandle {
+    /// A handle, and the end that the group's loop keeps.
+    pub fn new(group: Arc<Group>, preview: Arc<dyn Preview>) -> (Self, GroupEnd) {
+        let nudge = Arc::new(Notify::new());
+        let (latest, shown) = watch::channel(None);
+        let (pulse, felt) = watch::channel(LoopPulse::default());
+        let handle = Self { group, nudge: Arc::clone(&nudge), latest: shown, pulse: felt, preview };
+        (handle, GroupEnd { nudge, latest, pulse })
+    }
+
+    /// Something changed: look soon. It carries nothing, and many count as one.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// The latest decision with its members; none before the first pass.
+    pub fn latest(&self) -> Option<Arc<Decision>> {
+        self.latest.borrow().clone()
+    }
+
+    /// To wait for the next decision.
+    pub fn watch(&self) -> watch::Receiver<Option<Arc<Decision>>> {
+        self.latest.clone()
+    }
+
+    pub fn pulse(&self) -> LoopPulse {
+        self.pulse.borrow().clone()
+    }
+
+    /// What a pass would decide now, on the last observation. It changes nothing.
+    pub async fn preview(&self) -> Result<Decision, StoreError> {
+        self.preview.preview().await
+    }
+}
+
+/// Decides without recording.
+#[async_trait]
+pub trait Preview: Send + Sync {
+    async fn preview(&self) -> Result<Decision, StoreError>;
+}
+
+/// How a group's loop fares.
+#[derive(Debug, Clone, Default)]
+pub struct LoopPulse {
+    /// When the loop last finished a pass (or gave one up).
+    pub passed: Option<Now>,
+    pub passes: u64,
+    /// Passes that ended in an error of the store or were refused by `verify`.
+    pub failed: u64,
+    /// Why the last pass failed, if it did.
+    pub failure: Option<String>,
+}
+
+/// How a region's observer fares.
+#[derive(Debug, Clone)]
+pub struct ObserverPulse {
+    pub region: Region,
+    /// When the last complete listing began.
+    pub seen: Option<Now>,
+    pub listings: u64,
+    pub failed: u64,
+    /// Why the last listing failed, if it did.
+    pub failure: Option<String>,
+}

@@ -1,0 +1,189 @@
+//! One pass for one group: gather, decide, verify, record, act, record.
+//!
+//! Every pass starts from the full state and does what is left to do; the next pass is
+//! the retry, and the pass after a crash is the recovery. The decision with its intents
+//! is durable before the first call, each outcome as soon as its call has ended.
+//! [`preview`] stops before the first record.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use super::{Parts, act};
+use crate::decide::verify::{Violation, verify};
+use crate::decide::{Draws, Snapshot, decide};
+use crate::domain::fleet::Observation;
+use crate::domain::group::Group;
+use crate::domain::outcome::{CallResult, Outcome};
+use crate::domain::plan::{Action, Decision};
+use crate::domain::time::Now;
+use crate::store::{Gathered, StoreError, Window};
+
+/// How far back samples are read: beyond the longest `stale_after`.
+const SIGNALS_WINDOW: Duration = Duration::from_secs(25 * 3600);
+/// How far back closed intents and gone servers are read, at least.
+const PAST_WINDOW: Duration = Duration::from_secs(2 * 3600);
+/// And at least so many of the longest waits after a failure: a run of failures that is not
+/// read as a whole would begin again with the shortest.
+const PAST_WAITS: u32 = 4;
+
+/// Why a pass came to nothing. Nothing was changed by it.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    #[error("the decision breaks a rule and is not carried out: {}", list(.0))]
+    Refused(Vec<Violation>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn list(violations: &[Violation]) -> String {
+    violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// One look at one group, with all that follows from it. `publish` is called with the
+/// decision once it is durable, before the first call.
+pub async fn pass(
+    parts: &Parts,
+    group: &Group,
+    observation: &Observation,
+    now: Now,
+    draws: &mut dyn Draws,
+    publish: impl FnOnce(&Arc<Decision>),
+) -> Result<Arc<Decision>, PassError> {
+    let gathered = gather(parts, group, now).await?;
+    let decision = Arc::new(judged(parts, group, &gathered, observation, now, draws)?);
+    parts.store.record(&parts.lease, &decision).await?;
+    publish(&decision);
+    parts.watcher.decided(&decision);
+    log_plan(&decision);
+    carry_out(parts, group, &decision).await?;
+    Ok(decision)
+}
+
+/// Makes the decision's calls and stores what becomes of each. A store that fails for a
+/// moment cuts no call short: one that was dropped on its way would be unclear for the
+/// whole settling time.
+async fn carry_out(parts: &Parts, group: &Group, decision: &Decision) -> Result<(), StoreError> {
+    let mut outcomes = pin!(act::act(parts, group, decision));
+    let mut unsettled = Vec::new();
+    while let Some(outcome) = outcomes.next().await {
+        log_outcome(decision, &outcome);
+        parts.watcher.ended(decision, &outcome);
+        let outcome = [outcome];
+        match parts.store.settle(&parts.lease, &group.name, &outcome).await {
+            Ok(()) => {}
+            // Another one writes now, and acts.
+            Err(error @ StoreError::Fenced(_)) => return Err(error),
+            Err(_) => unsettled.extend(outcome),
+        }
+    }
+    let mut last = Ok(());
+    for outcome in unsettled {
+        let settled = parts.store.settle(&parts.lease, &group.name, &[outcome]).await;
+        last = last.and(settled);
+    }
+    last
+}
+
+/// What a pass would decide now. It records nothing and calls nobody.
+pub async fn preview(
+    parts: &Parts,
+    group: &Group,
+    observation: &Observation,
+    now: Now,
+    draws: &mut dyn Draws,
+) -> Result<Decision, StoreError> {
+    let gathered = gather(parts, group, now).await?;
+    Ok(decide(&snapshot(parts, group, &gathered, observation, now), draws))
+}
+
+async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Gathered, StoreError> {
+    let past = PAST_WINDOW.max(group.launch.backoff.most * PAST_WAITS);
+    let window = Window { now, signals: SIGNALS_WINDOW, past };
+    parts.store.gather(&group.name, window).await
+}
+
+fn snapshot<'a>(
+    parts: &'a Parts,
+    group: &'a Group,
+    gathered: &'a Gathered,
+    observation: &'a Observation,
+    now: Now,
+) -> Snapshot<'a> {
+    Snapshot {
+        now,
+        group,
+        install: &parts.install,
+        state: &gathered.state,
+        memory: gathered.memory.as_ref(),
+        samples: &gathered.samples,
+        intents: &gathered.intents,
+        known: &gathered.known,
+        observation,
+    }
+}
+
+fn judged(
+    parts: &Parts,
+    group: &Group,
+    gathered: &Gathered,
+    observation: &Observation,
+    now: Now,
+    draws: &mut dyn Draws,
+) -> Result<Decision, PassError> {
+    let snapshot = snapshot(parts, group, gathered, observation, now);
+    let decision = decide(&snapshot, draws);
+    let violations = verify(&snapshot, &decision);
+    if violations.is_empty() { Ok(decision) } else { Err(PassError::Refused(violations)) }
+}
+
+fn log_plan(decision: &Decision) {
+    for action in &decision.plan {
+        let group = &decision.group;
+        match action {
+            Action::Launch { launch, .. } => tracing::info!(
+                group = %group,
+                launch = %launch.launch,
+                desired = decision.desired,
+                "{action}"
+            ),
+            Action::Terminate { .. } => {
+                let action = decision.in_words(action);
+                tracing::info!(group = %group, desired = decision.desired, "{action}");
+            }
+        }
+    }
+}
+
+fn log_outcome(decision: &Decision, outcome: &Outcome) {
+    let group = &decision.group;
+    let action = decision.plan.iter().find(|action| match action {
+        Action::Launch { intent, .. } | Action::Terminate { intent, .. } => {
+            *intent == outcome.intent
+        }
+    });
+    let action = action.map(|action| decision.in_words(action)).unwrap_or_default();
+    match &outcome.result {
+        CallResult::Launched { .. } | CallResult::Deleting | CallResult::Gone => {
+            tracing::debug!(group = %group, "done: {action}");
+        }
+        CallResult::Detached => {
+            tracing::info!(group = %group, "left alone, it is no longer tagged: {action}");
+        }
+        CallResult::Withheld { why } | CallResult::NotSent { why } => {
+            tracing::info!(group = %group, "not done, {why}: {action}");
+        }
+        CallResult::Refused(failure) | CallResult::Unclear(failure) => {
+            tracing::warn!(
+                group = %group,
+                kind = failure.kind.word(),
+                request_id = failure.request_id.as_deref(),
+                key = failure.key.as_deref(),
+                hint = failure.hint.as_deref(),
+                "failed: {action}: {failure}"
+            );
+        }
+    }
+}

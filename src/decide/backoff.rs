@@ -1,0 +1,261 @@
+//! Failures → not before. Recomputed from the journal at every pass: nothing is kept
+//! apart, nothing can be forgotten half-way.
+//!
+//! A failure counts where its cause lies: no host found concerns a flavor in a zone, a
+//! used-up quota concerns a flavor everywhere, a refused or unclear call concerns the
+//! group. The calls of one pass count once. Success at the same place ends the count. The
+//! wait is drawn with full jitter between nothing and `first × 2^(failures − 1)`, at most
+//! `most` (AWS Architecture Blog, "Exponential Backoff And Jitter"); the draw is the failed
+//! intent's own id, so that every look at the journal gives the same answer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::domain::group::{Backoff, LaunchLimits};
+use crate::domain::id::{ServerId, TemplateHash, Zone};
+use crate::domain::intent::{Intent, Launch, State, Trouble};
+use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::time::Steady;
+
+/// The least wait after a failure: no hot loop, whatever was drawn.
+pub const WAIT_LEAST: Duration = Duration::from_secs(1);
+
+/// Whether, and how large, a create may be made now.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// At most this many servers in one call; and in all calls together, where a quota
+    /// told how many still fit.
+    Go { batch: u32, fits: Option<u32> },
+    /// Not before then.
+    Wait(Wait),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wait {
+    pub until: Steady,
+    pub attempts: u32,
+    pub failure: Failure,
+}
+
+/// Where a failure's cause lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Group,
+    Flavor,
+    Place,
+}
+
+fn scope(failure: &Failure) -> Scope {
+    match failure.kind {
+        FailureKind::Capacity => Scope::Place,
+        FailureKind::Quota { .. } => Scope::Flavor,
+        FailureKind::Refused if failure.key.as_ref().is_some_and(|k| k.ends_with(".flavor")) => {
+            Scope::Flavor
+        }
+        FailureKind::Refused
+        | FailureKind::Busy
+        | FailureKind::Denied
+        | FailureKind::Gone
+        | FailureKind::Conflict
+        | FailureKind::Unreached
+        | FailureKind::Unclear => Scope::Group,
+    }
+}
+
+/// The group's launches, newest first.
+#[derive(Debug, Clone)]
+pub struct Journal<'a> {
+    launches: Vec<(&'a Intent, &'a Launch)>,
+}
+
+impl<'a> Journal<'a> {
+    /// What was refused of another template says nothing of this one: whoever mends the
+    /// configuration need not wait.
+    pub fn of(intents: &'a [Intent], template: &TemplateHash) -> Self {
+        let mut launches: Vec<_> = intents
+            .iter()
+            .filter_map(|i| i.launch().map(|launch| (i, launch)))
+            .filter(|(i, launch)| launch.template == *template || !refused(i))
+            .collect();
+        launches.sort_by(|(a, _), (b, _)| {
+            b.opened.steady.cmp(&a.opened.steady).then_with(|| b.id.cmp(&a.id))
+        });
+        Self { launches }
+    }
+
+    /// What a create of this flavor in this zone may do now.
+    pub fn verdict(
+        &self,
+        flavor: &str,
+        zone: Option<&Zone>,
+        now: Steady,
+        limits: &LaunchLimits,
+    ) -> Verdict {
+        let waits = [
+            self.wait(Scope::Group, flavor, zone, &limits.backoff),
+            self.wait(Scope::Flavor, flavor, zone, &limits.backoff),
+            self.wait(Scope::Place, flavor, zone, &limits.backoff),
+        ];
+        let latest = waits.into_iter().flatten().max_by_key(|wait| wait.until);
+        match latest {
+            Some(wait) if wait.until > now => Verdict::Wait(wait),
+            _ => Verdict::Go {
+                batch: self.batch(flavor, zone, limits),
+                fits: self.fits(flavor, zone),
+            },
+        }
+    }
+
+    /// The wait that the unbroken run of failures in this scope asks for.
+    fn wait(
+        &self,
+        at: Scope,
+        flavor: &str,
+        zone: Option<&Zone>,
+        backoff: &Backoff,
+    ) -> Option<Wait> {
+        let (mut passes, mut last) = (BTreeSet::new(), None);
+        for (intent, launch) in self.near(at, flavor, zone) {
+            match intent.trouble.as_ref().filter(|t| scope(&t.failure) == at) {
+                Some(trouble) => {
+                    passes.insert(intent.opened.steady);
+                    last = last.or(Some((*intent, trouble)));
+                }
+                None if succeeded(at, intent, launch) => break,
+                None => {}
+            }
+        }
+        let (intent, trouble) = last?;
+        // The rest still fits: nothing to wait for.
+        if matches!(trouble.failure.kind, FailureKind::Quota { fits: Some(1..) }) {
+            return None;
+        }
+        Some(waited(intent, trouble, passes.len(), backoff))
+    }
+
+    fn near<'b>(
+        &'b self,
+        at: Scope,
+        flavor: &'b str,
+        zone: Option<&'b Zone>,
+    ) -> impl Iterator<Item = &'b (&'a Intent, &'a Launch)> {
+        self.launches.iter().filter(move |(_, launch)| match at {
+            Scope::Group => true,
+            Scope::Flavor => launch.flavor == flavor,
+            Scope::Place => launch.flavor == flavor && launch.zone.as_ref() == zone,
+        })
+    }
+
+    /// What the newest call of this flavor was told that a quota leaves.
+    fn fits(&self, flavor: &str, zone: Option<&Zone>) -> Option<u32> {
+        let (intent, _) = self.near(Scope::Flavor, flavor, zone).next()?;
+        match intent.trouble.as_ref()?.failure.kind {
+            FailureKind::Quota { fits } => fits.filter(|n| *n > 0),
+            FailureKind::Busy
+            | FailureKind::Capacity
+            | FailureKind::Refused
+            | FailureKind::Denied
+            | FailureKind::Gone
+            | FailureKind::Conflict
+            | FailureKind::Unreached
+            | FailureKind::Unclear => None,
+        }
+    }
+
+    /// Halved by a capacity fault, doubled by a success after one.
+    fn batch(&self, flavor: &str, zone: Option<&Zone>, limits: &LaunchLimits) -> u32 {
+        let mut batch = limits.batch;
+        for (intent, launch) in self.near(Scope::Place, flavor, zone) {
+            let failed = intent.trouble.as_ref().map(|t| t.failure.kind);
+            if failed == Some(FailureKind::Capacity) {
+                batch = launch.n / 2;
+                break;
+            }
+            if launch.proven {
+                let doubled = launch.n.saturating_mul(2);
+                let cautious = self.near(Scope::Place, flavor, zone).any(|(i, _)| {
+                    i.trouble.as_ref().is_some_and(|t| t.failure.kind == FailureKind::Capacity)
+                });
+                batch = if cautious { doubled } else { batch };
+                break;
+            }
+        }
+        batch.clamp(1, limits.batch.max(1))
+    }
+}
+
+fn refused(intent: &Intent) -> bool {
+    intent.trouble.as_ref().is_some_and(|t| t.failure.kind == FailureKind::Refused)
+}
+
+/// Whether an intent without trouble of this scope ends a run of failures there.
+fn succeeded(at: Scope, intent: &Intent, launch: &Launch) -> bool {
+    match at {
+        Scope::Group | Scope::Flavor => taken(&intent.state),
+        Scope::Place => launch.proven,
+    }
+}
+
+fn taken(state: &State) -> bool {
+    matches!(state, State::Accepted { .. } | State::Closed { done: 1.., .. })
+}
+
+/// Not before then, for any server, while deletes fail for a reason that lies with none of
+/// them: a right is missing, or the cloud is busy or out of reach. Tried on one after the
+/// other, it would be the same call as often as there are servers.
+pub fn deletes_wait(intents: &[Intent], backoff: &Backoff) -> Option<Wait> {
+    let mut deletes: Vec<&Intent> = intents.iter().filter(|i| i.terminate().is_some()).collect();
+    deletes.sort_by(|a, b| (b.opened.steady, &b.id).cmp(&(a.opened.steady, &a.id)));
+    let (mut passes, mut last) = (BTreeSet::new(), None);
+    for intent in deletes {
+        match intent.trouble.as_ref().filter(|t| concerns_all(t.failure.kind)) {
+            Some(trouble) => {
+                passes.insert(intent.opened.steady);
+                last = last.or(Some((intent, trouble)));
+            }
+            None if taken(&intent.state) => break,
+            None => {}
+        }
+    }
+    let (intent, trouble) = last?;
+    Some(waited(intent, trouble, passes.len(), backoff))
+}
+
+fn concerns_all(kind: FailureKind) -> bool {
+    matches!(kind, FailureKind::Denied | FailureKind::Busy | FailureKind::Unreached)
+}
+
+/// Not before then, for a server whose deletes failed; with the newest failure.
+pub fn delete_wait(intents: &[Intent], server: &ServerId, backoff: &Backoff) -> Option<Wait> {
+    let mut failed: Vec<&Intent> = intents
+        .iter()
+        .filter(|i| !i.state.live() && i.terminate().is_some_and(|t| t.server == *server))
+        .filter(|i| i.trouble.is_some())
+        .collect();
+    failed.sort_by_key(|i| i.opened.steady);
+    let newest = failed.last()?;
+    let trouble = newest.trouble.as_ref()?;
+    Some(waited(newest, trouble, failed.len(), backoff))
+}
+
+/// The wait after so many passes that failed, the newest of them with this intent.
+fn waited(intent: &Intent, trouble: &Trouble, passes: usize, backoff: &Backoff) -> Wait {
+    let attempts = u32::try_from(passes).unwrap_or(u32::MAX);
+    let wait = jittered(backoff, attempts, intent.id.bits())
+        .max(trouble.failure.retry_after.unwrap_or_default())
+        .max(WAIT_LEAST);
+    let until = trouble.at.steady.plus(wait);
+    Wait { until, attempts, failure: trouble.failure.clone() }
+}
+
+/// A wait between nothing and the ceiling of this attempt, from 128 random bits.
+fn jittered(backoff: &Backoff, attempts: u32, bits: u128) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(32);
+    let ceiling = backoff
+        .first
+        .saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX))
+        .min(backoff.most);
+    // The upper 32 bits as a fraction of one.
+    let fraction = f64::from((bits >> 96) as u32) / f64::from(u32::MAX);
+    ceiling.mul_f64(fraction)
+}

@@ -1,0 +1,459 @@
+//! Desired minus fleet = plan: launches, terminations, and what is waited for.
+//!
+//! It plans only on a complete, fresh and plausible listing. Launches take room under
+//! the ceiling, counting servers in any state; terminations keep the floor and the
+//! velocity. Servers that ended in ERROR, or never left BUILD, are swept: those that
+//! never served outside the velocity, but not more than a few at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::backoff::{Journal, Verdict, Wait, delete_wait, deletes_wait};
+use super::settle::Fleet;
+use super::snapshot::Snapshot;
+use super::victim;
+use super::{Draws, sooner};
+use crate::domain::fleet::{Member, Standing};
+use crate::domain::id::{IntentId, LaunchId, ServerId, Zone};
+use crate::domain::intent::{Intent, Launch, State, Terminate, What};
+use crate::domain::outcome::FailureKind;
+use crate::domain::plan::{Action, Cause, Waiting};
+use crate::domain::policy::Velocity;
+use crate::domain::server::Ownership;
+use crate::domain::time::Steady;
+
+/// The most create calls of one pass: with the largest batch, far above any quota.
+pub const LAUNCHES_MOST: usize = 10;
+/// The most delete calls of one pass: each costs a GET beside it.
+pub const TERMINATIONS_MOST: usize = 30;
+
+/// What is to be done now.
+#[derive(Debug, Clone, Default)]
+pub struct Diff {
+    pub actions: Vec<Action>,
+    /// The journal lines of the actions.
+    pub intents: Vec<Intent>,
+    pub waiting: Vec<Waiting>,
+    pub wake: Option<Steady>,
+}
+
+/// Plans the way from the fleet to desired.
+pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
+    let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
+    let mut planner = Planner { snapshot, fleet, desired, draws, no_deletes, out: Diff::default() };
+    if let Some(obstacle) = planner.obstacle() {
+        planner.out.waiting.push(obstacle);
+    } else {
+        planner.sweep();
+        planner.shrink();
+        planner.grow();
+    }
+    planner.say_what_is_under_way();
+    planner.out
+}
+
+struct Planner<'a> {
+    snapshot: &'a Snapshot<'a>,
+    fleet: &'a Fleet,
+    desired: u32,
+    draws: &'a mut dyn Draws,
+    /// What keeps every delete, if anything does.
+    no_deletes: Option<Wait>,
+    out: Diff,
+}
+
+impl<'a> Planner<'a> {
+    /// Why nothing at all may be done now.
+    fn obstacle(&self) -> Option<Waiting> {
+        let now = self.snapshot.now;
+        let strangers =
+            self.fleet.members.iter().filter(|m| m.ownership == Ownership::OtherInstall).count();
+        let Some(seen) = self.snapshot.seen() else {
+            return Some(unseen(self.snapshot));
+        };
+        let age = now.steady.since(seen.began.steady);
+        if age > seen.fresh_for {
+            Some(Waiting::Stale { age_secs: age.as_secs() })
+        } else if let Some((n, region)) = self.fleet.elsewhere.clone() {
+            Some(Waiting::Elsewhere { n, region })
+        } else if self.fleet.implausible() {
+            let (missing, known) = (self.fleet.missing, self.fleet.living);
+            Some(Waiting::Implausible { missing, known })
+        } else if strangers > 0 {
+            Some(Waiting::OtherInstall { n: count(strangers) })
+        } else {
+            None
+        }
+    }
+
+    /// Failed servers that are ours go, and so do those that Nova keeps deleting in vain.
+    fn sweep(&mut self) {
+        let failed: Vec<&Member> = self
+            .fleet
+            .members
+            .iter()
+            .filter(|m| m.ownership == Ownership::Ours && !m.kept)
+            .filter(|m| m.standing == Standing::Failed || self.stuck_leaving(m))
+            .collect();
+        let mut allowed = self.velocity_left();
+        for member in failed {
+            let cause = match &member.server {
+                None => continue,
+                Some(server) if server.status.word() == "ERROR" => Cause::Error,
+                Some(_) => Cause::Stuck,
+            };
+            // Asking again for what leaves already takes nothing away.
+            let counts = member.served && member.standing == Standing::Failed;
+            if counts && allowed == 0 {
+                continue;
+            }
+            if self.terminate(member, cause, counts) && counts {
+                allowed -= 1;
+            }
+        }
+    }
+
+    /// Nova says that it is being deleted, but no live intent of ours asks for it any more.
+    fn stuck_leaving(&self, member: &Member) -> bool {
+        let asked = self
+            .fleet
+            .intents
+            .iter()
+            .filter(|i| i.terminate().is_some_and(|t| t.server == member.id))
+            .collect::<Vec<_>>();
+        member.standing == Standing::Leaving
+            && !asked.is_empty()
+            && !asked.iter().any(|i| i.state.live())
+    }
+
+    /// What is more than desired goes, the newest first.
+    fn shrink(&mut self) {
+        let tally = &self.fleet.tally;
+        let excess = tally.capacity().saturating_sub(self.desired);
+        if excess == 0 {
+            return;
+        }
+        let (chosen, built) = self.surplus(excess);
+        if built > 0 {
+            self.out.waiting.push(Waiting::Building { n: built });
+        }
+        // What serves stays at or above desired, whatever is still on its way.
+        let spare = tally.serving.saturating_sub(self.desired);
+        let allowed = self.velocity_left();
+        let mut going = count(chosen.len()).min(spare).min(allowed);
+        // The last server goes alone.
+        if going > 1 && going == tally.serving {
+            going -= 1;
+        }
+        for member in chosen.iter().take(going as usize) {
+            self.terminate(member, Cause::Surplus, member.served);
+        }
+        let wanted_to_go = count(chosen.len()).min(spare);
+        if wanted_to_go > allowed {
+            self.wait_for_velocity();
+        }
+        let able = count(victim::order(&self.fleet.members).len());
+        let unable = excess.saturating_sub(able + tally.coming + tally.unsure);
+        if unable > 0 {
+            self.out.waiting.push(Waiting::Kept { n: unable });
+        }
+    }
+
+    /// Of the `excess` that is to leave: those that can go now, and how many are still built.
+    fn surplus(&mut self, excess: u32) -> (Vec<&'a Member>, u32) {
+        let order = victim::order(&self.fleet.members);
+        let (staying, order): (Vec<&Member>, Vec<&Member>) =
+            order.into_iter().partition(|m| self.stays(m));
+        if let Some((member, wait)) = staying.iter().find_map(|m| Some((m, self.delete_wait(m)?))) {
+            self.wait_to_delete(member, wait);
+        }
+        let coming = self.fleet.tally.coming;
+        let (old, current): (Vec<&Member>, Vec<&Member>) =
+            order.into_iter().partition(|m| m.outdated);
+        // What is still coming is newer than all that is listed, and current.
+        let old_first = (excess as usize).min(old.len());
+        let rest = excess.saturating_sub(count(old_first)).saturating_sub(coming);
+        let newest = current.into_iter().take(rest as usize);
+        let leaving: Vec<&Member> = old.into_iter().take(old_first).chain(newest).collect();
+        let built = leaving.iter().filter(|m| m.standing == Standing::Building).count();
+        let now = leaving.into_iter().filter(|m| m.standing == Standing::Serving).collect();
+        (now, count(built))
+    }
+
+    /// How many servers that serve or served may still be terminated within this minute.
+    fn velocity_left(&self) -> u32 {
+        let recent = count(self.recent().len())
+            .saturating_add(count(self.out.intents.iter().filter(|i| counts(i)).count()));
+        let serving = self.fleet.tally.serving.saturating_add(count(self.recent().len()));
+        self.snapshot.group.behaviour.scale_in.velocity.allows(serving).saturating_sub(recent)
+    }
+
+    fn recent(&self) -> Vec<Steady> {
+        let start = self.snapshot.now.steady.minus(Velocity::PERIOD);
+        self.fleet
+            .intents
+            .iter()
+            .filter(|i| counts(i) && i.opened.steady > start)
+            .map(|i| i.opened.steady)
+            .collect()
+    }
+
+    fn wait_for_velocity(&mut self) {
+        let now = self.snapshot.now.steady;
+        let recent = self.recent();
+        let first = recent.iter().min().copied().unwrap_or(now);
+        let again = first.plus(Velocity::PERIOD);
+        let serving = self.fleet.tally.serving.saturating_add(count(recent.len()));
+        self.out.waiting.push(Waiting::Velocity {
+            allowed: self.snapshot.group.behaviour.scale_in.velocity.allows(serving),
+            per_secs: Velocity::PERIOD.as_secs(),
+            left_secs: again.since(now).as_secs(),
+        });
+        self.wake_at(again);
+    }
+
+    /// Plans one delete; false if this server's back-off or the call budget forbids it.
+    fn terminate(&mut self, member: &Member, cause: Cause, served: bool) -> bool {
+        let planned =
+            self.out.actions.iter().filter(|a| matches!(a, Action::Terminate { .. })).count();
+        if planned >= TERMINATIONS_MOST {
+            return false;
+        }
+        if let Some(wait) = self.delete_wait(member) {
+            self.wait_to_delete(member, wait);
+            return false;
+        }
+        let intent = IntentId::from_bits(self.draws.bits());
+        let server = member.id.clone();
+        let what = Terminate { server: server.clone(), cause, served, attempts: 0 };
+        self.open(intent.clone(), What::Terminate(what));
+        self.out.actions.push(Action::Terminate { intent, server, cause });
+        true
+    }
+
+    /// How long this server's delete, or every delete, is not asked for again.
+    fn delete_wait(&self, member: &Member) -> Option<Wait> {
+        let now = self.snapshot.now.steady;
+        let backoff = self.snapshot.group.launch.backoff;
+        let own = delete_wait(&self.fleet.intents, &member.id, &backoff);
+        let waits = [own, self.no_deletes.clone()];
+        let waits = waits.into_iter().flatten().filter(|wait| wait.until > now);
+        waits.max_by_key(|wait| wait.until)
+    }
+
+    /// Whether Nova refused to delete just this server: it stays for now, and others go instead.
+    fn stays(&self, member: &Member) -> bool {
+        self.delete_wait(member).is_some_and(|w| w.failure.kind == FailureKind::Conflict)
+    }
+
+    /// Said once for each kind of failure: what strikes every server need not be said of each.
+    fn wait_to_delete(&mut self, member: &Member, wait: Wait) {
+        self.wake_at(wait.until);
+        let kind = wait.failure.kind;
+        let said =
+            self.out.waiting.iter().any(
+                |w| matches!(w, Waiting::DeleteBackoff { failure, .. } if failure.kind == kind),
+            );
+        if !said {
+            let wait_secs = wait.until.since(self.snapshot.now.steady).as_secs();
+            let (server, failure) = (member.id.clone(), wait.failure);
+            self.out.waiting.push(Waiting::DeleteBackoff { server, wait_secs, failure });
+        }
+    }
+
+    /// What is missing is launched, as far as ceiling, back-off and batch sizes allow.
+    fn grow(&mut self) {
+        let tally = &self.fleet.tally;
+        let short = self.desired.saturating_sub(tally.capacity());
+        if short == 0 {
+            return;
+        }
+        let max = self.snapshot.group.bounds.max;
+        let occupied = tally.occupied();
+        let room = max.saturating_sub(occupied);
+        if room < short {
+            self.out.waiting.push(Waiting::Ceiling { max, occupied });
+        }
+        let n = short.min(room);
+        if n > 0 {
+            self.launch(n);
+        }
+    }
+
+    fn launch(&mut self, n: u32) {
+        let journal = Journal::of(&self.fleet.intents, &self.snapshot.group.template.hash);
+        let mut soonest: Option<Wait> = None;
+        for flavor in &self.snapshot.group.template.flavors {
+            let (open, wait) = self.open_zones(&journal, flavor);
+            if let Some(wait) = wait
+                && soonest.as_ref().is_none_or(|s| wait.until < s.until)
+            {
+                soonest = Some(wait);
+            }
+            if open.is_empty() {
+                continue;
+            }
+            self.launch_in(n, flavor, &open);
+            return;
+        }
+        if let Some(Wait { until, attempts, failure }) = soonest {
+            let wait_secs = until.since(self.snapshot.now.steady).as_secs();
+            self.out.waiting.push(Waiting::Backoff { until, wait_secs, attempts, failure });
+            self.wake_at(until);
+        }
+    }
+
+    /// The zones where this flavor may be launched now; the soonest wait of the others.
+    fn open_zones(&self, journal: &Journal<'_>, flavor: &str) -> (Vec<Place>, Option<Wait>) {
+        let group = self.snapshot.group;
+        let zones: Vec<Option<Zone>> = if group.template.zones.is_empty() {
+            vec![None]
+        } else {
+            group.template.zones.iter().cloned().map(Some).collect()
+        };
+        let (mut open, mut soonest): (Vec<Place>, Option<Wait>) = (Vec::new(), None);
+        for zone in zones {
+            let now = self.snapshot.now.steady;
+            match journal.verdict(flavor, zone.as_ref(), now, &group.launch) {
+                Verdict::Go { batch, fits } => open.push(Place { zone, batch, fits }),
+                Verdict::Wait(wait) => {
+                    if soonest.as_ref().is_none_or(|s| wait.until < s.until) {
+                        soonest = Some(wait);
+                    }
+                }
+            }
+        }
+        (open, soonest)
+    }
+
+    fn launch_in(&mut self, n: u32, flavor: &str, places: &[Place]) {
+        let fits = places.iter().filter_map(|p| p.fits).min().unwrap_or(n);
+        for (place, share) in places.iter().zip(self.shares(n.min(fits), places)) {
+            let mut left = share;
+            while left > 0 && self.launches() < LAUNCHES_MOST {
+                let n = left.min(place.batch);
+                left -= n;
+                self.plan_launch(n, flavor, place.zone.clone());
+            }
+        }
+    }
+
+    fn launches(&self) -> usize {
+        self.out.actions.iter().filter(|a| matches!(a, Action::Launch { .. })).count()
+    }
+
+    /// Splits `n` over zones so that the members end up spread as evenly as may be.
+    fn shares(&self, n: u32, places: &[Place]) -> Vec<u32> {
+        let mut here: Vec<u32> = places.iter().map(|p| self.members_in(p.zone.as_ref())).collect();
+        let mut shares = vec![0u32; places.len()];
+        for _ in 0..n {
+            let Some(least) = (0..places.len()).min_by_key(|i| here[*i]) else { break };
+            here[least] += 1;
+            shares[least] += 1;
+        }
+        shares
+    }
+
+    fn members_in(&self, zone: Option<&Zone>) -> u32 {
+        let there = self.fleet.members.iter().filter(|m| {
+            let at = m.server.as_ref().and_then(|s| s.zone.as_ref());
+            at == zone && m.standing != Standing::Leaving && m.standing != Standing::Failed
+        });
+        count(there.count())
+    }
+
+    fn plan_launch(&mut self, n: u32, flavor: &str, zone: Option<Zone>) {
+        let intent = IntentId::from_bits(self.draws.bits());
+        let launch = Launch {
+            launch: LaunchId::from_bits(self.draws.bits()),
+            n,
+            region: self.snapshot.group.region.clone(),
+            zone,
+            flavor: flavor.to_owned(),
+            template: self.snapshot.group.template.hash.clone(),
+            proven: false,
+        };
+        self.open(intent.clone(), What::Launch(launch.clone()));
+        self.out.actions.push(Action::Launch { intent, launch });
+    }
+
+    fn open(&mut self, id: IntentId, what: What) {
+        let (group, opened) = (self.snapshot.group.name.clone(), self.snapshot.now);
+        self.out.intents.push(Intent {
+            id,
+            group,
+            opened,
+            what,
+            state: State::Open,
+            trouble: None,
+        });
+    }
+
+    fn say_what_is_under_way(&mut self) {
+        let tally = &self.fleet.tally;
+        let said = self.out.waiting.iter().any(|w| matches!(w, Waiting::Building { .. }));
+        if tally.building > 0 && !said {
+            self.out.waiting.push(Waiting::Building { n: tally.building });
+        }
+        if tally.coming > 0 {
+            let unclear = self.unclear().min(tally.coming);
+            self.out.waiting.push(Waiting::Coming { n: tally.coming, unclear });
+        }
+        if tally.leaving > 0 {
+            self.out.waiting.push(Waiting::Leaving { n: tally.leaving });
+        }
+    }
+
+    fn unclear(&self) -> u32 {
+        let launches: BTreeMap<&IntentId, u32> = self
+            .fleet
+            .intents
+            .iter()
+            .filter(|i| matches!(i.state, State::Unsettled { .. }))
+            .filter_map(|i| i.launch().map(|l| (&i.id, l.n)))
+            .collect();
+        launches.values().sum()
+    }
+
+    fn wake_at(&mut self, then: Steady) {
+        self.out.wake = sooner(self.out.wake, Some(then));
+    }
+}
+
+/// Where a flavor may be launched now.
+struct Place {
+    zone: Option<Zone>,
+    batch: u32,
+    fits: Option<u32>,
+}
+
+/// Whether a delete counts against velocity: it took a server that serves or served, or may have.
+fn counts(intent: &Intent) -> bool {
+    let spared = matches!(intent.state, State::Closed { done: 0, .. });
+    intent.terminate().is_some_and(|t| t.served) && !spared
+}
+
+fn unseen(snapshot: &Snapshot<'_>) -> Waiting {
+    use crate::domain::fleet::Observation;
+    match snapshot.observation {
+        Observation::Unseen { since, why } => Waiting::Unseen {
+            why: why.clone(),
+            for_secs: snapshot.now.steady.since(since.steady).as_secs(),
+        },
+        Observation::Seen(_) => Waiting::Stale { age_secs: 0 },
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// The servers that a plan would terminate.
+pub fn terminated(actions: &[Action]) -> BTreeSet<&ServerId> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Terminate { server, .. } => Some(server),
+            Action::Launch { .. } => None,
+        })
+        .collect()
+}

@@ -1,0 +1,186 @@
+//! Intents: how far each has got by what is known.
+
+use super::known::Records;
+use super::sight::Sight;
+use crate::decide::snapshot::Snapshot;
+use crate::domain::id::ServerId;
+use crate::domain::intent::{Intent, Launch, State, Terminate, Trouble, What};
+use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::server::{Known, KnownState, Status};
+use crate::domain::time::{Now, Steady};
+
+/// What intents are held against.
+pub(super) struct Ledger<'a> {
+    pub(super) snapshot: &'a Snapshot<'a>,
+    pub(super) known: &'a Records<'a>,
+    pub(super) sight: &'a Sight<'a>,
+}
+
+impl Ledger<'_> {
+    /// The intent as far as what is known allows.
+    pub(super) fn move_on(&self, intent: &Intent) -> Intent {
+        let mut next = intent.clone();
+        // A pass is over only when the outcomes are stored: an open intent at its start was
+        // left by a crash, before, during or after the call.
+        if next.state == State::Open {
+            next.state = State::Unsettled { since: self.snapshot.now, absent: None };
+        }
+        match &intent.what {
+            What::Launch(launch) => self.launch(launch, &mut next),
+            What::Terminate(terminate) => self.terminate(terminate, &mut next),
+        }
+        next
+    }
+
+    fn closed(&self, done: u32) -> State {
+        State::Closed { at: self.snapshot.now, done }
+    }
+
+    /// Whether the listing began after then.
+    fn listed_after(&self, then: Steady) -> bool {
+        self.snapshot.seen().is_some_and(|seen| seen.began.steady > then)
+    }
+
+    fn launch(&self, launch: &Launch, next: &mut Intent) {
+        let came: Vec<&Known> = self
+            .known
+            .values()
+            .map(AsRef::as_ref)
+            .filter(|k: &&Known| k.launch.as_ref() == Some(&launch.launch))
+            .collect();
+        let arrived = u32::try_from(came.len()).unwrap_or(u32::MAX);
+        if next.state.live() && arrived >= launch.n {
+            next.state = self.closed(launch.n);
+            // All of it came after all: the lost answer is no reason to wait any more.
+            next.trouble = next.trouble.take().filter(|t| t.failure.kind != FailureKind::Unclear);
+        }
+        if launch.region == self.snapshot.group.region {
+            next.state = self.landed(&next.state, arrived);
+        }
+        if let What::Launch(launch) = &mut next.what {
+            launch.proven |= came.iter().any(|k| k.served);
+        }
+        if next.trouble.is_none()
+            && let Some(failed) = self.worst(&came)
+        {
+            let failure = self.failure_of(failed);
+            next.trouble = Some(Trouble { at: self.snapshot.now, failure });
+        }
+    }
+
+    /// A launch's failed server, one whose reason is known if there is one.
+    fn worst<'k>(&self, came: &[&'k Known]) -> Option<&'k Known> {
+        let told = |k: &&&Known| self.sight.server(&k.id).is_some_and(|s| s.fault.is_some());
+        let failed = || came.iter().filter(|k| k.failure.is_some() && !k.served);
+        failed().find(told).or_else(|| failed().next()).copied()
+    }
+
+    /// What a launch's failed server says of the launch.
+    fn failure_of(&self, failed: &Known) -> Failure {
+        let kind = failed.failure.unwrap_or(FailureKind::Unclear);
+        let shown = self.sight.server(&failed.id);
+        let said = match shown.map(|server| (&server.status, server.fault.as_ref())) {
+            Some((_, Some(fault))) => {
+                format!("server {} ended in ERROR: {}", failed.id, fault.message)
+            }
+            Some((Status::Error, None)) => {
+                format!("server {} ended in ERROR, and Nova does not say why", failed.id)
+            }
+            Some((_, None)) | None => format!("server {} did not leave BUILD in time", failed.id),
+        };
+        Failure::new(kind, said)
+    }
+
+    /// A launch of which fewer servers were seen than it asked for.
+    fn landed(&self, state: &State, arrived: u32) -> State {
+        match state {
+            State::Accepted { at, first, short } if self.listed_after(at.steady) => {
+                self.accepted(*at, first.as_ref(), *short, arrived)
+            }
+            State::Unsettled { since, absent } => self.unsettled(*since, *absent, arrived),
+            State::Open
+            | State::Accepted { .. }
+            | State::Abandoned { .. }
+            | State::Closed { .. } => state.clone(),
+        }
+    }
+
+    /// A 202 promised exactly n. Listings have lagged behind creates for minutes
+    /// (rackerlabs/otter issue 1629): a smaller number is believed only when two complete
+    /// listings a settling time apart show it, and the first server is accounted for.
+    fn accepted(
+        &self,
+        at: Now,
+        first: Option<&ServerId>,
+        short: Option<Now>,
+        arrived: u32,
+    ) -> State {
+        let patience = self.snapshot.group.patience.settle;
+        let elsewhere = |id| self.sight.absent.contains(id) || self.sight.detached.contains(id);
+        let accounted = |id| self.known.contains_key(id) || elsewhere(id);
+        match short {
+            Some(before)
+                if first.is_none_or(accounted)
+                    && self.listed_after(before.steady.plus(patience)) =>
+            {
+                self.closed(arrived)
+            }
+            _ => {
+                let began = self.snapshot.seen().map(|seen| seen.began);
+                State::Accepted { at, first: first.cloned(), short: short.or(began) }
+            }
+        }
+    }
+
+    /// Given up only after the settling time and two complete listings begun later, while no
+    /// known server is missing from them.
+    fn unsettled(&self, since: Now, absent: Option<Now>, arrived: u32) -> State {
+        let due = since.steady.plus(self.snapshot.group.patience.settle);
+        let complete = !self.known.values().any(|k| k.state == KnownState::Missing);
+        match absent {
+            None if complete && self.listed_after(due) => {
+                let absent = self.snapshot.seen().map(|seen| seen.began);
+                State::Unsettled { since, absent }
+            }
+            Some(before) if complete && self.listed_after(before.steady) => {
+                if arrived > 0 {
+                    self.closed(arrived)
+                } else {
+                    State::Abandoned { since: self.snapshot.now }
+                }
+            }
+            None | Some(_) => State::Unsettled { since, absent },
+        }
+    }
+
+    fn terminate(&self, terminate: &Terminate, next: &mut Intent) {
+        if !next.state.live() {
+            return;
+        }
+        let state = self.known.get(&terminate.server).map(|k| k.state);
+        let shown = self.sight.server(&terminate.server);
+        next.state = match (state, &next.state) {
+            (None | Some(KnownState::Detached), _) => self.closed(0),
+            (Some(KnownState::Gone), _) => self.closed(1),
+            (_, State::Unsettled { since, .. }) if self.listed_after(since.steady) => match shown {
+                Some(server) if server.deleting => {
+                    State::Accepted { at: *since, first: None, short: None }
+                }
+                // The fresh listing shows it alive: the delete never reached Nova.
+                Some(_) => self.closed(0),
+                None => return,
+            },
+            (_, State::Accepted { at, .. }) if shown.is_some() && self.overdue(*at) => {
+                let said = "Nova accepted the delete, but the server is still there";
+                let failure = Failure::new(FailureKind::Conflict, said);
+                next.trouble = Some(Trouble { at: self.snapshot.now, failure });
+                self.closed(0)
+            }
+            (Some(KnownState::Listed | KnownState::Missing), _) => return,
+        };
+    }
+
+    fn overdue(&self, at: Now) -> bool {
+        self.snapshot.now.steady.since(at.steady) > self.snapshot.group.patience.delete
+    }
+}

@@ -1,0 +1,125 @@
+//! Known servers: what was shown is taken in, what was lacking is questioned.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::sight::{Sight, failure_of, served, serves};
+use crate::decide::snapshot::Snapshot;
+use crate::domain::fleet::Seen;
+use crate::domain::id::ServerId;
+use crate::domain::intent::{Intent, State};
+use crate::domain::server::{Known, KnownState, Ownership, Server};
+use crate::domain::time::Steady;
+
+/// Known servers by id. One that nothing changes is never copied: a fleet at rest costs
+/// no more than the look.
+pub(super) type Records<'a> = BTreeMap<&'a ServerId, Cow<'a, Known>>;
+
+pub(super) fn remembered<'a>(snapshot: &Snapshot<'a>) -> Records<'a> {
+    snapshot.known.iter().map(|k| (&k.id, Cow::Borrowed(k))).collect()
+}
+
+/// Takes in every server that was shown.
+pub(super) fn welcome<'a>(
+    snapshot: &Snapshot<'a>,
+    seen: &Seen,
+    sight: &Sight<'a>,
+    known: &mut Records<'a>,
+) {
+    for (id, shown) in &sight.shown {
+        let state = if shown.listed { KnownState::Listed } else { KnownState::Missing };
+        let fresh = || Cow::Owned(newcomer(shown.server, state, snapshot.now.steady));
+        let record = known.entry(id).or_insert_with(fresh);
+        // A listing says nothing about what was proved after it began.
+        if !record.state.lives() && seen.began.steady <= record.since {
+            continue;
+        }
+        if record.state != state {
+            let record = record.to_mut();
+            (record.state, record.since) = (state, snapshot.now.steady);
+        }
+        learn(snapshot, shown.server, record);
+    }
+}
+
+fn newcomer(server: &Server, state: KnownState, now: Steady) -> Known {
+    Known {
+        id: server.id.clone(),
+        region: server.region.clone(),
+        zone: None,
+        launch: None,
+        ownership: Ownership::Foreign,
+        state,
+        since: now,
+        first_seen: now,
+        served: false,
+        failure: None,
+    }
+}
+
+/// What the server now says of itself.
+fn learn(snapshot: &Snapshot<'_>, server: &Server, record: &mut Cow<'_, Known>) {
+    if server.zone.is_some() && record.zone != server.zone {
+        record.to_mut().zone.clone_from(&server.zone);
+    }
+    // A launch id is for life.
+    if record.launch.is_none()
+        && let Some(launch) = server.launch()
+    {
+        record.to_mut().launch = Some(launch);
+    }
+    let ownership = server.ownership(snapshot.install, &snapshot.group.name);
+    if record.ownership != ownership {
+        record.to_mut().ownership = ownership;
+    }
+    if served(server) && !record.served {
+        record.to_mut().served = true;
+    }
+    let failure = if serves(&server.status) {
+        None
+    } else {
+        record.failure.or_else(|| failure_of(snapshot, server, record.first_seen))
+    };
+    if record.failure != failure {
+        record.to_mut().failure = failure;
+    }
+}
+
+/// Notes what the listing lacked, and what a GET by id said of it.
+pub(super) fn question(
+    snapshot: &Snapshot<'_>,
+    seen: &Seen,
+    sight: &Sight<'_>,
+    known: &mut Records<'_>,
+) {
+    let deleted: BTreeMap<&ServerId, Steady> =
+        snapshot.intents.iter().filter_map(proved_gone).collect();
+    // What one region says, a 404 included, is no word on a server of another.
+    let here = |k: &&mut Cow<'_, Known>| k.state.lives() && k.region == snapshot.group.region;
+    for record in known.values_mut().filter(here) {
+        if sight.shown.contains_key(&record.id) {
+            continue;
+        }
+        // A server that was restored since is not gone by the proof of that time.
+        let proved = deleted.get(&record.id).is_some_and(|at| *at >= record.since);
+        let state = if sight.absent.contains(&record.id) || proved {
+            KnownState::Gone
+        } else if sight.detached.contains(&record.id) {
+            KnownState::Detached
+        } else if record.first_seen >= seen.began.steady {
+            record.state
+        } else {
+            KnownState::Missing
+        };
+        if record.state != state {
+            let record = record.to_mut();
+            (record.state, record.since) = (state, snapshot.now.steady);
+        }
+    }
+}
+
+/// A delete that Nova answered with its own 404, and when.
+fn proved_gone(intent: &Intent) -> Option<(&ServerId, Steady)> {
+    let State::Closed { at, done: 1.. } = intent.state else { return None };
+    intent.terminate().map(|t| (&t.server, at.steady))
+}

@@ -1,0 +1,166 @@
+//! Members: what each counts as, and the sum of it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Fleet;
+use super::known::Records;
+use super::sight::{Sight, overdue, serves};
+use crate::decide::snapshot::Snapshot;
+use crate::decide::sooner;
+use crate::domain::fleet::{Member, Standing, Tally};
+use crate::domain::id::{LaunchId, Region, ServerId, mark};
+use crate::domain::intent::{Intent, State};
+use crate::domain::server::{Known, Ownership, Server, Status};
+
+/// Judges every member and adds up.
+pub(super) fn gather(
+    snapshot: &Snapshot<'_>,
+    sight: &Sight<'_>,
+    known: &Records<'_>,
+    intents: Vec<Intent>,
+) -> Fleet {
+    let leaving: BTreeSet<&ServerId> = intents
+        .iter()
+        .filter(|i| i.state.live())
+        .filter_map(|i| i.terminate().map(|t| &t.server))
+        .collect();
+    let mut fleet = Fleet::default();
+    for record in known.values().filter(|k| k.state.lives()) {
+        let server = sight.server(&record.id);
+        let standing = stand(snapshot, record, server, leaving.contains(&record.id));
+        count(&mut fleet.tally, standing, record.ownership);
+        fleet.living += 1;
+        fleet.note_elsewhere(&snapshot.group.region, &record.region, 1);
+        let expected = leaving.contains(&record.id);
+        fleet.missing += u32::from(server.is_none() && !expected && snapshot.seen().is_some());
+        if standing == Standing::Building {
+            let end = record.first_seen.plus(snapshot.group.patience.build);
+            fleet.wake = sooner(fleet.wake, Some(end.plus(Duration::from_millis(1))));
+        }
+        fleet.members.push(member(snapshot, record, server, standing));
+    }
+    // Most groups have nothing under way, and then nothing is counted.
+    let under_way = intents.iter().any(|i| i.state.live() && i.launch().is_some());
+    let arrived = if under_way { arrivals(known) } else { BTreeMap::new() };
+    for launch in intents.iter().filter(|i| i.state.live()).filter_map(Intent::launch) {
+        let came = arrived.get(&launch.launch).copied().unwrap_or(0);
+        let coming = launch.n.saturating_sub(came);
+        fleet.tally.coming = fleet.tally.coming.saturating_add(coming);
+        fleet.note_elsewhere(&snapshot.group.region, &launch.region, coming);
+    }
+    fleet.watched = watched(&snapshot.group.region, known, &intents);
+    let changed = known.values().filter_map(|record| match record {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(known) => Some(known.clone()),
+    });
+    fleet.changed_known = changed.collect();
+    fleet.changed_intents = intents
+        .iter()
+        .zip(snapshot.intents)
+        .filter(|(next, last)| next != last)
+        .map(|(next, _)| next.clone())
+        .collect();
+    fleet.intents = intents;
+    fleet
+}
+
+/// Whoever lives, and the first server of a launch that Nova accepted but no listing showed.
+fn watched(region: &Region, known: &Records<'_>, intents: &[Intent]) -> Vec<ServerId> {
+    let living = known.values().filter(|k| k.state.lives() && k.region == *region).map(|k| &k.id);
+    let here = intents.iter().filter(|i| i.launch().is_some_and(|l| l.region == *region));
+    let promised = here.filter_map(|i| match &i.state {
+        State::Accepted { first: Some(first), .. } => Some(first),
+        State::Accepted { first: None, .. }
+        | State::Open
+        | State::Unsettled { .. }
+        | State::Abandoned { .. }
+        | State::Closed { .. } => None,
+    });
+    let unknown = promised.filter(|id| !known.contains_key(*id));
+    living.chain(unknown).cloned().collect()
+}
+
+fn arrivals<'a>(known: &'a Records<'_>) -> BTreeMap<&'a LaunchId, u32> {
+    let mut arrived = BTreeMap::new();
+    for launch in known.values().filter_map(|k| k.launch.as_ref()) {
+        *arrived.entry(launch).or_insert(0) += 1;
+    }
+    arrived
+}
+
+fn stand(
+    snapshot: &Snapshot<'_>,
+    record: &Known,
+    server: Option<&Arc<Server>>,
+    leaving: bool,
+) -> Standing {
+    let Some(server) = server else {
+        return match (leaving, record.failure) {
+            (true, _) => Standing::Leaving,
+            (false, Some(_)) => Standing::Failed,
+            (false, None) => Standing::Unsure,
+        };
+    };
+    if leaving || server.deleting {
+        return Standing::Leaving;
+    }
+    if serves(&server.status) {
+        return Standing::Serving;
+    }
+    let idle = [
+        Status::Paused,
+        Status::Rescue,
+        Status::Shelved,
+        Status::ShelvedOffloaded,
+        Status::Shutoff,
+        Status::Suspended,
+    ];
+    let building = server.status == Status::Build;
+    if server.status == Status::Error || building && overdue(snapshot, record.first_seen) {
+        Standing::Failed
+    } else if building {
+        Standing::Building
+    } else if idle.contains(&server.status) {
+        Standing::Idle
+    } else {
+        // UNKNOWN, and words that are new: what it was is what it counts as.
+        Standing::Unsure
+    }
+}
+
+fn count(tally: &mut Tally, standing: Standing, ownership: Ownership) {
+    let place = match standing {
+        Standing::Serving => &mut tally.serving,
+        Standing::Building => &mut tally.building,
+        Standing::Unsure => &mut tally.unsure,
+        Standing::Idle => &mut tally.idle,
+        Standing::Failed => &mut tally.failed,
+        Standing::Leaving => &mut tally.leaving,
+    };
+    *place += 1;
+    tally.foreign += u32::from(ownership != Ownership::Ours);
+}
+
+fn member(
+    snapshot: &Snapshot<'_>,
+    record: &Known,
+    server: Option<&Arc<Server>>,
+    standing: Standing,
+) -> Member {
+    let outdated = server
+        .and_then(|s| s.metadata.get(mark::TEMPLATE))
+        .is_some_and(|template| *template != *snapshot.group.template.hash.as_str());
+    Member {
+        id: record.id.clone(),
+        standing,
+        ownership: record.ownership,
+        kept: server.is_some_and(|s| s.locked || s.protected()),
+        served: record.served,
+        outdated,
+        launch: record.launch.clone(),
+        server: server.cloned(),
+    }
+}

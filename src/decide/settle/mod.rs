@@ -1,0 +1,69 @@
+//! What has landed and what is given up: the observation held against memory.
+//!
+//! It answers who the members are, what each counts as, and how far every intent has
+//! got. It never concludes from absence: a server that a listing lacks is missing until
+//! Nova's 404 says that it is gone, and an unclear launch counts in full until its
+//! settling time and two complete listings have passed.
+
+mod journal;
+mod known;
+mod members;
+mod sight;
+
+use super::snapshot::Snapshot;
+use crate::domain::fleet::{Member, Tally};
+use crate::domain::id::{Region, ServerId};
+use crate::domain::intent::Intent;
+use crate::domain::server::Known;
+use crate::domain::time::Steady;
+use sight::Sight;
+
+/// The fleet as far as it is known, with everything that moved on.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    pub members: Vec<Member>,
+    pub tally: Tally,
+    /// All intents of the snapshot, moved on.
+    pub intents: Vec<Intent>,
+    pub changed_intents: Vec<Intent>,
+    pub changed_known: Vec<Known>,
+    /// The servers to ask for by id when a listing lacks them.
+    pub watched: Vec<ServerId>,
+    /// Known servers that the listing lacks without proof or expectation.
+    pub missing: u32,
+    /// Of this many servers that live by what is known.
+    pub living: u32,
+    /// Servers, there or to come, of a region that is no longer the group's; and one such region.
+    pub elsewhere: Option<(u32, Region)>,
+    /// When something here changes by time alone.
+    pub wake: Option<Steady>,
+}
+
+impl Fleet {
+    fn note_elsewhere(&mut self, here: &Region, there: &Region, n: u32) {
+        if here == there || n == 0 {
+            return;
+        }
+        let (before, region) = self.elsewhere.take().unwrap_or((0, there.clone()));
+        self.elsewhere = Some((before.saturating_add(n), region));
+    }
+
+    /// More known servers are missing at once than a fleet loses by itself: the listing is
+    /// not believed.
+    pub fn implausible(&self) -> bool {
+        f64::from(self.missing) > (f64::from(self.living) * 0.2).max(2.0)
+    }
+}
+
+/// Holds what was seen against what is remembered.
+pub fn settle(snapshot: &Snapshot<'_>) -> Fleet {
+    let sight = Sight::of(snapshot);
+    let mut known = known::remembered(snapshot);
+    if let Some(seen) = snapshot.seen() {
+        known::welcome(snapshot, seen, &sight, &mut known);
+        known::question(snapshot, seen, &sight, &mut known);
+    }
+    let ledger = journal::Ledger { snapshot, known: &known, sight: &sight };
+    let intents = snapshot.intents.iter().map(|intent| ledger.move_on(intent)).collect();
+    members::gather(snapshot, &sight, &known, intents)
+}

@@ -1,0 +1,45 @@
+//! All that a decision may look at.
+
+use std::time::Duration;
+
+use crate::domain::claim::Memory;
+use crate::domain::fleet::{Observation, Seen};
+use crate::domain::group::{Group, GroupState};
+use crate::domain::id::InstallId;
+use crate::domain::intent::Intent;
+use crate::domain::server::Known;
+use crate::domain::signal::Sample;
+use crate::domain::time::Now;
+
+/// The group, what was ordered and measured, what is remembered, what was seen.
+#[derive(Debug, Clone, Copy)]
+pub struct Snapshot<'a> {
+    pub now: Now,
+    pub group: &'a Group,
+    pub install: &'a InstallId,
+    pub state: &'a GroupState,
+    /// None before the first decision, or when state was lost.
+    pub memory: Option<&'a Memory>,
+    /// The newest sample of each name and server.
+    pub samples: &'a [Sample],
+    /// Live ones, and those of the recent past.
+    pub intents: &'a [Intent],
+    /// Living ones, and those of the recent past.
+    pub known: &'a [Known],
+    pub observation: &'a Observation,
+}
+
+impl<'a> Snapshot<'a> {
+    /// The listing, if there is one.
+    pub fn seen(&self) -> Option<&'a Seen> {
+        match self.observation {
+            Observation::Seen(seen) => Some(seen),
+            Observation::Unseen { .. } => None,
+        }
+    }
+
+    /// How old the listing is, by the steady clock.
+    pub fn listing_age(&self) -> Option<Duration> {
+        self.seen().map(|seen| self.now.steady.since(seen.began.steady))
+    }
+}

@@ -1,0 +1,249 @@
+//! From wanted to desired: what holds it back, in order, each step with its reason.
+//!
+//! 1. The largest claim is wanted. A pin stands alone.
+//! 2. Measured claims count with the largest they were within the stabilisation window.
+//!    What was declared (base, reservation) or has an announced end does not wait.
+//! 3. While a measured claim is unknown, desired may rise but not fall.
+//! 4. Capacity found at a start without state is held until claims have data or an
+//!    operator acts.
+//! 5. Desired is not lowered within the cooldown, unless an operator spoke since it changed.
+//! 6. The bounds, last: a raised min overrides all of the above, a lowered max too.
+
+use std::time::Duration;
+
+use super::snapshot::Snapshot;
+use super::{remembered, sooner};
+use crate::domain::claim::{Claim, Held, Memory, Peak, Source};
+use crate::domain::fleet::Tally;
+use crate::domain::plan::Tempering;
+use crate::domain::time::Steady;
+
+/// What tempering came to.
+#[derive(Debug, Clone)]
+pub struct Tempered {
+    pub wanted: Option<u32>,
+    pub desired: u32,
+    pub steps: Vec<Tempering>,
+    /// The next memory; none while there is nothing to base one on.
+    pub memory: Option<Memory>,
+    pub wake: Option<Steady>,
+}
+
+/// Turns claims into desired.
+pub fn temper(snapshot: &Snapshot<'_>, claims: &[Claim], tally: &Tally) -> Tempered {
+    let mut run = Run::begin(snapshot, claims, tally);
+    if run.pinned() {
+        run.pin();
+    } else {
+        run.stabilize();
+        run.hold_when_blind();
+        run.hold_what_was_found();
+        run.cool();
+    }
+    run.bound();
+    run.end()
+}
+
+struct Run<'a> {
+    snapshot: &'a Snapshot<'a>,
+    claims: &'a [Claim],
+    memory: Memory,
+    wanted: Option<u32>,
+    desired: u32,
+    steps: Vec<Tempering>,
+    wake: Option<Steady>,
+}
+
+impl<'a> Run<'a> {
+    fn begin(snapshot: &'a Snapshot<'a>, claims: &'a [Claim], tally: &Tally) -> Self {
+        let mut memory = remembered(snapshot);
+        if snapshot.memory.is_none() && tally.capacity() > 0 {
+            memory.held = Some(Held { capacity: tally.capacity(), since: snapshot.now.steady });
+        }
+        let wanted = claims.iter().filter_map(|c| c.wants.number()).max();
+        let desired = wanted.unwrap_or(snapshot.group.bounds.floor());
+        Self { snapshot, claims, memory, wanted, desired, steps: Vec::new(), wake: None }
+    }
+
+    fn pinned(&self) -> bool {
+        self.claims.iter().any(|c| matches!(c.source, Source::Pin { .. }))
+    }
+
+    fn pin(&mut self) {
+        self.steps.push(Tempering::Pinned { to: self.desired });
+        self.memory.held = None;
+        if let Some(end) = self.snapshot.state.pin.as_ref().and_then(|p| p.until) {
+            self.wake_at(end.steady);
+        }
+    }
+
+    fn stabilize(&mut self) {
+        let now = self.snapshot.now.steady;
+        let window = self.snapshot.group.behaviour.scale_in.stabilization;
+        let measured = self
+            .claims
+            .iter()
+            .filter(|c| c.source.measured())
+            .filter_map(|c| c.wants.number())
+            .max();
+        match measured {
+            Some(measured) => remember_peak(&mut self.memory.peaks, now, measured),
+            // The window of what was wanted last begins when it is known that less is wanted.
+            None if self.claims.iter().any(|c| c.source.measured()) => return,
+            None => {}
+        }
+        forget_peaks(&mut self.memory.peaks, now, window, measured.is_some());
+        let Some(peak) = self.memory.peaks.first().copied() else { return };
+        if peak.wanted > self.desired {
+            let end = peak.until.plus(window);
+            let is_last = self.memory.peaks.len() == 1 && measured == Some(peak.wanted);
+            let left_secs = if is_last { window.as_secs() } else { end.since(now).as_secs() };
+            let (from, to, window_secs) = (self.desired, peak.wanted, window.as_secs());
+            self.step(to, Tempering::Stabilized { from, to, window_secs, left_secs });
+            self.wake_at(end);
+        }
+    }
+
+    fn hold_when_blind(&mut self) {
+        let blind = self.claims.iter().filter(|c| c.source.measured() && c.blind());
+        let signals: Vec<String> = blind
+            .filter_map(|c| match &c.source {
+                Source::Target { signal, .. } => Some(signal.to_string()),
+                Source::Base { .. } | Source::Reservation { .. } | Source::Pin { .. } => None,
+            })
+            .collect();
+        let Some(last) = self.memory.desired else { return };
+        if !signals.is_empty() && last > self.desired {
+            let (from, to) = (self.desired, last);
+            self.step(to, Tempering::Blind { from, to, signals });
+        }
+    }
+
+    fn hold_what_was_found(&mut self) {
+        let Some(held) = self.memory.held else { return };
+        let ordered = self.snapshot.state.ordered.is_some_and(|o| o.steady >= held.since);
+        let mut measured = self.claims.iter().filter(|c| c.source.measured()).peekable();
+        let fed = measured.peek().is_some() && measured.all(|c| !c.blind());
+        if ordered || fed {
+            self.memory.held = None;
+        } else if held.capacity > self.desired {
+            let (from, to) = (self.desired, held.capacity);
+            self.step(to, Tempering::Held { from, to });
+        }
+    }
+
+    fn cool(&mut self) {
+        let (Some(last), Some(changed)) = (self.memory.desired, self.memory.changed) else {
+            return;
+        };
+        let end = changed.plus(self.snapshot.group.behaviour.scale_in.cooldown);
+        let spoken_since = self.snapshot.state.ordered.is_some_and(|o| o.steady > changed);
+        let now = self.snapshot.now.steady;
+        if self.desired < last && now < end && !spoken_since {
+            let (from, to, left_secs) = (self.desired, last, end.since(now).as_secs());
+            self.step(to, Tempering::Cooling { from, to, left_secs });
+            self.wake_at(end);
+        }
+    }
+
+    fn bound(&mut self) {
+        let (from, to) = (self.desired, self.snapshot.group.bounds.clamp(self.desired));
+        if from != to {
+            self.step(to, Tempering::Bounded { from, to });
+        }
+    }
+
+    fn end(mut self) -> Tempered {
+        let now = self.snapshot.now.steady;
+        self.wake_at_ends_of_reservations();
+        // Without state and without a look nothing is known, not even that nothing runs.
+        let blank = self.snapshot.memory.is_none() && self.snapshot.seen().is_none();
+        if self.memory.desired != Some(self.desired) {
+            self.memory.changed = self.memory.desired.map(|_| now);
+            self.memory.desired = Some(self.desired);
+        }
+        let memory = Some(self.memory).filter(|_| !blank);
+        let Self { wanted, desired, steps, wake, .. } = Self { memory: Memory::default(), ..self };
+        Tempered { wanted, desired, steps, memory, wake }
+    }
+
+    fn wake_at_ends_of_reservations(&mut self) {
+        let now = self.snapshot.now.steady;
+        let ends = self.snapshot.state.reservations.iter().map(|r| r.until.steady);
+        let next = ends.filter(|end| *end > now).min();
+        self.wake = sooner(self.wake, next);
+    }
+
+    fn step(&mut self, to: u32, step: Tempering) {
+        self.desired = to;
+        self.steps.push(step);
+    }
+
+    fn wake_at(&mut self, then: Steady) {
+        self.wake = sooner(self.wake, Some(then));
+    }
+}
+
+/// Notes what is wanted now. Entries are kept in falling order: what a later entry reaches
+/// can no longer be the largest of the window.
+fn remember_peak(peaks: &mut Vec<Peak>, now: Steady, wanted: u32) {
+    match peaks.last_mut() {
+        Some(last) if last.wanted == wanted => return,
+        // It was in force until now.
+        Some(last) => last.until = now,
+        None => {}
+    }
+    while peaks.last().is_some_and(|last| last.wanted <= wanted) {
+        peaks.pop();
+    }
+    peaks.push(Peak { until: now, wanted });
+}
+
+/// Drops what has left the window; what is in force stays while it is known.
+fn forget_peaks(peaks: &mut Vec<Peak>, now: Steady, window: Duration, in_force: bool) {
+    let last = peaks.len().saturating_sub(1);
+    let mut index = 0;
+    peaks.retain(|peak| {
+        let current = in_force && index == last;
+        index += 1;
+        current || peak.until.plus(window) > now
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest value of a step function over a window, the plain way.
+    fn plain(history: &[(u64, u32)], now: u64, window: u64) -> u32 {
+        let start = now.saturating_sub(window);
+        history
+            .iter()
+            .enumerate()
+            .filter(|(i, (at, _))| {
+                let until = history.get(i + 1).map_or(u64::MAX, |(next, _)| *next);
+                *at <= now && until > start
+            })
+            .map(|(_, (_, wanted))| *wanted)
+            .max()
+            .unwrap_or(0)
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn peaks_give_the_largest_of_the_window(
+            steps in proptest::collection::vec((1u64..40, 0u32..12), 1..60),
+            window in 1u64..100,
+        ) {
+            let (mut peaks, mut history, mut now) = (Vec::new(), Vec::new(), 0);
+            for (pause, wanted) in steps {
+                now += pause;
+                history.push((now, wanted));
+                remember_peak(&mut peaks, Steady(now), wanted);
+                forget_peaks(&mut peaks, Steady(now), Duration::from_millis(window), true);
+                proptest::prop_assert_eq!(peaks[0].wanted, plain(&history, now, window));
+                proptest::prop_assert!(peaks.len() <= 13);
+            }
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! The second judge: what must hold of any decision, checked by rules of its own.
+//!
+//! It recounts from the snapshot, in the plainest way, and shares no arithmetic with
+//! the planner: a fault there must not excuse itself here. A decision that breaks a rule
+//! is not carried out. The names are those of ARCHITECTURE.md's list of invariants.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::snapshot::Snapshot;
+use crate::domain::fleet::{Found, Observation, Seen};
+use crate::domain::id::ServerId;
+use crate::domain::intent::{Intent, State, What};
+use crate::domain::plan::{Action, Decision, Tempering};
+use crate::domain::policy::Velocity;
+use crate::domain::server::{KnownState, Ownership, Server, Status};
+
+/// A rule that a decision breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub invariant: &'static str,
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.what)
+    }
+}
+
+/// All rules that the decision breaks; empty when it may be carried out.
+pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
+    let judge = Judge { snapshot, decision };
+    [
+        judge.ceiling(),
+        judge.floor(),
+        judge.velocity(),
+        judge.ownership(),
+        judge.intent_first(),
+        judge.sight(),
+        judge.bounds(),
+        judge.missing_data(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+struct Judge<'a> {
+    snapshot: &'a Snapshot<'a>,
+    decision: &'a Decision,
+}
+
+fn broken(invariant: &'static str, what: String) -> Option<Violation> {
+    Some(Violation { invariant, what })
+}
+
+impl Judge<'_> {
+    fn launched(&self) -> u32 {
+        self.decision
+            .plan
+            .iter()
+            .map(|action| match action {
+                Action::Launch { launch, .. } => launch.n,
+                Action::Terminate { .. } => 0,
+            })
+            .fold(0, u32::saturating_add)
+    }
+
+    fn victims(&self) -> Vec<&ServerId> {
+        self.decision
+            .plan
+            .iter()
+            .filter_map(|action| match action {
+                Action::Terminate { server, .. } => Some(server),
+                Action::Launch { .. } => None,
+            })
+            .collect()
+    }
+
+    fn seen(&self) -> Option<&Seen> {
+        match self.snapshot.observation {
+            Observation::Seen(seen) => Some(seen),
+            Observation::Unseen { .. } => None,
+        }
+    }
+
+    /// The server as this observation showed it.
+    fn shown(&self, id: &ServerId) -> Option<&Server> {
+        let seen = self.seen()?;
+        let listed = seen.servers.iter().find(|s| s.id == *id);
+        let found = seen.lookups.iter().find_map(|l| match &l.found {
+            Found::Present(server) if l.id == *id => Some(server),
+            Found::Present(_) | Found::Absent | Found::Unclear(_) => None,
+        });
+        listed.or(found).map(AsRef::as_ref)
+    }
+
+    fn all_shown(&self) -> impl Iterator<Item = &Server> {
+        let seen = self.seen();
+        let listed = seen.into_iter().flat_map(|s| s.servers.iter());
+        let found =
+            seen.into_iter().flat_map(|s| s.lookups.iter()).filter_map(|l| match &l.found {
+                Found::Present(server) => Some(server),
+                Found::Absent | Found::Unclear(_) => None,
+            });
+        listed.chain(found).map(AsRef::as_ref)
+    }
+
+    fn proved_absent(&self, id: &ServerId) -> bool {
+        let seen = self.seen();
+        let looked = |l: &crate::domain::fleet::Lookup| l.id == *id && l.found == Found::Absent;
+        let deleted = |i: &Intent| {
+            matches!(i.state, State::Closed { done: 1.., .. })
+                && i.terminate().is_some_and(|t| t.server == *id)
+        };
+        seen.is_some_and(|s| s.lookups.iter().any(looked))
+            || self.snapshot.intents.iter().any(deleted)
+    }
+
+    /// Every server that may exist as a member: shown, or known and not proved absent.
+    fn standing(&self) -> BTreeSet<ServerId> {
+        let known = self.snapshot.known.iter().filter(|k| k.state.lives()).map(|k| &k.id);
+        let listed = self.seen().into_iter().flat_map(|s| s.servers.iter().map(|s| &s.id));
+        known
+            .chain(listed)
+            .filter(|id| !self.proved_absent(id))
+            .filter(|id| {
+                self.shown(id).is_none_or(|s| {
+                    !matches!(s.status, Status::SoftDeleted | Status::Deleted)
+                        && s.has_tag(&self.snapshot.group.tag)
+                })
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// I1: servers in any state + open intents + n ≤ max.
+    fn ceiling(&self) -> Option<Violation> {
+        let launched = self.launched();
+        if launched == 0 {
+            return None;
+        }
+        let standing = self.standing();
+        let open: u32 = self
+            .snapshot
+            .intents
+            .iter()
+            .filter(|i| i.state.live() && !self.moved_on(i))
+            .filter_map(|i| i.launch())
+            .map(|launch| launch.n.saturating_sub(self.came(&launch.launch)))
+            .fold(0, u32::saturating_add);
+        let total = standing.len() as u64 + u64::from(open) + u64::from(launched);
+        let max = self.snapshot.group.bounds.max;
+        if total <= u64::from(max) {
+            return None;
+        }
+        let stand = standing.len();
+        broken("I1", format!("{launched} more beside {stand} and {open} coming exceed max {max}"))
+    }
+
+    /// The decision itself closed or gave up the intent, by the settling rules.
+    fn moved_on(&self, intent: &Intent) -> bool {
+        self.decision.changes.intents.iter().any(|i| i.id == intent.id && !i.state.live())
+    }
+
+    fn came(&self, launch: &crate::domain::id::LaunchId) -> u32 {
+        let known = self.snapshot.known.iter().filter(|k| k.launch.as_ref() == Some(launch));
+        let mut ids: BTreeSet<&ServerId> = known.map(|k| &k.id).collect();
+        if let Some(seen) = self.seen() {
+            let listed = seen.servers.iter().filter(|s| s.launch().as_ref() == Some(launch));
+            ids.extend(listed.map(|s| &s.id));
+        }
+        u32::try_from(ids.len()).unwrap_or(u32::MAX)
+    }
+
+    /// I2: terminations leave at least the floor serving; the last server goes alone.
+    fn floor(&self) -> Option<Violation> {
+        let serving: BTreeSet<&ServerId> =
+            self.all_shown().filter(|s| serves(s)).map(|s| &s.id).collect();
+        let going = self.victims().into_iter().filter(|id| serving.contains(id)).count();
+        if going == 0 {
+            return None;
+        }
+        let left = serving.len().saturating_sub(going);
+        let floor = self.snapshot.group.bounds.floor() as usize;
+        if left < floor {
+            return broken("I2", format!("{left} would serve, below min {floor}"));
+        }
+        if left == 0 && going > 1 {
+            return broken("I2", format!("the last {going} would go at once"));
+        }
+        if left == 0 && self.decision.desired > 0 {
+            return broken("I2", "the last server would go while more are desired".to_owned());
+        }
+        None
+    }
+
+    /// I2: terminations of servers that serve or served keep the velocity.
+    fn velocity(&self) -> Option<Violation> {
+        let start = self.snapshot.now.steady.minus(Velocity::PERIOD);
+        let opened = |i: &&Intent| {
+            i.opened.steady > start
+                && i.terminate().is_some_and(|t| t.served)
+                && !matches!(i.state, State::Closed { done: 0, .. })
+        };
+        let earlier = self
+            .snapshot
+            .intents
+            .iter()
+            .filter(opened)
+            .filter(|i| !self.decision.changes.intents.iter().any(|c| c.id == i.id && !opened(&c)))
+            .count();
+        let new = self
+            .decision
+            .changes
+            .intents
+            .iter()
+            .filter(|i| i.state == State::Open && i.terminate().is_some_and(|t| t.served))
+            .count();
+        let serving = self.decision.tally.serving as usize;
+        let whole = u32::try_from(serving + earlier).unwrap_or(u32::MAX);
+        let allowed = self.snapshot.group.behaviour.scale_in.velocity.allows(whole) as usize;
+        if new == 0 || earlier + new <= allowed {
+            return None;
+        }
+        broken("I2", format!("{new} terminations after {earlier} exceed {allowed} a minute"))
+    }
+
+    /// I3: each victim is distinct, was shown with our tag and mark, and is neither locked nor
+    /// protected.
+    fn ownership(&self) -> Option<Violation> {
+        let victims = self.victims();
+        let distinct: BTreeSet<&ServerId> = victims.iter().copied().collect();
+        if distinct.len() < victims.len() {
+            return broken("I3", "one server is terminated twice".to_owned());
+        }
+        let group = self.snapshot.group;
+        let wrong = victims.into_iter().find(|id| {
+            self.shown(id).is_none_or(|s| {
+                !s.has_tag(&group.tag)
+                    || s.ownership(self.snapshot.install, &group.name) != Ownership::Ours
+                    || s.locked
+                    || s.protected()
+            })
+        })?;
+        broken("I3", format!("server {wrong} is not ours to delete"))
+    }
+
+    /// I4: each action stands in the journal, each launch with an id never used before.
+    fn intent_first(&self) -> Option<Violation> {
+        let journal = &self.decision.changes.intents;
+        let missing =
+            self.decision.plan.iter().find(|action| {
+                !journal.iter().any(|i| i.state == State::Open && writes(i, action))
+            });
+        if let Some(action) = missing {
+            return broken("I4", format!("no journal line stands before {action:?}"));
+        }
+        let used: BTreeSet<_> =
+            self.snapshot.intents.iter().filter_map(|i| i.launch().map(|l| &l.launch)).collect();
+        let opened = journal.iter().filter(|i| i.state == State::Open);
+        let mut fresh = BTreeSet::new();
+        let again = opened
+            .filter_map(|i| i.launch())
+            .find(|l| used.contains(&l.launch) || !fresh.insert(&l.launch))?;
+        broken("I4", format!("launch id {} is used twice", again.launch))
+    }
+
+    /// I6: no action without a complete, fresh and plausible listing.
+    fn sight(&self) -> Option<Violation> {
+        if self.decision.plan.is_empty() {
+            return None;
+        }
+        let Some(seen) = self.seen() else {
+            return broken("I6", "actions are planned without a listing".to_owned());
+        };
+        let age = self.snapshot.now.steady.since(seen.began.steady);
+        if age > seen.fresh_for {
+            return broken("I6", format!("the listing is {} s old", age.as_secs()));
+        }
+        let living: Vec<_> = self.snapshot.known.iter().filter(|k| k.state.lives()).collect();
+        if let Some(away) = living.iter().find(|k| k.region != self.snapshot.group.region) {
+            return broken("I6", format!("server {} is in region {}", away.id, away.region));
+        }
+        let leaving = |id: &ServerId| {
+            self.snapshot
+                .intents
+                .iter()
+                .any(|i| i.state.live() && i.terminate().is_some_and(|t| t.server == *id))
+        };
+        let missing = living
+            .iter()
+            .filter(|k| k.first_seen < seen.began.steady || k.state == KnownState::Missing)
+            .filter(|k| self.shown(&k.id).is_none() && !self.proved_absent(&k.id))
+            .filter(|k| !leaving(&k.id))
+            .count();
+        let listed = seen.servers.iter().map(|s| &s.id);
+        let all = living.iter().map(|k| &k.id).chain(listed).collect::<BTreeSet<_>>().len();
+        if missing as f64 > (all as f64 * 0.2).max(2.0) {
+            return broken("I6", format!("{missing} of {all} known servers are missing"));
+        }
+        None
+    }
+
+    /// I10: desired is within the bounds, whatever came in.
+    fn bounds(&self) -> Option<Violation> {
+        let (bounds, desired) = (self.snapshot.group.bounds, self.decision.desired);
+        if bounds.clamp(desired) == desired {
+            return None;
+        }
+        broken("I10", format!("desired {desired} is outside {} to {}", bounds.min, bounds.max))
+    }
+
+    /// I11: while a measured claim is unknown, desired does not fall, but for the bounds.
+    fn missing_data(&self) -> Option<Violation> {
+        let pinned = self.decision.tempering.iter().any(|t| matches!(t, Tempering::Pinned { .. }));
+        let last = self.snapshot.memory.and_then(|m| m.desired)?;
+        let last = self.snapshot.group.bounds.clamp(last);
+        let blind = self.decision.claims.iter().any(|c| c.source.measured() && c.blind());
+        if pinned || !blind || self.decision.desired >= last {
+            return None;
+        }
+        let desired = self.decision.desired;
+        broken("I11", format!("desired falls from {last} to {desired} on missing data"))
+    }
+}
+
+/// Up, or for a moment away from it, and not on its way out.
+fn serves(server: &Server) -> bool {
+    let up = matches!(
+        server.status,
+        Status::Active
+            | Status::Migrating
+            | Status::Password
+            | Status::Resize
+            | Status::VerifyResize
+            | Status::RevertResize
+            | Status::Reboot
+            | Status::HardReboot
+            | Status::Rebuild
+    );
+    up && !server.deleting
+}
+
+fn writes(intent: &Intent, action: &Action) -> bool {
+    match (action, &intent.what) {
+        (Action::Launch { intent: id, launch }, What::Launch(line)) => {
+            *id == intent.id && launch == line
+        }
+        (Action::Terminate { intent: id, server, .. }, What::Terminate(line)) => {
+            *id == intent.id && *server == line.server
+        }
+        (Action::Launch { .. }, What::Terminate(_))
+        | (Action::Terminate { .. }, What::Launch(_)) => false,
+    }
+}

@@ -1,0 +1,105 @@
+//! Claims: what each source asks for, and the memory they keep.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{Owner, SignalName};
+use super::time::Steady;
+
+/// One source's demand for capacity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    pub source: Source,
+    pub wants: Wants,
+}
+
+/// A number, or no knowledge. Unknown is never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wants {
+    Servers(u32),
+    Unknown,
+}
+
+impl Wants {
+    pub fn number(self) -> Option<u32> {
+        match self {
+            Self::Servers(n) => Some(n),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// Where a claim comes from, with the inputs that explain it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "snake_case")]
+pub enum Source {
+    /// `set` and `adjust`; `declared` is false while the min stands for it.
+    Base {
+        declared: bool,
+        reason: Option<String>,
+    },
+    Reservation {
+        owner: Owner,
+        left_secs: u64,
+        reason: Option<String>,
+    },
+    /// `load` is absent while every sample is stale, `age_secs` if none ever came;
+    /// `silent` members have reported before and no longer do.
+    Target {
+        signal: SignalName,
+        per_server: f64,
+        load: Option<f64>,
+        age_secs: Option<u64>,
+        #[serde(default)]
+        silent: u32,
+    },
+    Pin {
+        left_secs: Option<u64>,
+        reason: Option<String>,
+    },
+}
+
+impl Source {
+    /// Computed from samples: stabilised, and unknown when they are missing.
+    pub fn measured(&self) -> bool {
+        matches!(self, Self::Target { .. })
+    }
+}
+
+impl Claim {
+    /// Data is missing: what it asks for may be too little.
+    pub fn blind(&self) -> bool {
+        let partial = matches!(self.source, Source::Target { silent: 1.., .. });
+        self.wants == Wants::Unknown || partial
+    }
+}
+
+/// What deciding remembers of a group between passes. Stored with the plan, in one transaction.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The last desired capacity; none before the first decision.
+    pub desired: Option<u32>,
+    /// When desired last changed.
+    #[serde(default)]
+    pub changed: Option<Steady>,
+    /// Candidates for the largest measured want of the stabilisation window: later
+    /// entries are smaller, so the first within the window is the largest.
+    #[serde(default)]
+    pub peaks: Vec<Peak>,
+    /// Capacity found at a start without state: held until claims have data or an operator acts.
+    #[serde(default)]
+    pub held: Option<Held>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peak {
+    /// Until when this was what the measured claims wanted.
+    pub until: Steady,
+    pub wanted: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub capacity: u32,
+    pub since: Steady,
+}

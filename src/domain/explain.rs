@@ -1,0 +1,483 @@
+//! One voice: how decisions and their parts read, everywhere they are shown.
+//!
+//! A decision reads as sentences in the order of its making: what is desired and who
+//! asked for it, what held it back, what stands, what is done, what is waited for. It reads
+//! the same when nothing is done.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::claim::{Claim, Source, Wants};
+use super::fleet::Tally;
+use super::group::GroupState;
+use super::id::ServerId;
+use super::outcome::Failure;
+use super::plan::{Action, Cause, Decision, Tempering, Waiting};
+use super::signal::Command;
+use super::time::spoken;
+
+/// How a group fares, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Situation {
+    /// The fleet is what is desired.
+    Steady,
+    ScalingOut,
+    ScalingIn,
+    /// Nothing is changed on purpose.
+    Holding,
+    /// Something keeps failing.
+    Failing,
+}
+
+impl Situation {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::ScalingOut => "scaling_out",
+            Self::ScalingIn => "scaling_in",
+            Self::Holding => "holding",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+impl Decision {
+    pub fn situation(&self) -> Situation {
+        let waits = |test: fn(&Waiting) -> bool| self.waiting.iter().any(test);
+        let blind = |w: &Waiting| {
+            matches!(
+                w,
+                Waiting::Unseen { .. }
+                    | Waiting::Stale { .. }
+                    | Waiting::Implausible { .. }
+                    | Waiting::OtherInstall { .. }
+                    | Waiting::Elsewhere { .. }
+            )
+        };
+        let failing =
+            |w: &Waiting| matches!(w, Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. });
+        let capacity = self.tally.capacity();
+        let (serving, leaving) = (self.tally.serving, self.tally.leaving);
+        let excess = capacity.saturating_sub(self.desired);
+        let kept = |w: &Waiting| matches!(w, Waiting::Kept { n } if *n >= excess);
+        if waits(blind) {
+            Situation::Holding
+        } else if waits(failing) {
+            Situation::Failing
+        } else if serving + self.tally.unsure < self.desired && capacity <= self.desired {
+            Situation::ScalingOut
+        } else if excess > 0 && leaving == 0 && self.waiting.iter().any(kept) {
+            Situation::Holding
+        } else if excess > 0 || leaving > 0 {
+            Situation::ScalingIn
+        } else {
+            Situation::Steady
+        }
+    }
+
+    /// One line: what is desired and why, and how far the fleet is.
+    pub fn headline(&self) -> String {
+        let desired = self.desired;
+        let why = self.reason();
+        match (self.situation(), self.waiting.first()) {
+            (Situation::Steady, _) => self.steady(&why),
+            (Situation::ScalingOut, _) => {
+                format!("growing to {desired}: {why}; {}", self.tally)
+            }
+            (Situation::ScalingIn, _) => {
+                format!("shrinking to {desired}: {why}; {}", self.tally)
+            }
+            (Situation::Holding, Some(waiting)) => format!("holding: {waiting}"),
+            (Situation::Holding, None) => format!("holding at {desired}"),
+            (Situation::Failing, _) => {
+                let trouble = self
+                    .waiting
+                    .iter()
+                    .find(|w| matches!(w, Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. }));
+                let said = trouble.map(ToString::to_string).unwrap_or_default();
+                format!("wants {desired}, has {}: {said}", self.tally.serving)
+            }
+        }
+    }
+
+    fn steady(&self, why: &str) -> String {
+        let serving = match (self.tally.occupied(), self.tally.serving) {
+            (0, _) => "no servers,".to_owned(),
+            (_, 0) => "none serve,".to_owned(),
+            (_, 1) => "1 serves,".to_owned(),
+            (_, n) => format!("{n} serve,"),
+        };
+        match self.holds_back() {
+            Some(step) => format!("{serving} {step}"),
+            None => format!("{serving} as desired: {why}"),
+        }
+    }
+
+    /// Everything, one sentence each. Names (of signals, owners, settings) keep their case,
+    /// so no sentence begins with one.
+    pub fn sentences(&self) -> Vec<String> {
+        let mut said = vec![format!("{} wanted: {}.", self.wanted_in_words(), self.why())];
+        let others = self.claims.iter().filter(|c| Some(*c) != self.winner());
+        said.extend(others.map(|claim| format!("Also, {claim}.")));
+        said.extend(self.tempering.iter().map(|step| sentence(&step.to_string())));
+        said.push(format!("Desired is {}; {}.", self.desired, self.tally));
+        said.extend(apart(&self.tally));
+        said.extend(self.plan.iter().map(|action| sentence(&self.in_words(action))));
+        said.extend(self.waiting.iter().map(|waiting| sentence(&waiting.to_string())));
+        if self.plan.is_empty() && self.waiting.is_empty() && !self.in_flight() {
+            said.push("Nothing is to be done.".to_owned());
+        }
+        said
+    }
+
+    /// The action, with the server's name beside its id.
+    pub fn in_words(&self, action: &Action) -> String {
+        match action {
+            Action::Launch { .. } => action.to_string(),
+            Action::Terminate { server, cause, .. } => {
+                format!("terminate {}: {cause}", self.named(server))
+            }
+        }
+    }
+
+    /// A server as people know it: its name, and its id to look it up by.
+    pub fn named(&self, id: &ServerId) -> String {
+        let member = self.changes.members.iter().find(|m| m.id == *id);
+        match member.and_then(|m| m.server.as_deref()) {
+            Some(server) if !server.name.is_empty() => format!("{} ({id})", server.name),
+            _ => id.to_string(),
+        }
+    }
+
+    fn wanted_in_words(&self) -> String {
+        self.wanted.map_or_else(|| "An unknown number is".to_owned(), |n| n.to_string())
+    }
+
+    fn winner(&self) -> Option<&Claim> {
+        let wanted = self.wanted?;
+        let asking = self.claims.iter().filter(|c| c.wants == Wants::Servers(wanted));
+        asking.max_by_key(|c| (c.source.measured(), !matches!(c.source, Source::Base { .. })))
+    }
+
+    /// Why desired is what it is: the claim that counts, or what holds it elsewhere.
+    fn reason(&self) -> String {
+        match (self.holds_back(), self.tempering.last()) {
+            (Some(step), _) => step.to_string(),
+            (None, Some(step @ Tempering::Bounded { .. })) => format!("{}; {step}", self.why()),
+            (None, _) => self.why(),
+        }
+    }
+
+    /// What keeps desired away from what is wanted, other than bounds and an operator.
+    fn holds_back(&self) -> Option<&Tempering> {
+        self.tempering.last().filter(|step| match step {
+            Tempering::Stabilized { .. }
+            | Tempering::Cooling { .. }
+            | Tempering::Blind { .. }
+            | Tempering::Held { .. } => true,
+            Tempering::Bounded { .. } | Tempering::Pinned { .. } => false,
+        })
+    }
+
+    /// The claim that counts, in words.
+    fn why(&self) -> String {
+        self.winner().map_or_else(|| "no claim has data".to_owned(), ToString::to_string)
+    }
+}
+
+/// The answer to a command: what it did, and what desired comes to. As "base 3; desired is
+/// 7: requests is 640, at 100 per server that wants 7".
+pub fn answer(command: &Command, state: &GroupState, decision: &Decision) -> String {
+    let desired = decision.desired;
+    let (done, asked) = done(command, state, decision);
+    if asked == Some(desired) && decision.wanted == asked {
+        format!("{done}; desired is {desired}")
+    } else {
+        format!("{done}; desired is {desired}: {}", decision.reason())
+    }
+}
+
+/// What a command did, and the number that it asked for, if it asked for one.
+fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, Option<u32>) {
+    match command {
+        Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
+            let bounds = decision.bounds;
+            let base = state.base.unwrap_or_else(|| bounds.floor());
+            let end = match base {
+                n if n == bounds.max => ", which is max",
+                n if n == bounds.floor() => ", which is min",
+                _ => "",
+            };
+            (format!("base {base}{end}"), Some(base))
+        }
+        Command::Reserve { owner, capacity, until } => {
+            let left = spoken(until.steady.since(decision.at.steady));
+            (format!("{owner} reserved {capacity} for {left}"), Some(*capacity))
+        }
+        Command::Release { owner } => (format!("{owner} has no reservation now"), None),
+        Command::Pin { capacity, until } => {
+            let left = until.map(|end| spoken(end.steady.since(decision.at.steady)));
+            let left = left.map_or_else(String::new, |left| format!(" for {left}"));
+            (format!("pinned at {capacity}{left}"), Some(*capacity))
+        }
+        Command::Unpin => ("no pin now".to_owned(), None),
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Set { capacity } => write!(f, "set the base to {capacity}"),
+            Self::Adjust { by } => write!(f, "change the base by {by:+}"),
+            Self::Percent { by } => write!(f, "change the base by {by:+} %"),
+            Self::Reserve { owner, capacity, .. } => write!(f, "reserve {capacity} for {owner}"),
+            Self::Release { owner } => write!(f, "release the reservation of {owner}"),
+            Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
+            Self::Unpin => f.write_str("unpin"),
+        }
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wants = self.wants.number().unwrap_or(0);
+        match &self.source {
+            Source::Base { declared: true, reason } => {
+                write!(f, "base is {wants}{}", because(reason.as_deref()))
+            }
+            Source::Base { declared: false, .. } => write!(f, "min is {wants}"),
+            Source::Reservation { owner, left_secs, reason } => {
+                let left = spoken(Duration::from_secs(*left_secs));
+                write!(f, "{owner} reserved {wants} for {left} more{}", because(reason.as_deref()))
+            }
+            Source::Target { signal, per_server, load: Some(load), silent, .. } => {
+                write!(f, "{signal} is {load}, at {per_server} per server that wants {wants}")?;
+                match silent {
+                    0 => Ok(()),
+                    1 => write!(f, " (1 server has fallen silent)"),
+                    n => write!(f, " ({n} servers have fallen silent)"),
+                }
+            }
+            Source::Target { signal, load: None, age_secs: None, .. } => {
+                write!(f, "{signal} is unknown: no sample came yet")
+            }
+            Source::Target { signal, load: None, age_secs: Some(age), .. } => {
+                let age = spoken(Duration::from_secs(*age));
+                write!(f, "{signal} is unknown: its last sample is {age} old")
+            }
+            Source::Pin { left_secs, reason } => {
+                let left = left_secs.map(|s| spoken(Duration::from_secs(s)));
+                let left = left.map_or_else(String::new, |left| format!(" for {left} more"));
+                write!(f, "pinned at {wants}{left}{}", because(reason.as_deref()))
+            }
+        }
+    }
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(" ({reason})"))
+}
+
+impl fmt::Display for Tempering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bounded { from, to } if from > to => {
+                write!(f, "cut from {from} to {to}, which is max")
+            }
+            Self::Bounded { from, to } => write!(f, "raised from {from} to {to}, which is min"),
+            Self::Stabilized { from, to, window_secs, left_secs } => {
+                let window = spoken(Duration::from_secs(*window_secs));
+                let left = spoken(Duration::from_secs(*left_secs));
+                write!(
+                    f,
+                    "held at {to} rather than {from}: {to} were wanted within the last {window} \
+                     (stabilization, {left} left)"
+                )
+            }
+            Self::Cooling { from, to, left_secs } => {
+                let left = spoken(Duration::from_secs(*left_secs));
+                write!(f, "held at {to} rather than {from}: cooldown, {left} left")
+            }
+            Self::Blind { from, to, signals } => {
+                let signals = signals.join(", ");
+                write!(
+                    f,
+                    "held at {to} rather than {from}: {signals} lacks fresh data, and missing \
+                     data never lowers capacity"
+                )
+            }
+            Self::Held { from, to } => write!(
+                f,
+                "held at {to} rather than {from}: the stored state was lost; it is held until \
+                 every signal has data or an operator sets, reserves or pins"
+            ),
+            Self::Pinned { to } => write!(f, "pinned at {to} in place of all claims"),
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.serving, "serving"),
+            (self.building, "building"),
+            (self.coming, "coming"),
+            (self.leaving, "leaving"),
+            (self.failed, "failed"),
+            (self.unsure, "unsure"),
+            (self.idle, "idle"),
+        ];
+        let said: Vec<String> =
+            parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        match (said.is_empty(), self.foreign) {
+            (true, _) => f.write_str("no servers"),
+            (false, 0) => f.write_str(&said.join(", ")),
+            (false, n) => write!(f, "{} ({n} of them foreign)", said.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Surplus => "more than desired",
+            Self::Error => "it is in ERROR",
+            Self::Stuck => "it is stuck",
+        })
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Launch { launch, .. } => {
+                let zone = launch.zone.as_ref().map(|z| format!(", zone {z}")).unwrap_or_default();
+                write!(f, "launch {} of {} in {}{zone}", launch.n, launch.flavor, launch.region)
+            }
+            Self::Terminate { server, cause, .. } => write!(f, "terminate {server}: {cause}"),
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let span = |secs: &u64| spoken(Duration::from_secs(*secs));
+        match self {
+            Self::Unseen { why, for_secs } => {
+                write!(f, "servers not listed for {}, nothing is changed: {why}", span(for_secs))
+            }
+            Self::Stale { age_secs } => {
+                write!(f, "the last listing is {} old, nothing is changed", span(age_secs))
+            }
+            Self::Implausible { missing, known } => write!(
+                f,
+                "{missing} of {known} known servers are missing from the listing at once; nothing \
+                 is changed until Nova answers for each by id"
+            ),
+            Self::Building { n } => write!(f, "waiting for {} to be built", servers(*n)),
+            Self::Coming { n, unclear: 0 } => {
+                write!(f, "waiting for {} that Nova accepted to be listed", servers(*n))
+            }
+            Self::Coming { n, unclear } => write!(
+                f,
+                "waiting for {} to be listed; whether {unclear} of {n} came to be is unclear, and \
+                 none is asked for again until that is settled",
+                servers(*n)
+            ),
+            Self::Leaving { n } => write!(f, "waiting for {} to be deleted", servers(*n)),
+            Self::Backoff { wait_secs, attempts, failure, .. } => {
+                write!(
+                    f,
+                    "launching failed {}, next try in {}: {}",
+                    times(*attempts),
+                    span(wait_secs),
+                    failure.in_words()
+                )
+            }
+            Self::Ceiling { max, occupied } => {
+                let all = servers(*occupied);
+                write!(f, "no room: max is {max}, and {all} in any state exist or are coming")
+            }
+            Self::Velocity { allowed, per_secs: 60, left_secs } => {
+                write!(f, "at most {allowed} may go per minute, the next in {}", span(left_secs))
+            }
+            Self::Velocity { allowed, per_secs, left_secs } => write!(
+                f,
+                "at most {allowed} may go per {}, the next in {}",
+                span(per_secs),
+                span(left_secs)
+            ),
+            Self::Kept { n: 1 } => {
+                f.write_str("1 more than desired is protected, locked or not ours, and stays")
+            }
+            Self::Kept { n } => {
+                write!(f, "{n} more than desired are protected, locked or not ours, and stay")
+            }
+            Self::DeleteBackoff { server, wait_secs, failure } => write!(
+                f,
+                "deleting {server} failed, next try in {}: {}",
+                span(wait_secs),
+                failure.in_words()
+            ),
+            Self::OtherInstall { n } => write!(
+                f,
+                "{} with the mark of another novascale installation: nothing is changed. Stop the \
+                 other one, or give this one its id with `controller.id`",
+                servers(*n)
+            ),
+            Self::Elsewhere { n, region } => write!(
+                f,
+                "{} in region {region}, which is not the group's any more: nothing is changed. \
+                 Set its `region` back to {region}; to move, make a group for the new region and \
+                 shrink this one to 0",
+                servers(*n)
+            ),
+        }
+    }
+}
+
+impl Failure {
+    /// What failed, and behind it the key to mend and what to do.
+    pub fn in_words(&self) -> String {
+        let advice = match (&self.key, &self.hint) {
+            (Some(key), Some(hint)) => format!("`{key}`: {hint}"),
+            (Some(key), None) => format!("`{key}`"),
+            (None, Some(hint)) => hint.clone(),
+            (None, None) => return self.message.clone(),
+        };
+        format!("{} ({advice})", self.message.trim_end_matches('.'))
+    }
+}
+
+/// `1 server`, `2 servers`.
+pub fn servers(n: u32) -> String {
+    if n == 1 { "1 server".to_owned() } else { format!("{n} servers") }
+}
+
+fn times(n: u32) -> String {
+    match n {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{n} times"),
+    }
+}
+
+/// Members that are counted but not worked with, and what that means.
+fn apart(tally: &Tally) -> Vec<String> {
+    let cases = [
+        (tally.idle, "stopped, paused, shelved or rescued: no capacity, but room under max"),
+        (tally.unsure, "not listed or of unknown state: counted as before until Nova tells"),
+        (tally.foreign, "foreign, with the tag but not launched here: counted, never deleted"),
+    ];
+    let is = |n: u32| if n == 1 { "is" } else { "are" };
+    let some = cases.iter().filter(|(n, _)| *n > 0);
+    some.map(|(n, what)| format!("{n} {} {what}.", is(*n))).collect()
+}
+
+/// A phrase as a sentence: capital at the start, full stop at the end.
+fn sentence(phrase: &str) -> String {
+    let mut letters = phrase.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if phrase.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}

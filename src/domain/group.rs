@@ -1,0 +1,194 @@
+//! A group: what is configured, and what has been ordered since.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::count::Bounds;
+use super::id::{GroupName, Owner, Region, Tag, TemplateHash, Zone};
+use super::policy::{Behaviour, Policy};
+use super::time::Now;
+
+/// A fleet of like servers, as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub name: GroupName,
+    /// Carried by every member; unique over all groups without regard to case.
+    pub tag: Tag,
+    pub region: Region,
+    pub bounds: Bounds,
+    pub template: Template,
+    pub policies: Vec<Policy>,
+    pub behaviour: Behaviour,
+    pub patience: Patience,
+    pub launch: LaunchLimits,
+    /// Digest of the group's configuration: a decision says which one it was made for.
+    pub config_hash: TemplateHash,
+}
+
+/// What the group's servers are made from. Names are resolved by the cloud's side.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    /// Names or ids, in order of preference; never empty.
+    pub flavors: Vec<String>,
+    pub image: ImageRef,
+    pub networks: Networks,
+    pub security_groups: Vec<String>,
+    pub key_name: Option<String>,
+    /// Spread over these; empty leaves the choice to Nova.
+    pub zones: Vec<Zone>,
+    pub user_data: Option<UserData>,
+    pub metadata: BTreeMap<String, String>,
+    /// Servers are called `PREFIX-xxxxxx`, Nova appends `-1`, `-2`, … in a batch.
+    pub name_prefix: String,
+    pub config_drive: bool,
+    pub boot_volume: Option<BootVolume>,
+    pub placement: Placement,
+    /// Digest of all the above: which servers are of an old template.
+    pub hash: TemplateHash,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageRef {
+    Id(String),
+    /// The newest active image of exactly this name.
+    Name(String),
+    /// The newest active image whose name fits the pattern; `*` stands for any text.
+    Newest(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Networks {
+    /// Nova chooses (`"auto"`, microversion 2.37).
+    Auto,
+    /// No network (`"none"`, microversion 2.37).
+    None,
+    /// Names or ids, in the order of the server's interfaces; never empty.
+    Named(Vec<String>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootVolume {
+    pub size_gib: u32,
+    pub volume_type: Option<String>,
+    /// Whether the volume goes with its server. False leaves a billed volume behind.
+    pub delete_on_termination: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placement {
+    Anywhere,
+    /// In an existing server group, by name or id.
+    ServerGroup(String),
+    /// In a server group that novascale makes for the group, with this policy.
+    AntiAffinity(AntiAffinity),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AntiAffinity {
+    /// Apart where possible (`soft-anti-affinity`).
+    Soft,
+    /// Apart or not at all (`anti-affinity`): a create without a free host ends in ERROR.
+    Strict,
+}
+
+impl AntiAffinity {
+    /// Nova's name of the policy.
+    pub fn policy(self) -> &'static str {
+        match self {
+            Self::Soft => "soft-anti-affinity",
+            Self::Strict => "anti-affinity",
+        }
+    }
+}
+
+/// What a server is told at boot. It may hold secrets, so it never prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserData(pub Arc<[u8]>);
+
+impl fmt::Debug for UserData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UserData({} bytes)", self.0.len())
+    }
+}
+
+/// How long a server may take before it counts as failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// In BUILD, from creation on.
+    pub build: Duration,
+    /// From an accepted delete until Nova answers 404; then it is asked again.
+    pub delete: Duration,
+    /// Until an unclear create is given up; above every timeout on the way.
+    pub settle: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            build: Duration::from_secs(15 * 60),
+            delete: Duration::from_secs(5 * 60),
+            settle: Duration::from_secs(10 * 60),
+        }
+    }
+}
+
+/// How launches are sized and repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaunchLimits {
+    /// The most servers of one create call. Nova schedules a call all or nothing.
+    pub batch: u32,
+    pub backoff: Backoff,
+}
+
+/// Full jitter: a wait is drawn between nothing and `first × 2^(failures−1)`, at most `most`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    pub first: Duration,
+    pub most: Duration,
+}
+
+impl Default for LaunchLimits {
+    fn default() -> Self {
+        let backoff = Backoff { first: Duration::from_secs(30), most: Duration::from_secs(300) };
+        Self { batch: 50, backoff }
+    }
+}
+
+/// What operators and senders ordered; kept in the store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GroupState {
+    /// Set by `set` and `adjust`; unset, the min in force stands for it.
+    pub base: Option<u32>,
+    #[serde(default)]
+    pub base_reason: Option<String>,
+    #[serde(default)]
+    pub reservations: Vec<Reservation>,
+    #[serde(default)]
+    pub pin: Option<Pin>,
+    /// When the last command arrived.
+    #[serde(default)]
+    pub ordered: Option<Now>,
+}
+
+/// Capacity that somebody asked for until an announced end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reservation {
+    pub owner: Owner,
+    pub capacity: u32,
+    pub until: Now,
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// An operator's number in place of all claims.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pin {
+    pub capacity: u32,
+    pub until: Option<Now>,
+    #[serde(default)]
+    pub reason: Option<String>,
+}

@@ -1,0 +1,115 @@
+//! What is shown: groups, servers, decisions, and what a pass would do now.
+//!
+//! Everything here reads: the loops' latest decisions, and from the store what was ordered
+//! and what was decided. Shapes are in [`super::view`].
+
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::Json;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::error::{Kind, Problem};
+use super::view::{DecisionView, DecisionsView, GroupView, PlanView, ServersView};
+use super::{App, Named};
+use crate::control::handle::GroupHandle;
+use crate::domain::group::GroupState;
+use crate::domain::plan::Decision;
+use crate::domain::time::Now;
+use crate::store::Window;
+use crate::store::keep::DECISIONS_MOST;
+
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Groups {
+    groups: Vec<GroupView>,
+}
+
+pub(super) async fn groups(State(app): State<App>) -> Result<Json<Groups>, Problem> {
+    let (now, observers) = (app.now(), app.handle().observers());
+    let mut groups = Vec::new();
+    for handle in app.handle().groups() {
+        let state = ordered(&app, handle, now).await?;
+        groups.push(GroupView::of(handle, &state, &observers, now));
+    }
+    Ok(Json(Groups { groups }))
+}
+
+pub(super) async fn group(
+    State(app): State<App>,
+    Named(handle): Named,
+) -> Result<Json<GroupView>, Problem> {
+    let now = app.now();
+    let state = ordered(&app, &handle, now).await?;
+    let view = GroupView::of(&handle, &state, &app.handle().observers(), now);
+    Ok(Json(view.with_sentences(&handle)))
+}
+
+/// What was ordered for the group, with as little else as the store can do.
+async fn ordered(app: &App, handle: &GroupHandle, now: Now) -> Result<GroupState, Problem> {
+    let window = Window { now, signals: Duration::ZERO, past: Duration::ZERO };
+    let gathered = app.store().gather(&handle.group.name, window).await;
+    Ok(gathered.map_err(|error| app.store_failed(error))?.state)
+}
+
+pub(super) async fn servers(Named(handle): Named) -> Json<ServersView> {
+    Json(ServersView::of(handle.latest().as_deref()))
+}
+
+/// Decisions of one page, if nothing else is asked for, and at most.
+const PAGE: u32 = 50;
+const PAGE_MOST: u32 = 500;
+
+/// Decisions that can be paged through: all that are kept.
+const PAGED_MOST: u32 = DECISIONS_MOST;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Page {
+    limit: Option<u32>,
+    /// The `next_marker` of the page before.
+    marker: Option<u64>,
+}
+
+pub(super) async fn decisions(
+    State(app): State<App>,
+    Named(handle): Named,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<DecisionsView>, Problem> {
+    let Page { limit, marker } = page.map_err(bad_query)?.0;
+    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MOST);
+    // One more than the page holds tells whether there is a next one.
+    let fetch = if marker.is_some() { PAGED_MOST } else { limit.saturating_add(1) };
+    let stored = app.store().decisions(&handle.group.name, fetch).await;
+    let stored = stored.map_err(|error| app.store_failed(error))?;
+    let older = |d: &Decision| marker.is_none_or(|m| d.at.steady.0 < m);
+    let mut page: Vec<Decision> = stored.into_iter().filter(older).collect();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = page.len() > limit;
+    page.truncate(limit);
+    let last = page.last().filter(|_| more).map(|d| d.at.steady.0.to_string());
+    let decisions = page.into_iter().map(DecisionView::from).collect();
+    Ok(Json(DecisionsView { decisions, next_marker: last }))
+}
+
+fn bad_query(_: QueryRejection) -> Problem {
+    Problem::new(Kind::BadQuery, "the query does not read")
+        .hint("limit is a number of decisions, marker the next_marker of the page before")
+}
+
+/// How long a plan may take: it reads the store and computes.
+const PLAN_WITHIN: Duration = Duration::from_secs(5);
+
+pub(super) async fn plan(
+    State(app): State<App>,
+    Named(handle): Named,
+) -> Result<Json<PlanView>, Problem> {
+    match timeout(PLAN_WITHIN, handle.preview()).await {
+        Ok(Ok(decision)) => Ok(Json(PlanView::from(decision))),
+        Ok(Err(error)) => Err(app.store_failed(error)),
+        Err(_) => Err(Problem::new(Kind::Late, "the plan was not ready in time")
+            .hint("ask again")
+            .after(Duration::from_secs(1))),
+    }
+}

@@ -1,0 +1,276 @@
+//! The HTTP face: every route on one page.
+//!
+//! It answers what groups, servers and decisions there are, takes signals and words about
+//! capacity, and says whether the program is well. It must never reach the cloud or decide
+//! anything: what it takes it makes durable and nudges a loop, what it shows are the
+//! loops' latest decisions.
+//!
+//! A request passes: the listener ([`mod@serve`]: connections, header time and size) → counting
+//! and panics (here) → requests in flight → `auth` (token, scope, rate) → `body` (type,
+//! size, time) → its handler in [`webhook`] or `api`, within the time that the settings
+//! allow. Every failure becomes a problem document in [`error`].
+//!
+//! Two listeners: `webhook` is for senders, `admin` has everything. Go on to [`webhook`].
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
+use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use axum::http::request::Parts as RequestParts;
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodRouter, delete, get, post, put};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::config::HttpSettings;
+use crate::control::handle::{GroupHandle, Handle};
+use crate::domain::time::{Clock, Now, spoken};
+use crate::store::{Lease, Store, StoreError};
+use crate::telemetry::{CallCount, Counters, count};
+
+mod api;
+mod auth;
+mod body;
+pub mod error;
+mod impatient;
+pub mod limit;
+pub mod metrics;
+pub mod probe;
+pub mod serve;
+pub mod tokens;
+pub mod view;
+pub mod webhook;
+
+use error::{Kind, Problem};
+use tokens::{Scope, Tokens};
+
+pub use serve::serve;
+
+/// The routers of both listeners: (webhook, admin).
+pub fn router(app: &App) -> (Router, Router) {
+    let webhook = || {
+        Router::new()
+            .route(
+                "/v1/groups/{group}/signals",
+                app.taking(Scope::Signal, post(webhook::signals::post)),
+            )
+            .route(
+                "/v1/groups/{group}/capacity",
+                app.taking(Scope::Capacity, post(webhook::capacity::post)),
+            )
+    };
+    let pin = app
+        .taking(Scope::Operate, put(webhook::capacity::put_pin))
+        .merge(app.guarded(Scope::Operate, delete(webhook::capacity::delete_pin)));
+    let admin = webhook()
+        .route("/v1/groups", app.guarded(Scope::Read, get(api::groups)))
+        .route("/v1/groups/{group}", app.guarded(Scope::Read, get(api::group)))
+        .route("/v1/groups/{group}/servers", app.guarded(Scope::Read, get(api::servers)))
+        .route("/v1/groups/{group}/decisions", app.guarded(Scope::Read, get(api::decisions)))
+        .route("/v1/groups/{group}/plan", app.guarded(Scope::Read, get(api::plan)))
+        .route("/v1/groups/{group}/pin", pin)
+        .route("/metrics", app.guarded(Scope::Read, get(metrics::show)));
+    (app.finish(webhook()), app.finish(admin))
+}
+
+/// What the HTTP face is made from.
+pub struct Parts {
+    pub handle: Handle,
+    pub store: Arc<dyn Store>,
+    pub lease: Lease,
+    pub clock: Arc<dyn Clock>,
+    pub settings: HttpSettings,
+    pub tokens: Tokens,
+    pub counters: Counters,
+    /// The calls made to the cloud so far, as its side counts them.
+    pub calls: CallSource,
+}
+
+/// Where `/metrics` reads the cloud's side from.
+pub type CallSource = Box<dyn Fn() -> Vec<CallCount> + Send + Sync>;
+
+/// What every handler is given. Clones share it.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    senders: limit::Senders,
+    started: Now,
+    ready: probe::StoreCheck,
+}
+
+impl App {
+    pub fn new(parts: Parts) -> Self {
+        let senders = limit::Senders::new(&parts.settings.limits, Arc::clone(&parts.clock));
+        let (started, ready) = (parts.clock.now(), probe::StoreCheck::default());
+        Self(Arc::new(Inner { parts, senders, started, ready }))
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.0.parts.handle
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.0.parts.store
+    }
+
+    fn lease(&self) -> &Lease {
+        &self.0.parts.lease
+    }
+
+    fn now(&self) -> Now {
+        self.0.parts.clock.now()
+    }
+
+    /// When this part of the program began.
+    fn started(&self) -> Now {
+        self.0.started
+    }
+
+    fn settings(&self) -> &HttpSettings {
+        &self.0.parts.settings
+    }
+
+    fn tokens(&self) -> &Tokens {
+        &self.0.parts.tokens
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.0.parts.counters
+    }
+
+    fn calls(&self) -> Vec<CallCount> {
+        (self.0.parts.calls)()
+    }
+
+    fn senders(&self) -> &limit::Senders {
+        &self.0.senders
+    }
+
+    fn store_check(&self) -> &probe::StoreCheck {
+        &self.0.ready
+    }
+
+    /// Counts what the store could not do, and turns it into an answer.
+    fn store_failed(&self, error: StoreError) -> Problem {
+        let kind = error::store_error_word(&error);
+        self.counters().add(count::STORE_ERRORS, &[("kind", kind)], 1);
+        error.into()
+    }
+
+    /// A route behind a token, answered in time.
+    fn guarded(&self, needs: Scope, routes: MethodRouter<Self>) -> MethodRouter<Self> {
+        let door = auth::Door { app: self.clone(), needs };
+        routes
+            .route_layer(from_fn_with_state(self.clone(), in_time))
+            .route_layer(from_fn_with_state(door, auth::sign_in))
+    }
+
+    /// The same, with a JSON body.
+    fn taking(&self, needs: Scope, routes: MethodRouter<Self>) -> MethodRouter<Self> {
+        let door = auth::Door { app: self.clone(), needs };
+        routes
+            .route_layer(from_fn_with_state(self.clone(), in_time))
+            .route_layer(from_fn_with_state(self.clone(), body::take))
+            .route_layer(from_fn_with_state(door, auth::sign_in))
+    }
+
+    /// What all routes of a listener share. Health is answered however busy the rest is.
+    fn finish(&self, routes: Router<Self>) -> Router {
+        let room = Arc::new(Semaphore::new(self.settings().limits.in_flight));
+        let nosniff = HeaderValue::from_static("nosniff");
+        let no_store = HeaderValue::from_static("no-store");
+        routes
+            .route_layer(from_fn_with_state(room, with_room))
+            .route("/healthz", get(probe::healthz))
+            .route("/readyz", get(probe::readyz))
+            .fallback(no_route)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(CatchPanicLayer::custom(error::panicked))
+            .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, nosniff))
+            .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, no_store))
+            .layer(from_fn_with_state(self.clone(), observe))
+            .with_state(self.clone())
+    }
+}
+
+/// Refuses at once what would only wait: a sender that hears 503 can come again.
+async fn with_room(
+    State(room): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Ok(_place) = room.try_acquire() else {
+        return Err(Problem::new(Kind::Overloaded, "too many requests at once")
+            .after(std::time::Duration::from_secs(1)));
+    };
+    Ok(next.run(request).await)
+}
+
+/// Bounds how long a handler may take. What it had begun to store may be stored all the
+/// same; the sender repeats it with its Idempotency-Key.
+async fn in_time(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let patience = app.settings().limits.request_timeout;
+    timeout(patience, next.run(request)).await.map_err(|_| {
+        Problem::new(Kind::Late, format!("no answer was ready within {}", spoken(patience)))
+            .hint("send it again, with the same Idempotency-Key if it had one")
+            .after(std::time::Duration::from_secs(1))
+    })
+}
+
+/// Counts and logs every answer by its route, which is ours, and not by its path, which
+/// is the sender's.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let method = method_word(request.method());
+    let began = app.now().steady;
+    let response = next.run(request).await;
+    let status = response.status();
+    let took_ms = app.now().steady.since(began).as_millis();
+    let labels = [("route", route), ("method", method), ("status", status.as_str())];
+    app.counters().add(count::REQUESTS, &labels, 1);
+    tracing::debug!(route, method, status = status.as_u16(), took_ms, "request answered");
+    response
+}
+
+/// Methods may be any word; a label may not.
+fn method_word(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    known.into_iter().find(|word| *word == method.as_str()).unwrap_or("other")
+}
+
+async fn no_route() -> Problem {
+    Problem::new(Kind::NoRoute, "there is no such route on this listener")
+        .hint("the API lies below /v1/groups; senders and operators have listeners of their own")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(Kind::WrongMethod, "the route exists, but not with this method")
+        .hint("the header Allow lists its methods")
+}
+
+/// The group that the path names.
+struct Named(GroupHandle);
+
+impl FromRequestParts<App> for Named {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut RequestParts, app: &App) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, app).await;
+        let group = name.ok().and_then(|Path(name)| app.handle().group(&name).cloned());
+        group.map(Self).ok_or_else(|| {
+            Problem::new(Kind::UnknownGroup, "there is no group of this name")
+                .hint("GET /v1/groups lists them; names stand in scaling.toml as [group.NAME]")
+        })
+    }
+}

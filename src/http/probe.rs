@@ -1,0 +1,134 @@
+//! Is the program alive, and is it able to do its work?
+//!
+//! `/healthz` fails only when a loop hangs: then a restart helps. `/readyz` fails as well
+//! while the store takes no writes or a region cannot be listed: then a restart does not
+//! help, and senders may want to know. Both answer without a token, hence in words that
+//! name checks and nothing of the groups.
+
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Json, Response};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::App;
+use super::error::{Kind, Problem};
+use crate::control::handle::{GroupHandle, Handle};
+use crate::domain::id::GroupName;
+use crate::domain::time::{Now, Steady};
+
+/// A loop passes whenever its region was listed, every 15 s at rest, and when it said that
+/// it would; a pass that acts may take a minute. Later than this past due, it hangs.
+pub const OVERDUE: Duration = Duration::from_secs(180);
+
+/// A region's last complete listing counts as young for four cycles at rest.
+pub const LISTING_YOUNG: Duration = Duration::from_secs(60);
+
+/// The groups whose loops hang: what `/healthz` and the service manager's watchdog go by.
+pub fn stalled(handle: &Handle, started: Now, now: Now) -> Vec<GroupName> {
+    let hangs = |group: &&GroupHandle| now.steady.since(due(group, started)) > OVERDUE;
+    handle.groups().filter(hangs).map(|group| group.group.name.clone()).collect()
+}
+
+/// When the group's loop should have finished a pass at the latest.
+fn due(group: &GroupHandle, started: Now) -> Steady {
+    let passed = group.pulse().passed.map_or(started.steady, |at| at.steady);
+    let announced = group.latest().map_or(Steady(0), |decision| decision.next_look);
+    passed.max(announced)
+}
+
+pub(super) async fn healthz(State(app): State<App>) -> Response {
+    let stalled = stalled(app.handle(), app.started(), app.now()).len();
+    if stalled == 0 {
+        return "alive\n".into_response();
+    }
+    Problem::new(Kind::NotAlive, format!("{stalled} loops have not finished a pass in time"))
+        .hint("restart novascale; its log says where it stands")
+        .into_response()
+}
+
+#[derive(Debug, Serialize)]
+struct Readiness {
+    ready: bool,
+    checks: [Check; 3],
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    /// What the check means, the same whether it holds or not.
+    meaning: &'static str,
+}
+
+pub(super) async fn readyz(State(app): State<App>, RawQuery(query): RawQuery) -> Response {
+    let checks = checks(&app).await;
+    let failed: Vec<&str> = checks.iter().filter(|c| !c.ok).map(|c| c.name).collect();
+    let problem = Problem::new(Kind::NotReady, format!("not ready: {}", failed.join(", ")))
+        .hint("GET /readyz?verbose lists the checks")
+        .after(Duration::from_secs(5));
+    let verbose =
+        query.is_some_and(|q| q.split('&').any(|p| p.split('=').next() == Some("verbose")));
+    match (failed.is_empty(), verbose) {
+        (true, false) => "ready\n".into_response(),
+        (false, false) => problem.into_response(),
+        (true, true) => Json(Readiness { ready: true, checks }).into_response(),
+        (false, true) => {
+            (problem.status(), Json(Readiness { ready: false, checks })).into_response()
+        }
+    }
+}
+
+async fn checks(app: &App) -> [Check; 3] {
+    let now = app.now();
+    let observers = app.handle().observers();
+    let young =
+        |seen: Option<Now>| seen.is_some_and(|at| now.steady.since(at.steady) <= LISTING_YOUNG);
+    let listed = observers.iter().all(|pulse| young(pulse.seen));
+    let looping = stalled(app.handle(), app.started(), now).is_empty();
+    [
+        Check {
+            name: "store",
+            ok: app.store_check().writable(app, now).await,
+            meaning: "the store takes writes",
+        },
+        Check {
+            name: "listings",
+            ok: listed,
+            meaning: "every region was listed completely within a minute",
+        },
+        Check { name: "loops", ok: looping, meaning: "every loop finishes its passes" },
+    ]
+}
+
+/// The store's last answer, so that a stranger's questions do not become writes.
+#[derive(Default)]
+pub(super) struct StoreCheck(Mutex<Option<(Steady, bool)>>);
+
+/// How long an answer of the store counts, and how long it may take.
+const STORE_ANSWER_COUNTS: Duration = Duration::from_secs(2);
+const STORE_WITHIN: Duration = Duration::from_secs(2);
+
+impl StoreCheck {
+    async fn writable(&self, app: &App, now: Now) -> bool {
+        let mut last = self.0.lock().await;
+        if let Some((at, answer)) = *last
+            && now.steady.since(at) < STORE_ANSWER_COUNTS
+        {
+            return answer;
+        }
+        let answer = timeout(STORE_WITHIN, app.store().probe(app.lease())).await;
+        let writable = match answer {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error, "the store does not take writes");
+                false
+            }
+            Err(_) => false,
+        };
+        *last = Some((now.steady, writable));
+        writable
+    }
+}

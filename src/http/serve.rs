@@ -1,0 +1,172 @@
+//! A listener: connections in, bounded in number, in the time and size of their headers,
+//! in how long an answer waits to be taken, and ended in order when we stop.
+//!
+//! `axum::serve` waits for headers without a limit, so connections are served with hyper
+//! itself. After the last answer a connection is closed the way RFC 9112 § 9.6 asks for:
+//! our side first, then what the sender still sends is read and dropped for a moment; a
+//! sender in the middle of a body that is too large hears the 413 and not a reset.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::error::TURNED_AWAY;
+use super::impatient::Impatient;
+use super::limit::Peer;
+use crate::config::http::HttpLimits;
+use crate::telemetry::{Counters, count};
+
+/// No client of ours sends more headers, or longer ones.
+pub const HEADERS_MOST: usize = 64;
+pub const HEADER_BYTES_MOST: usize = 16 * 1024;
+
+/// After our last word, how long and how much of what is still sent is read and dropped.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Pause after a failed accept: out of descriptors, say; trying at once would spin.
+const AFTER_ACCEPT_FAILED: Duration = Duration::from_millis(100);
+
+/// Serves until `shutdown` is cancelled; then takes no new connection, lets requests under
+/// way end within the request timeout, and closes what is left. It returns once the last
+/// connection is gone.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: HttpLimits,
+    counters: Counters,
+    shutdown: CancellationToken,
+) {
+    let house = House { router, limits, stop: shutdown.clone(), end: CancellationToken::new() };
+    let (tracker, room) = (TaskTracker::new(), Arc::new(Semaphore::new(limits.connections)));
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => match Arc::clone(&room).try_acquire_owned() {
+                Ok(place) => drop(tracker.spawn(house.clone().receive(stream, peer, place))),
+                Err(_) => turn_away(&stream, &counters),
+            },
+            Err(error) => pause(&error, &shutdown).await,
+        }
+    }
+    drop(listener);
+    tracker.close();
+    if timeout(limits.request_timeout, tracker.wait()).await.is_err() {
+        tracing::warn!("requests were still under way when novascale stopped");
+        house.end.cancel();
+        tracker.wait().await;
+    }
+}
+
+/// Tells a connection that is one too many, as far as that is possible without waiting.
+fn turn_away(stream: &TcpStream, counters: &Counters) {
+    counters.add(count::TURNED_AWAY, &[], 1);
+    // A fresh socket has room for a few bytes; if it has not, closing says it too.
+    let _ = stream.try_write(TURNED_AWAY);
+}
+
+async fn pause(error: &io::Error, shutdown: &CancellationToken) {
+    // A sender that gives up while it is accepted is no trouble of ours.
+    if error.kind() == io::ErrorKind::ConnectionAborted {
+        return;
+    }
+    tracing::error!(error = %error, "a connection could not be accepted");
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        () = sleep(AFTER_ACCEPT_FAILED) => {}
+    }
+}
+
+/// What every connection of a listener shares.
+#[derive(Clone)]
+struct House {
+    router: Router,
+    limits: HttpLimits,
+    /// No new request on any connection.
+    stop: CancellationToken,
+    /// Close at once.
+    end: CancellationToken,
+}
+
+impl House {
+    async fn receive(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
+        let end = self.end.clone();
+        tokio::select! {
+            biased;
+            () = end.cancelled() => {}
+            () = self.converse(stream, peer) => {}
+        }
+    }
+
+    async fn converse(self, stream: TcpStream, peer: SocketAddr) {
+        let router = self.router.clone().map_request(move |request: hyper::Request<Incoming>| {
+            let mut request: Request = request.map(Body::new);
+            request.extensions_mut().insert(Peer(peer));
+            request
+        });
+        let service = TowerToHyperService::new(router);
+        let io = TokioIo::new(Impatient::new(stream, self.limits.request_timeout));
+        let mut talk = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_timeout)
+            .max_headers(HEADERS_MOST)
+            .max_header_size(HEADER_BYTES_MOST)
+            .serve_connection(io, service);
+        let mut stopping = pin!(self.stop.cancelled());
+        let mut told = false;
+        let ended = poll_fn(|context| {
+            if !told && stopping.as_mut().poll(context).is_ready() {
+                told = true;
+                std::pin::Pin::new(&mut talk).graceful_shutdown();
+            }
+            talk.poll_without_shutdown(context)
+        })
+        .await;
+        if let Err(error) = ended {
+            tracing::debug!(peer = %peer, error = %error, "a connection ended early");
+        }
+        linger(talk.into_parts().io.into_inner().into_inner()).await;
+    }
+}
+
+/// Ends our side, then hears the sender out for a moment.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut dropped = 0;
+    let mut buffer = [0; 4096];
+    let hear_out = async {
+        while dropped < LINGER_BYTES {
+            match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => dropped += n,
+            }
+        }
+    };
+    // Whoever goes on sending after that is cut off.
+    let _ = timeout(LINGER, hear_out).await;
+}

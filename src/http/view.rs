@@ -1,0 +1,235 @@
+//! How groups, servers and decisions look as JSON: the shapes that the command line and
+//! the dashboard read. Times are RFC 3339, spans are seconds, unknown is null.
+
+use serde::Serialize;
+
+use crate::control::handle::{GroupHandle, ObserverPulse};
+use crate::domain::claim::Claim;
+use crate::domain::fleet::{Member, Tally};
+use crate::domain::group::GroupState;
+use crate::domain::plan::Decision;
+use crate::domain::server::{Fault, Ownership};
+use crate::domain::time::{Now, Wall};
+
+/// One group at a glance. What a decision says is null until there is one.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupView {
+    pub name: String,
+    pub tag: String,
+    pub region: String,
+    pub min: u32,
+    pub max: u32,
+    /// The base now; where none was ordered, the min that stands for it.
+    pub base: u32,
+    pub desired: Option<u32>,
+    pub wanted: Option<u32>,
+    pub pin: Option<PinView>,
+    pub reservations: Vec<ReservationView>,
+    pub tally: Option<Tally>,
+    /// `steady`, `scaling_out`, `scaling_in`, `holding`, `failing`.
+    pub situation: Option<&'static str>,
+    pub headline: String,
+    pub claims: Vec<Claim>,
+    pub decided_at: Option<Wall>,
+    pub next_look_at: Option<Wall>,
+    pub observer: ObserverView,
+    /// Why the loop's last pass failed, if it did.
+    pub failure: Option<String>,
+    /// The last decision in sentences; only where one group is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentences: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct PinView {
+    pub capacity: u32,
+    /// Null: until it is taken away.
+    pub until: Option<Wall>,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ReservationView {
+    pub owner: String,
+    pub capacity: u32,
+    pub until: Wall,
+    pub reason: Option<String>,
+}
+
+/// How the group's region was last looked at.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ObserverView {
+    /// When the last complete listing began.
+    pub seen_at: Option<Wall>,
+    /// Why the last listing failed, if it did.
+    pub failure: Option<String>,
+}
+
+/// What a group says before its first decision.
+pub const NO_LOOK_YET: &str = "starting: no look yet";
+
+impl GroupView {
+    pub fn of(
+        handle: &GroupHandle,
+        state: &GroupState,
+        observers: &[ObserverPulse],
+        now: Now,
+    ) -> Self {
+        let (group, latest) = (&*handle.group, handle.latest());
+        let decision = latest.as_deref();
+        let observer = observers.iter().find(|pulse| pulse.region == group.region);
+        Self {
+            name: group.name.to_string(),
+            tag: group.tag.to_string(),
+            region: group.region.to_string(),
+            min: group.bounds.min,
+            max: group.bounds.max,
+            base: state.base.unwrap_or_else(|| group.bounds.floor()),
+            desired: decision.map(|d| d.desired),
+            wanted: decision.and_then(|d| d.wanted),
+            pin: pin(state, now),
+            reservations: reservations(state, now),
+            tally: decision.map(|d| d.tally),
+            situation: decision.map(|d| d.situation().word()),
+            headline: decision.map_or_else(|| NO_LOOK_YET.to_owned(), Decision::headline),
+            claims: decision.map(|d| d.claims.clone()).unwrap_or_default(),
+            decided_at: decision.map(|d| d.at.wall),
+            next_look_at: decision.map(|d| now.wall_at(d.next_look)),
+            observer: observer.map(ObserverView::of).unwrap_or_default(),
+            failure: handle.pulse().failure,
+            sentences: None,
+        }
+    }
+
+    /// The same with the last decision's sentences.
+    #[must_use]
+    pub fn with_sentences(mut self, handle: &GroupHandle) -> Self {
+        self.sentences = Some(handle.latest().map(|d| d.sentences()).unwrap_or_default());
+        self
+    }
+}
+
+impl ObserverView {
+    fn of(pulse: &ObserverPulse) -> Self {
+        Self { seen_at: pulse.seen.map(|at| at.wall), failure: pulse.failure.clone() }
+    }
+}
+
+fn pin(state: &GroupState, now: Now) -> Option<PinView> {
+    let pin = state.pin.as_ref()?;
+    if pin.until.is_some_and(|until| until.steady <= now.steady) {
+        return None;
+    }
+    let until = pin.until.map(|until| now.wall_at(until.steady));
+    Some(PinView { capacity: pin.capacity, until, reason: pin.reason.clone() })
+}
+
+fn reservations(state: &GroupState, now: Now) -> Vec<ReservationView> {
+    let current = state.reservations.iter().filter(|r| r.until.steady > now.steady);
+    current
+        .map(|r| ReservationView {
+            owner: r.owner.to_string(),
+            capacity: r.capacity,
+            until: now.wall_at(r.until.steady),
+            reason: r.reason.clone(),
+        })
+        .collect()
+}
+
+/// The servers of a group, as the last decision judged them.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServersView {
+    pub servers: Vec<ServerView>,
+    /// Null before the first look: the list is empty because nothing is known.
+    pub decided_at: Option<Wall>,
+}
+
+impl ServersView {
+    pub fn of(decision: Option<&Decision>) -> Self {
+        let members = decision.map(|d| d.changes.members.as_slice()).unwrap_or_default();
+        let servers = members.iter().map(ServerView::of).collect();
+        Self { servers, decided_at: decision.map(|d| d.at.wall) }
+    }
+}
+
+/// One member. What only a listing tells is null while just its id is known.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServerView {
+    pub id: String,
+    pub name: Option<String>,
+    /// Nova's word.
+    pub status: Option<String>,
+    /// What it counts as: `serving`, `building`, `unsure`, `idle`, `failed`, `leaving`.
+    pub standing: &'static str,
+    pub ownership: Ownership,
+    /// Nobody may delete it.
+    pub kept: bool,
+    /// Made from a template that is no longer the group's.
+    pub outdated: bool,
+    pub zone: Option<String>,
+    pub flavor: Option<String>,
+    pub addresses: Vec<String>,
+    pub created: Option<Wall>,
+    pub launch: Option<String>,
+    pub fault: Option<Fault>,
+}
+
+impl ServerView {
+    fn of(member: &Member) -> Self {
+        let server = member.server.as_deref();
+        Self {
+            id: member.id.to_string(),
+            name: server.map(|s| s.name.clone()),
+            status: server.map(|s| s.status.word().to_owned()),
+            standing: member.standing.word(),
+            ownership: member.ownership,
+            kept: member.kept,
+            outdated: member.outdated,
+            zone: server.and_then(|s| Some(s.zone.as_ref()?.to_string())),
+            flavor: server.map(|s| s.flavor.clone()),
+            addresses: server.map(|s| s.addresses.clone()).unwrap_or_default(),
+            created: server.map(|s| s.created),
+            launch: member.launch.as_ref().map(ToString::to_string),
+            fault: server.and_then(|s| s.fault.clone()),
+        }
+    }
+}
+
+/// A decision with its sentences.
+#[derive(Debug, Clone, Serialize)]
+pub struct DecisionView {
+    #[serde(flatten)]
+    pub decision: Decision,
+    pub sentences: Vec<String>,
+}
+
+impl From<Decision> for DecisionView {
+    fn from(decision: Decision) -> Self {
+        let sentences = decision.sentences();
+        Self { decision, sentences }
+    }
+}
+
+/// A page of decisions, the newest first.
+#[derive(Debug, Clone, Serialize)]
+pub struct DecisionsView {
+    pub decisions: Vec<DecisionView>,
+    /// The `marker` of the next, older page; null on the last.
+    pub next_marker: Option<String>,
+}
+
+/// What a pass would do now.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlanView {
+    pub decision: Decision,
+    pub sentences: Vec<String>,
+    /// Whether it would call the cloud to change anything.
+    pub changes: bool,
+}
+
+impl From<Decision> for PlanView {
+    fn from(decision: Decision) -> Self {
+        let (sentences, changes) = (decision.sentences(), !decision.plan.is_empty());
+        Self { decision, sentences, changes }
+    }
+}

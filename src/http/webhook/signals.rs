@@ -1,0 +1,197 @@
+//! `POST /v1/groups/{group}/signals`: samples of a load.
+//!
+//! The body is one sample, a list of samples, or `{"signals": […]}`:
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `name` | the signal's name |
+//! | `value` | a finite JSON number, 0 or more |
+//! | `at` | when it was measured, RFC 3339; now if it is left out |
+//! | `server` | the Nova id of the server that it was measured on, if it is not the whole load |
+//! | `id` | the sender's id of this sample: a repetition changes nothing |
+//!
+//! 202 answers `{"accepted": n, "fresh": n, "repeated": bool}`, and a `note` where no
+//! policy of the group reads what was sent.
+
+use std::time::Duration;
+
+use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Json, Response};
+use serde::Serialize;
+
+use super::json::{Fields, Json as Body, Node, parse};
+use super::{admit, idempotency_key};
+use crate::domain::group::Group;
+use crate::domain::id::SignalName;
+use crate::domain::signal::{AHEAD_MOST, Sample, Value};
+use crate::domain::time::{Now, Wall, spoken};
+use crate::http::auth::Caller;
+use crate::http::body::Taken;
+use crate::http::error::{Kind, Problem};
+use crate::http::{App, Named};
+use crate::store::{Admitted, Identified, What};
+use crate::telemetry::count;
+
+/// Samples taken in one request; a body of the default limit holds about as many.
+pub const SAMPLES_MOST: usize = 1000;
+
+/// A sample measured longer ago than this says nothing about the load of today.
+pub const OLD_MOST: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest `id` of a sample.
+const ID_MOST: usize = 128;
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    accepted: usize,
+    /// How many of them were not known before.
+    fresh: u32,
+    /// The same Idempotency-Key and body came before: nothing was changed.
+    repeated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+}
+
+pub(in crate::http) async fn post(
+    State(app): State<App>,
+    Named(group): Named,
+    Extension(caller): Extension<Caller>,
+    Extension(Taken(body)): Extension<Taken>,
+    (method, uri, headers): (Method, Uri, HeaderMap),
+) -> Result<Response, Problem> {
+    let key = idempotency_key(&headers, &method, &uri, &body)?;
+    let now = app.now();
+    let samples = samples(&body, now)?;
+    let accepted = samples.len();
+    // One was counted when the request came.
+    let more = u32::try_from(accepted).unwrap_or(u32::MAX).saturating_sub(1);
+    app.senders().signals(caller.scope, caller.peer, more)?;
+    let note = unread(&group.group, &samples);
+    let (fresh, repeated) = match admit(&app, &group, What::Samples(samples), key, now).await? {
+        Admitted::Stored { fresh, .. } => (fresh, false),
+        Admitted::Repeated { .. } => (0, true),
+    };
+    let labels = [("group", group.group.name.as_str())];
+    app.counters().add(count::SIGNALS, &labels, u64::from(fresh));
+    let answer = Answer { accepted, fresh, repeated, note };
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// The samples of a body, all valid or none.
+fn samples(body: &[u8], now: Now) -> Result<Vec<Identified>, Problem> {
+    let node = parse(body)?;
+    match &node.value {
+        Body::List(_) => list(node, now),
+        Body::Object(fields) if fields.contains_key("signals") => {
+            list(Fields::of(node, &["signals"])?.need("signals")?, now)
+        }
+        Body::Object(_) => Ok(vec![sample(node, now)?]),
+        Body::Null | Body::Bool | Body::Number(_) | Body::Text(_) => {
+            Err(node.fault("a body is one sample, a list of samples, or {\"signals\": […]}"))
+        }
+    }
+}
+
+fn list(node: Node, now: Now) -> Result<Vec<Identified>, Problem> {
+    let pointer = node.pointer;
+    let Body::List(nodes) = node.value else {
+        return Err(Problem::new(Kind::Invalid, "it must be a list").at(pointer));
+    };
+    match nodes.len() {
+        0 => Err(Problem::new(Kind::Invalid, "the list is empty").at(pointer)),
+        1..=SAMPLES_MOST => nodes.into_iter().map(|node| sample(node, now)).collect(),
+        n => {
+            let detail = format!("{n} samples are more than {SAMPLES_MOST} at a time");
+            let hint = "send them in several requests";
+            Err(Problem::new(Kind::Limit, detail).at(pointer).hint(hint))
+        }
+    }
+}
+
+fn sample(node: Node, now: Now) -> Result<Identified, Problem> {
+    let mut fields = Fields::of(node, &["name", "value", "at", "server", "id"])?;
+    let name = fields.need("name")?.valid()?;
+    let value = fields.need("value")?;
+    let value = Value::new(value.number()?).map_err(|why| value.fault(why))?;
+    let at = fields.take("at").map_or(Ok(now.wall), |node| measured_at(&node, now))?;
+    let server = fields.take("server").map(|node| node.valid()).transpose()?;
+    let id = fields.take("id").map(|n| n.printable(ID_MOST).map(str::to_owned)).transpose()?;
+    let sample = Sample { name, value, at, received: now, server };
+    Ok(Identified { sample, id })
+}
+
+fn measured_at(node: &Node, now: Now) -> Result<Wall, Problem> {
+    let at = Wall::parse(node.text()?)
+        .map_err(|_| node.fault("it must be RFC 3339, as 2026-11-23T18:00:00Z"))?;
+    if at > now.wall.plus(AHEAD_MOST) {
+        let (ahead, most) = (spoken(at.since(now.wall)), spoken(AHEAD_MOST));
+        return Err(node
+            .fault(format_args!("it lies {ahead} ahead of our clock; at most {most} is allowed"))
+            .hint("set the sender's clock, or leave `at` out"));
+    }
+    if at < now.wall.minus(OLD_MOST) {
+        let (old, most) = (spoken(now.wall.since(at)), spoken(OLD_MOST));
+        return Err(node.fault(format_args!("it is {old} old; at most {most} is taken")));
+    }
+    Ok(at)
+}
+
+/// A hint for the sender whose signals nobody reads.
+fn unread(group: &Group, samples: &[Identified]) -> Option<String> {
+    let read = |name: &SignalName| group.policies.iter().any(|policy| policy.signal() == name);
+    let name = &samples.iter().map(|s| &s.sample.name).find(|name| !read(name))?;
+    let all: Vec<&str> = group.policies.iter().map(|p| p.signal().as_str()).collect();
+    let reads = if all.is_empty() {
+        "it reads no signals".to_owned()
+    } else {
+        format!("it reads {}", all.join(", "))
+    };
+    Some(format!("no policy of {} reads {name}; {reads}", group.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Steady;
+
+    fn now() -> Now {
+        Now { wall: Wall::parse("2026-11-23T12:00:00Z").unwrap(), steady: Steady(7) }
+    }
+
+    #[test]
+    fn one_a_list_and_an_envelope_are_the_same() {
+        let one = "{\"name\": \"requests\", \"value\": 12.5}";
+        let bodies = [one.to_owned(), format!("[{one}]"), format!("{{\"signals\": [{one}]}}")];
+        for body in bodies {
+            let all = samples(body.as_bytes(), now()).unwrap();
+            assert_eq!(all.len(), 1, "{body}");
+            assert_eq!(all[0].sample.value.get(), 12.5);
+            assert_eq!((all[0].sample.at, all[0].sample.received), (now().wall, now()));
+            assert_eq!((&all[0].id, &all[0].sample.server), (&None, &None));
+        }
+    }
+
+    #[test]
+    fn everything_that_a_sample_says_is_kept() {
+        let body = br#"{"name": "a:b", "value": 0, "at": "2026-11-23T11:59:00+00:00",
+                        "server": "5c1f-1", "id": "m-1"}"#;
+        let all = samples(body, now()).unwrap();
+        assert_eq!(all[0].sample.at, now().wall.minus(Duration::from_secs(60)));
+        assert_eq!(all[0].sample.server.as_ref().unwrap().as_str(), "5c1f-1");
+        assert_eq!(all[0].id.as_deref(), Some("m-1"));
+    }
+
+    #[test]
+    fn the_time_has_bounds_on_both_sides() {
+        let at = |wall: Wall| {
+            let body = format!("{{\"name\": \"a\", \"value\": 1, \"at\": \"{wall}\"}}");
+            samples(body.as_bytes(), now()).map(|_| ())
+        };
+        let second = Duration::from_secs(1);
+        assert!(at(now().wall.plus(AHEAD_MOST)).is_ok());
+        assert!(at(now().wall.plus(AHEAD_MOST).plus(second)).is_err());
+        assert!(at(now().wall.minus(OLD_MOST)).is_ok());
+        assert!(at(now().wall.minus(OLD_MOST).minus(second)).is_err());
+    }
+}

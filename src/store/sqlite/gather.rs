@@ -1,0 +1,162 @@
+//! Reading: everything a pass looks at, and what people ask for.
+
+use serde::de::DeserializeOwned;
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use super::fault::Fault;
+use crate::domain::group::GroupState;
+use crate::domain::id::{GroupName, InstallId, ServerId, SignalName};
+use crate::domain::plan::Decision;
+use crate::domain::signal::{Ordered, Sample, Value};
+use crate::domain::time::{Now, Steady, Wall};
+use crate::store::row::{self, column};
+use crate::store::{Gathered, Origin, Window};
+
+pub(super) async fn gather(
+    readers: &SqlitePool,
+    group: &GroupName,
+    since: Window,
+) -> Result<Gathered, Fault> {
+    let mut tx = readers.begin().await?;
+    let past = column(since.now.steady.minus(since.past));
+    Ok(Gathered {
+        state: state(&mut tx, group).await?.unwrap_or_default(),
+        memory: body(&mut tx, "memory", MEMORY, group).await?,
+        samples: newest(&mut tx, group, since.now.steady.minus(since.signals)).await?,
+        intents: bodies(&mut tx, "intent", INTENTS, group, past).await?,
+        known: bodies(&mut tx, "known", KNOWN, group, past).await?,
+    })
+}
+
+const STATE: &str = "SELECT body FROM group_state WHERE group_name = ?";
+const MEMORY: &str = "SELECT body FROM memory WHERE group_name = ?";
+const INTENTS: &str = "SELECT id, body FROM intent WHERE group_name = ?1
+     AND (state <> 'closed' OR ended >= ?2) ORDER BY opened, id";
+const KNOWN: &str = "SELECT server, body FROM known WHERE group_name = ?1
+     AND (ended IS NULL OR ended >= ?2) ORDER BY server";
+
+pub(super) async fn state(
+    conn: &mut SqliteConnection,
+    group: &GroupName,
+) -> Result<Option<GroupState>, Fault> {
+    body(conn, "group_state", STATE, group).await
+}
+
+/// The value of the group's one row.
+async fn body<T: DeserializeOwned>(
+    conn: &mut SqliteConnection,
+    table: &str,
+    sql: &'static str,
+    group: &GroupName,
+) -> Result<Option<T>, Fault> {
+    let body: Option<String> =
+        sqlx::query_scalar(sql).bind(group.as_str()).fetch_optional(conn).await?;
+    Ok(body.map(|body| row::read(table, group.as_str(), &body)).transpose()?)
+}
+
+/// The values of the group's rows, by the key that stands first in each.
+async fn bodies<T: DeserializeOwned>(
+    conn: &mut SqliteConnection,
+    table: &str,
+    sql: &'static str,
+    group: &GroupName,
+    bound: i64,
+) -> Result<Vec<T>, Fault> {
+    let rows: Vec<(String, String)> =
+        sqlx::query_as(sql).bind(group.as_str()).bind(bound).fetch_all(conn).await?;
+    rows.iter().map(|(key, body)| Ok(row::read(table, key, body)?)).collect()
+}
+
+/// Name, server, measured at, value, received by both clocks.
+type SampleRow = (String, String, i64, f64, i64, i64);
+
+async fn newest(
+    conn: &mut SqliteConnection,
+    group: &GroupName,
+    since: Steady,
+) -> Result<Vec<Sample>, Fault> {
+    let rows: Vec<SampleRow> = sqlx::query_as(
+        "SELECT name, server, at_wall, value, received_wall, received FROM newest
+         WHERE group_name = ? AND received >= ? ORDER BY name, server",
+    )
+    .bind(group.as_str())
+    .bind(column(since))
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(|row| sample("newest", group, row)).collect()
+}
+
+pub(super) async fn history(
+    readers: &SqlitePool,
+    group: &GroupName,
+    name: &SignalName,
+    since: Steady,
+) -> Result<Vec<Sample>, Fault> {
+    let rows: Vec<SampleRow> = sqlx::query_as(
+        "SELECT name, server, at_wall, value, received_wall, received FROM sample
+         WHERE group_name = ? AND name = ? AND received >= ? ORDER BY at_wall, server",
+    )
+    .bind(group.as_str())
+    .bind(name.as_str())
+    .bind(column(since))
+    .fetch_all(readers)
+    .await?;
+    rows.into_iter().map(|row| sample("sample", group, row)).collect()
+}
+
+fn sample(table: &str, group: &GroupName, row: SampleRow) -> Result<Sample, Fault> {
+    let (name, server, at, value, wall, received) = row;
+    let poison = |why: String| row::corrupt(table, &format!("{group} {name} {server}"), &why);
+    Ok(Sample {
+        name: SignalName::new(name.as_str()).map_err(|e| poison(e.to_string()))?,
+        value: Value::new(value).map_err(|e| poison(e.to_string()))?,
+        at: Wall(at),
+        received: Now { wall: Wall(wall), steady: row::steady(received) },
+        server: match server.as_str() {
+            "" => None,
+            id => Some(ServerId::new(id).map_err(|e| poison(e.to_string()))?),
+        },
+    })
+}
+
+pub(super) async fn decisions(
+    readers: &SqlitePool,
+    group: &GroupName,
+    limit: u32,
+) -> Result<Vec<Decision>, Fault> {
+    let mut conn = readers.acquire().await?;
+    let sql = "SELECT CAST(seq AS TEXT), body FROM decision WHERE group_name = ?1
+         ORDER BY seq DESC LIMIT ?2";
+    bodies(&mut conn, "decision", sql, group, i64::from(limit)).await
+}
+
+pub(super) async fn orders(
+    readers: &SqlitePool,
+    group: &GroupName,
+    limit: u32,
+) -> Result<Vec<Ordered>, Fault> {
+    let mut conn = readers.acquire().await?;
+    let sql = "SELECT CAST(seq AS TEXT), body FROM command WHERE group_name = ?1
+         ORDER BY seq DESC LIMIT ?2";
+    bodies(&mut conn, "command", sql, group, i64::from(limit)).await
+}
+
+/// Every group that anything is stored of.
+pub(super) async fn groups(readers: &SqlitePool) -> Result<Vec<GroupName>, Fault> {
+    let names: Vec<String> =
+        sqlx::query_scalar("SELECT group_name FROM group_state ORDER BY group_name")
+            .fetch_all(readers)
+            .await?;
+    // A name that is none belongs to no group that could be configured: left alone.
+    Ok(names.into_iter().filter_map(|name| GroupName::new(name).ok()).collect())
+}
+
+pub(super) async fn origin(readers: &SqlitePool) -> Result<Origin, Fault> {
+    let (install, wall, steady): (String, Option<i64>, Option<i64>) =
+        sqlx::query_as("SELECT install, wall, steady FROM controller").fetch_one(readers).await?;
+    let install = InstallId::new(install.as_str());
+    let install = install.map_err(|e| row::corrupt("controller", "1", &e.to_string()))?;
+    let marked = wall.zip(steady);
+    let marked = marked.map(|(wall, steady)| Now { wall: Wall(wall), steady: row::steady(steady) });
+    Ok(Origin { install, marked })
+}

@@ -1,0 +1,123 @@
+//! Retention: one group at a time, a bounded number of rows at a time, so that a sweep
+//! never holds up a signal for long.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::fault::Fault;
+use super::writer::{Tx, Write};
+use crate::domain::id::GroupName;
+use crate::domain::time::Now;
+use crate::store::keep;
+use crate::store::row::column;
+
+/// What one group need not keep any more at this time.
+pub(super) struct Sweep {
+    group: GroupName,
+    now: Now,
+}
+
+/// How far it came; `more` asks for another round.
+pub(super) struct Swept {
+    pub(super) rows: u64,
+    pub(super) more: bool,
+}
+
+/// The most rows that one statement removes: some milliseconds of work.
+const ROUND: u32 = 2_000;
+
+/// Rows that go: `?1` is the group; of the rest each takes what it needs: `?2` the time
+/// before which a row is too old, `?3` how many of the newest stay whatever their age,
+/// `?4` how many rows go at most.
+struct Rule {
+    sql: &'static str,
+    older_than: Duration,
+    beyond: u32,
+}
+
+const fn aged(sql: &'static str, older_than: Duration) -> Rule {
+    Rule { sql, older_than, beyond: 0 }
+}
+
+const fn counted(sql: &'static str, beyond: u32) -> Rule {
+    Rule { sql, older_than: Duration::ZERO, beyond }
+}
+
+#[rustfmt::skip]
+const RULES: [Rule; 15] = [
+    aged("DELETE FROM decision WHERE rowid IN (SELECT rowid FROM decision
+        WHERE group_name = ?1 AND at < ?2 LIMIT ?4)", keep::DECISIONS),
+    counted("DELETE FROM decision WHERE rowid IN (SELECT rowid FROM decision
+        WHERE group_name = ?1 ORDER BY seq DESC LIMIT ?4 OFFSET ?3)", keep::DECISIONS_MOST),
+    aged("DELETE FROM intent WHERE rowid IN (SELECT rowid FROM intent
+        WHERE group_name = ?1 AND state IN ('closed', 'abandoned') AND ended < ?2 LIMIT ?4)",
+        keep::INTENTS),
+    counted("DELETE FROM intent WHERE rowid IN (SELECT rowid FROM intent
+        WHERE group_name = ?1 AND state = 'closed' ORDER BY ended DESC LIMIT ?4 OFFSET ?3)",
+        keep::INTENTS_MOST),
+    aged("DELETE FROM known WHERE rowid IN (SELECT rowid FROM known
+        WHERE group_name = ?1 AND ended < ?2 LIMIT ?4)", keep::KNOWN),
+    counted("DELETE FROM known WHERE rowid IN (SELECT rowid FROM known
+        WHERE group_name = ?1 AND ended >= 0 ORDER BY ended DESC LIMIT ?4 OFFSET ?3)",
+        keep::KNOWN_MOST),
+    aged("DELETE FROM command WHERE rowid IN (SELECT rowid FROM command
+        WHERE group_name = ?1 AND at < ?2 LIMIT ?4)", keep::COMMANDS),
+    counted("DELETE FROM command WHERE rowid IN (SELECT rowid FROM command
+        WHERE group_name = ?1 ORDER BY at DESC, seq DESC LIMIT ?4 OFFSET ?3)",
+        keep::COMMANDS_MOST),
+    aged("DELETE FROM idempotency_key WHERE rowid IN (SELECT rowid FROM idempotency_key
+        WHERE group_name = ?1 AND at < ?2 LIMIT ?4)", keep::KEYS),
+    surplus("DELETE FROM idempotency_key WHERE rowid IN (SELECT rowid FROM idempotency_key
+        WHERE group_name = ?1 AND at < ?2 ORDER BY at DESC LIMIT ?4 OFFSET
+            max(0, ?3 - (SELECT count(*) FROM idempotency_key WHERE group_name = ?1 AND at >= ?2)))"),
+    aged("DELETE FROM sample_id WHERE rowid IN (SELECT rowid FROM sample_id
+        WHERE group_name = ?1 AND at < ?2 LIMIT ?4)", keep::KEYS),
+    surplus("DELETE FROM sample_id WHERE rowid IN (SELECT rowid FROM sample_id
+        WHERE group_name = ?1 AND at < ?2 ORDER BY at DESC LIMIT ?4 OFFSET
+            max(0, ?3 - (SELECT count(*) FROM sample_id WHERE group_name = ?1 AND at >= ?2)))"),
+    aged("DELETE FROM sample WHERE rowid IN (SELECT rowid FROM sample
+        WHERE group_name = ?1 AND received < ?2 LIMIT ?4)", keep::SAMPLES),
+    aged("DELETE FROM newest WHERE (group_name, name, server) IN (
+        SELECT group_name, name, server FROM newest
+        WHERE group_name = ?1 AND received < ?2 LIMIT ?4)", keep::NEWEST),
+    // A name that nothing is kept of is free again.
+    counted("DELETE FROM signal WHERE group_name = ?1 AND kept = 0 AND servers = 0", 0),
+];
+
+/// Keys beyond their number, but none that a sender may still rely on.
+const fn surplus(sql: &'static str) -> Rule {
+    Rule { sql, older_than: keep::KEYS_LEAST, beyond: keep::KEYS_MOST }
+}
+
+impl Sweep {
+    pub(super) fn of(group: GroupName, now: Now) -> Self {
+        Self { group, now }
+    }
+}
+
+#[async_trait]
+impl Write for Sweep {
+    type Out = Swept;
+
+    fn trying(&self) -> String {
+        format!("remove what is too old of the group {}", self.group)
+    }
+
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Swept, Fault> {
+        let mut swept = Swept { rows: 0, more: false };
+        for rule in &RULES {
+            let gone = sqlx::query(rule.sql)
+                .bind(self.group.as_str())
+                .bind(column(self.now.steady.minus(rule.older_than)))
+                .bind(i64::from(rule.beyond))
+                .bind(i64::from(ROUND))
+                .execute(&mut *tx.conn)
+                .await?
+                .rows_affected();
+            swept.rows += gone;
+            swept.more |= gone >= u64::from(ROUND);
+        }
+        Ok(swept)
+    }
+}

@@ -1,0 +1,251 @@
+//! The one task that writes.
+//!
+//! It takes all that waits, up to a bound, and makes one transaction of it: one sync of
+//! the disk for many callers. Each write stands in a savepoint, so that one that is
+//! refused takes nothing else with it. Nobody is answered before COMMIT has returned; if
+//! COMMIT fails, or SQLite ended the transaction, every write of the batch has failed.
+
+use std::mem;
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection as _, Executor as _};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::dir::Home;
+use super::fault::{self, Fault};
+use crate::domain::time::Now;
+use crate::store::lease::fence;
+use crate::store::{StoreError, row};
+
+/// One kind of write.
+#[async_trait]
+pub(super) trait Write: Send + Sync + 'static {
+    type Out: Send + Sync + 'static;
+
+    /// As in "could not …".
+    fn trying(&self) -> String;
+
+    /// Its statements. An error undoes all of them.
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Self::Out, Fault>;
+}
+
+/// A transaction under way.
+pub(super) struct Tx<'c> {
+    pub(super) conn: &'c mut SqliteConnection,
+    /// The latest reading of the clocks among its writes.
+    latest: Option<Now>,
+    epoch: u64,
+    holder: String,
+}
+
+impl Tx<'_> {
+    /// Something was written at this time; the clocks are noted with the transaction.
+    pub(super) fn wrote(&mut self, now: Now) {
+        if self.latest.is_none_or(|latest| latest.steady <= now.steady) {
+            self.latest = Some(now);
+        }
+    }
+
+    /// The lease was taken: what follows is judged by the new epoch.
+    pub(super) fn taken(&mut self, epoch: u64, holder: &str) {
+        (self.epoch, self.holder) = (epoch, holder.to_owned());
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// A write that waits, with whoever waits for it.
+pub(super) struct Job {
+    epoch: Option<u64>,
+    trying: String,
+    work: Box<dyn Work>,
+}
+
+impl Job {
+    pub(super) fn new<W: Write>(
+        epoch: Option<u64>,
+        write: W,
+    ) -> (Self, oneshot::Receiver<Result<W::Out, StoreError>>) {
+        let (reply, answer) = oneshot::channel();
+        let trying = write.trying();
+        let work = Box::new(Pending { write, out: None, reply });
+        (Self { epoch, trying, work }, answer)
+    }
+}
+
+/// [`Write`] without its type.
+#[async_trait]
+trait Work: Send + Sync {
+    /// Whether nobody waits for it any more.
+    fn forsaken(&self) -> bool;
+    async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault>;
+    /// Hands over what `run` came to.
+    fn done(self: Box<Self>);
+    fn failed(self: Box<Self>, error: StoreError);
+}
+
+struct Pending<W: Write> {
+    write: W,
+    out: Option<W::Out>,
+    reply: oneshot::Sender<Result<W::Out, StoreError>>,
+}
+
+#[async_trait]
+impl<W: Write> Work for Pending<W> {
+    fn forsaken(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        self.out = Some(self.write.write(tx).await?);
+        Ok(())
+    }
+
+    fn done(self: Box<Self>) {
+        if let Some(out) = self.out {
+            // Whoever asked may be gone by now; it is written all the same.
+            let _gone = self.reply.send(Ok(out));
+        }
+    }
+
+    fn failed(self: Box<Self>, error: StoreError) {
+        let _gone = self.reply.send(Err(error));
+    }
+}
+
+/// The most writes of one transaction: bounds how long the first waits for the last.
+const BATCH_MOST: usize = 256;
+
+/// The owner of the writing connection.
+pub(super) struct Writer {
+    conn: SqliteConnection,
+    jobs: mpsc::Receiver<Job>,
+    stop: CancellationToken,
+    home: Home,
+}
+
+impl Writer {
+    pub(super) fn new(
+        conn: SqliteConnection,
+        jobs: mpsc::Receiver<Job>,
+        stop: CancellationToken,
+        home: Home,
+    ) -> Self {
+        Self { conn, jobs, stop, home }
+    }
+
+    /// Ends when it is told to stop or nobody can ask any more; what waits then is written.
+    pub(super) async fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled(), if !self.jobs.is_closed() => self.jobs.close(),
+                taken = self.jobs.recv_many(&mut batch, BATCH_MOST) => match taken {
+                    0 => break,
+                    _ => self.commit(mem::take(&mut batch)).await,
+                },
+            }
+        }
+        // The last connection to close empties the log, but a reader may close after this one:
+        // a state at rest is one file, which can be copied as it is.
+        let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.conn).await;
+        if let Err(error) = emptied {
+            warn!(%error, "the log was not emptied; the next start does it");
+        }
+        if let Err(error) = self.conn.close().await {
+            warn!(%error, "the state was not closed well; the next start repairs it");
+        }
+    }
+
+    async fn commit(&mut self, mut jobs: Vec<Job>) {
+        jobs.retain(|job| !job.work.forsaken());
+        if jobs.is_empty() {
+            return;
+        }
+        match self.transaction(&mut jobs).await {
+            Ok(refusals) => {
+                for (job, refused) in jobs.into_iter().zip(refusals) {
+                    match refused {
+                        None => job.work.done(),
+                        Some(error) => job.work.failed(error),
+                    }
+                }
+            }
+            Err(error) => {
+                // It fails where SQLite rolled back by itself already.
+                let _rolled_back = self.conn.execute("ROLLBACK").await;
+                for job in jobs {
+                    job.work.failed(fault::told(&job.trying, &self.home, &error));
+                }
+            }
+        }
+    }
+
+    /// One transaction of all jobs: what each was refused with, if it was. An error means
+    /// that none of them was written.
+    async fn transaction(
+        &mut self,
+        jobs: &mut [Job],
+    ) -> Result<Vec<Option<StoreError>>, sqlx::Error> {
+        self.conn.execute("BEGIN IMMEDIATE").await?;
+        let (epoch, holder): (i64, String) = sqlx::query_as("SELECT epoch, holder FROM controller")
+            .fetch_one(&mut self.conn)
+            .await?;
+        let epoch = epoch.cast_unsigned();
+        let mut tx = Tx { conn: &mut self.conn, latest: None, epoch, holder };
+        let mut refusals = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            refusals.push(one(&mut tx, job, &self.home).await?);
+        }
+        note_clocks(&mut tx).await?;
+        self.conn.execute("COMMIT").await?;
+        Ok(refusals)
+    }
+}
+
+/// One job in its savepoint. An error means that the whole transaction is lost.
+async fn one(
+    tx: &mut Tx<'_>,
+    job: &mut Job,
+    home: &Home,
+) -> Result<Option<StoreError>, sqlx::Error> {
+    if let Some(mine) = job.epoch
+        && let Err(fenced) = fence(mine, tx.epoch, &tx.holder)
+    {
+        return Ok(Some(fenced));
+    }
+    let before = tx.latest;
+    tx.conn.execute("SAVEPOINT one").await?;
+    match job.work.run(tx).await {
+        Ok(()) => {
+            tx.conn.execute("RELEASE one").await?;
+            Ok(None)
+        }
+        Err(fault) => {
+            tx.latest = before;
+            tx.conn.execute("ROLLBACK TO one").await?;
+            tx.conn.execute("RELEASE one").await?;
+            Ok(Some(fault.told(&job.trying, home)))
+        }
+    }
+}
+
+/// The clocks go with every write, so that a crash never sets the steady clock back
+/// behind what is stored. They never go back by themselves either.
+async fn note_clocks(tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
+    let Some(now) = tx.latest else { return Ok(()) };
+    sqlx::query(
+        "UPDATE controller SET wall = ?1, steady = ?2 WHERE steady IS NULL OR steady <= ?2",
+    )
+    .bind(now.wall.0)
+    .bind(row::column(now.steady))
+    .execute(&mut *tx.conn)
+    .await?;
+    Ok(())
+}

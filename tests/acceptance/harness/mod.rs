@@ -1,0 +1,13 @@
+//! The tools of the acceptance tests: the lab, Nova's own word, the daemon, and waiting.
+
+mod daemon;
+mod lab;
+mod log;
+mod nova;
+mod wait;
+
+pub use daemon::{Daemon, GROUP, settings};
+pub use lab::Lab;
+pub use log::Answered;
+pub use nova::{Nova, Server};
+pub use wait::{until, within};

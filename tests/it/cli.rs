@@ -1,0 +1,7 @@
+//! The command line: the real program against a daemon whose answers the test writes.
+
+mod codes;
+mod daemon;
+mod help;
+mod requests;
+mod tables;

@@ -1,0 +1,173 @@
+//! How answers look to people, at 80 columns and without colour, and to programs.
+
+use serde_json::{Value, json};
+
+use super::daemon::{Daemon, get};
+
+fn web() -> Value {
+    json!({
+        "name": "web", "tag": "novascale-web", "region": "RegionOne", "min": 2, "max": 12,
+        "base": 2, "desired": 6, "wanted": 6,
+        "pin": null,
+        "reservations": [{
+            "owner": "batch", "capacity": 4, "reason": "nightly run",
+            "until": "2026-11-23T19:30:00Z",
+        }],
+        "tally": {
+            "serving": 4, "building": 2, "unsure": 0, "idle": 0, "failed": 0, "leaving": 0,
+            "coming": 0, "foreign": 0,
+        },
+        "situation": "scaling_out",
+        "headline": "growing to 6: requests is 540, at 100 per server that wants 6; 4 serving, \
+                     2 building",
+        "claims": [],
+        "decided_at": "2026-11-23T17:59:58Z", "next_look_at": "2026-11-23T18:00:13Z",
+        "observer": { "seen_at": "2026-11-23T17:59:58Z", "failure": null },
+    })
+}
+
+fn batch() -> Value {
+    json!({
+        "name": "batch", "tag": "novascale-batch", "region": "RegionOne", "min": 0, "max": 100,
+        "base": 3, "desired": null, "wanted": null,
+        "pin": { "capacity": 8, "until": null, "reason": "repair" },
+        "reservations": [], "tally": null, "situation": "holding",
+        "headline": "nothing is done: the servers could not be listed",
+        "claims": [], "decided_at": null, "next_look_at": null,
+        "observer": { "seen_at": "2026-11-23T17:48:00Z", "failure": "nova: connection refused" },
+        "failure": "the store is full",
+    })
+}
+
+fn explained() -> Value {
+    let mut web = web();
+    web["sentences"] = json!([
+        "6 wanted: requests is 540, at 100 per server that wants 6.",
+        "Also, batch reserved 4 for 1 h 30 min more (nightly run, which began late today because the \
+         records came late).",
+        "Desired is 6; 4 serving, 2 building.",
+        "Waiting for 2 to be built.",
+    ]);
+    web
+}
+
+fn servers() -> Value {
+    let server = |n: u32, standing: &str, status: &str, created: &str| {
+        json!({
+            "id": format!("6f0c9b1e-0000-4000-8000-00000000000{n}"),
+            "name": format!("web-k3v9qd-{n}"), "status": status, "standing": standing,
+            "ownership": "ours", "kept": false, "outdated": false, "zone": "nova",
+            "flavor": "d2-2", "addresses": [format!("192.0.2.{n}"), format!("2001:db8::{n}")],
+            "created": created, "launch": "00000000000000000000000000000007", "fault": null,
+        })
+    };
+    let mut old = server(2, "serving", "ACTIVE", "2026-11-20T18:00:00Z");
+    old["ownership"] = json!("foreign");
+    old["kept"] = json!(true);
+    let mut failed = server(3, "failed", "ERROR", "2026-11-23T17:58:00Z");
+    failed["fault"] = json!({ "code": 500, "message": "No valid host was found." });
+    json!({ "decided_at": "2026-11-23T17:59:58Z", "servers": [
+        failed,
+        server(5, "building", "BUILD", "2026-11-23T17:59:57Z"),
+        server(1, "serving", "ACTIVE", "2026-11-23T17:30:00Z"),
+        old,
+        { "id": "6f0c9b1e-0000-4000-8000-000000000004", "name": null, "status": null,
+          "standing": "unsure", "ownership": "ours", "kept": false, "outdated": false,
+          "zone": null, "flavor": null, "addresses": [], "created": null, "launch": null,
+          "fault": null },
+    ]})
+}
+
+fn daemon() -> Daemon {
+    let plan = json!({ "changes": true, "decision": { "desired": 6 }, "sentences": [
+        "6 wanted: requests is 540, at 100 per server that wants 6.",
+        "Desired is 6; 4 serving.",
+        "Launch 2 of d2-2 in RegionOne.",
+    ]});
+    let quiet = json!({ "changes": false, "decision": { "desired": 0 }, "sentences": [
+        "0 wanted: min is 0.",
+        "Servers not listed for 12 min, nothing is changed: nova: connection refused.",
+    ]});
+    Daemon::start(vec![
+        get("/v1/groups", json!({ "groups": [batch(), web()] })),
+        get("/v1/groups/web", explained()),
+        get("/v1/groups/batch", batch()),
+        get("/v1/groups/web/servers", servers()),
+        get("/v1/groups/batch/servers", json!({ "servers": [], "decided_at": null })),
+        get(
+            "/v1/groups/idle/servers",
+            json!({ "servers": [], "decided_at": "2026-11-23T17:59:58Z" }),
+        ),
+        get("/v1/groups/web/plan", plan),
+        get("/v1/groups/batch/plan", quiet),
+    ])
+}
+
+fn shown(arguments: &str) -> String {
+    let ran = daemon().run(arguments);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{arguments}");
+    let widest = ran.out.lines().map(|line| line.chars().count()).max();
+    let wide = arguments.contains("--wide") || arguments.contains("json");
+    assert!(wide || widest <= Some(80), "{arguments}:\n{}", ran.out);
+    ran.out
+}
+
+#[test]
+fn status_of_all_groups() {
+    insta::assert_snapshot!(shown("status"));
+}
+
+#[test]
+fn status_of_one_group() {
+    insta::assert_snapshot!(shown("status web"));
+}
+
+#[test]
+fn status_of_a_group_that_was_not_looked_at() {
+    insta::assert_snapshot!(shown("status batch"));
+}
+
+#[test]
+fn servers_of_a_group() {
+    insta::assert_snapshot!(shown("servers web"));
+}
+
+#[test]
+fn servers_in_full() {
+    insta::assert_snapshot!(shown("servers web --wide"));
+}
+
+#[test]
+fn a_group_without_servers() {
+    assert_eq!(shown("servers idle"), "idle has no servers.\n");
+    let unknown = "batch was not looked at yet: its servers are unknown.\n";
+    assert_eq!(shown("servers batch"), unknown);
+}
+
+#[test]
+fn an_explanation() {
+    insta::assert_snapshot!(shown("explain web"));
+}
+
+#[test]
+fn plans_of_all_groups() {
+    insta::assert_snapshot!(shown("plan"));
+}
+
+#[test]
+fn json_is_the_daemons_answer() {
+    let parsed = |arguments| serde_json::from_str::<Value>(&shown(arguments)).unwrap();
+    assert_eq!(parsed("status -f json"), json!({ "groups": [batch(), web()] }));
+    assert_eq!(parsed("explain web --output json"), explained());
+    assert_eq!(parsed("servers web --output json"), servers());
+    let plan = parsed("plan batch -f json");
+    assert_eq!(plan["changes"], false);
+    assert_eq!(plan["plans"][0]["group"], "batch");
+}
+
+#[test]
+fn colour_is_only_an_addition() {
+    let (plain, coloured) = (shown("status"), daemon().run("status --color always").out);
+    assert!(!plain.contains('\u{1b}') && coloured.contains("\u{1b}["));
+    assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+}

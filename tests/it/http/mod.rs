@@ -1,0 +1,12 @@
+//! The HTTP face, asked the way a stranger, a sender and an operator ask it: the real
+//! routers over the store in memory, sockets on loopback where sockets matter.
+
+mod answers;
+mod exposition;
+mod face;
+mod payloads;
+mod probes;
+mod repeats;
+mod scopes;
+mod secrets;
+mod sockets;

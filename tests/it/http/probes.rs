@@ -1,0 +1,107 @@
+//! Alive and ready: what fails which, and how little a stranger learns from it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use novascale::control::handle::LoopPulse;
+use serde_json::json;
+
+use super::face::{Answer, Face, Listener, Mood};
+
+async fn probe(face: &Face, path: &str) -> Answer {
+    let answer = face.stranger("GET", path).send().await;
+    let webhook = face.stranger("GET", path).on(Listener::Webhook).send().await;
+    assert_eq!(webhook.status, answer.status, "both listeners say the same");
+    for group in ["web", "db", "GRA11", "canary"] {
+        assert!(!answer.text.contains(group), "{answer:?}");
+    }
+    answer
+}
+
+/// Both loops pass, their region is listed.
+fn well(face: &Face) {
+    let passed = Some(novascale::domain::time::Clock::now(&*face.clock));
+    for end in face.ends.values() {
+        end.pulse.send_replace(LoopPulse { passed, ..LoopPulse::default() });
+    }
+    face.listed();
+}
+
+#[tokio::test]
+async fn a_loop_that_hangs_is_not_alive() {
+    let face = Face::new();
+    assert_eq!(probe(&face, "/healthz").await.status, 200, "starting is being alive");
+    face.clock.forward(Duration::from_secs(179));
+    assert_eq!(probe(&face, "/healthz").await.status, 200);
+    face.clock.forward(Duration::from_secs(2));
+    let answer = probe(&face, "/healthz").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "not-alive"));
+    well(&face);
+    assert_eq!(probe(&face, "/healthz").await.text, "alive\n");
+}
+
+#[tokio::test]
+async fn a_loop_may_sleep_as_long_as_it_said() {
+    let face = Face::new();
+    well(&face);
+    let mut decision = face.decide("web", 2);
+    decision.next_look = decision.next_look.plus(Duration::from_secs(3600));
+    face.ends["web"].latest.send_replace(Some(std::sync::Arc::new(decision)));
+    face.clock.forward(Duration::from_secs(3600));
+    let passed = Some(novascale::domain::time::Clock::now(&*face.clock));
+    face.ends["db"].pulse.send_replace(LoopPulse { passed, ..LoopPulse::default() });
+    assert_eq!(probe(&face, "/healthz").await.status, 200);
+    face.clock.forward(Duration::from_secs(300));
+    face.ends["db"].pulse.send_replace(LoopPulse {
+        passed: Some(novascale::domain::time::Clock::now(&*face.clock)),
+        ..LoopPulse::default()
+    });
+    assert_eq!(probe(&face, "/healthz").await.status, 503);
+}
+
+#[tokio::test]
+async fn ready_means_stored_listed_and_looping() {
+    let face = Face::new();
+    let answer = probe(&face, "/readyz").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "not-ready"));
+    assert_eq!(answer.json()["detail"], "not ready: listings");
+    well(&face);
+    assert_eq!(probe(&face, "/readyz").await.text, "ready\n");
+    face.clock.forward(Duration::from_secs(61));
+    assert_eq!(probe(&face, "/readyz").await.status, 503, "the listing grew old");
+    well(&face);
+    face.store.is(Mood::Fails);
+    face.clock.forward(Duration::from_secs(3));
+    let verbose = probe(&face, "/readyz?verbose").await;
+    assert_eq!(verbose.status, 503);
+    let states: Vec<_> = verbose.json()["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| (c["name"].as_str().unwrap().to_owned(), c["ok"] == json!(true)))
+        .collect();
+    let expected = [("store", false), ("listings", true), ("loops", true)];
+    assert_eq!(states, expected.map(|(name, ok)| (name.to_owned(), ok)));
+    assert_eq!(verbose.json()["ready"], false);
+}
+
+#[tokio::test]
+async fn strangers_questions_do_not_become_writes() {
+    let face = Face::new();
+    well(&face);
+    for _ in 0..100 {
+        probe(&face, "/readyz").await;
+    }
+    assert_eq!(face.store.probes.load(Ordering::SeqCst), 1);
+    face.clock.forward(Duration::from_secs(2));
+    probe(&face, "/readyz").await;
+    assert_eq!(face.store.probes.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_not_ready() {
+    let face = Face::new();
+    well(&face);
+    face.store.is(Mood::Hangs);
+    assert_eq!(probe(&face, "/readyz").await.status, 503);
+}

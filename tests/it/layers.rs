@@ -1,0 +1,127 @@
+//! The import law: which part may know which, and what the pure core must never call.
+//!
+//! It reads the `use` lines and paths of every file below `src/`. Test modules at the
+//! foot of a file are judged like the rest: a part that needs another one to be tested
+//! is tested in `tests/`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Part of the crate → the parts it may name. `store::` and `cloud::` have seams of their
+/// own, checked below.
+const LAW: [(&str, &[&str]); 10] = [
+    ("domain", &[]),
+    ("decide", &["domain"]),
+    ("config", &["domain"]),
+    ("cloud", &["domain", "config"]),
+    ("store", &["domain", "config"]),
+    ("control", &["domain", "decide", "cloud", "store", "clock"]),
+    ("http", &["domain", "store", "control", "config", "clock", "telemetry"]),
+    ("clock", &["domain"]),
+    ("telemetry", &[]),
+    ("cli", &["app", "config", "domain", "telemetry"]),
+];
+
+/// Part → texts that may not stand in it, each with the reason.
+const BANNED: [(&str, &[&str], &str); 7] = [
+    (
+        "domain",
+        &["tokio", "reqwest", "axum", "tracing", "rand::", "sqlx", "Instant::now", "SystemTime"],
+        "the nouns do no work: no IO, no clock, no dice, no log",
+    ),
+    (
+        "decide",
+        &["tokio", "reqwest", "axum", "tracing", "rand::", "sqlx", "Instant::now", "SystemTime"],
+        "deciding is pure: time and dice are handed in",
+    ),
+    ("decide", &["async fn", "HashMap", "HashSet"], "no waiting, and no order that chance gives"),
+    (
+        "control",
+        &["openstack", "sandbox", "sqlite", "store::memory", "crate::http", "crate::config"],
+        "the loops know the seams, not who stands behind them",
+    ),
+    ("control", &["Timestamp::now", "SystemTime", "rand::rng("], "one clock, handed in"),
+    ("http", &["crate::cloud", "crate::decide"], "a request never reaches the cloud"),
+    ("cloud", &["SystemTime::now", "Timestamp::now"], "one clock, handed in"),
+];
+
+fn files(part: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    let mut open = vec![root.join(part)];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            open.extend(entries.map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push((path.clone(), code(&fs::read_to_string(&path).unwrap())));
+        }
+    }
+    let single = root.join(format!("{part}.rs"));
+    if single.is_file() {
+        found.push((single.clone(), code(&fs::read_to_string(&single).unwrap())));
+    }
+    assert!(!found.is_empty(), "no file in src/{part}: the law would judge nothing");
+    found
+}
+
+/// The file without its comments: prose may name what code must not.
+fn code(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn named_parts(code: &str) -> BTreeSet<String> {
+    code.split("crate::")
+        .skip(1)
+        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .collect()
+}
+
+#[test]
+fn every_part_keeps_the_import_law() {
+    let mut broken = Vec::new();
+    for (part, allowed) in LAW {
+        for (path, code) in files(part) {
+            for named in named_parts(&code) {
+                if named != part && !allowed.contains(&named.as_str()) {
+                    broken.push(format!("{} names crate::{named}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "the import law is broken:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn no_part_says_what_is_banned_there() {
+    let mut broken = Vec::new();
+    for (part, words, reason) in BANNED {
+        for (path, code) in files(part) {
+            for word in words.iter().filter(|word| code.contains(*word)) {
+                broken.push(format!("{} says {word:?}: {reason}", path.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "banned:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn only_run_spawns_and_selects_in_control() {
+    for (path, code) in files("control") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        for word in ["spawn(", "select!"] {
+            assert!(name == "run.rs" || !code.contains(word), "{}: {word}", path.display());
+        }
+        let unbiased = code.matches("select! {").count() > code.matches("biased;").count();
+        assert!(!unbiased, "{}: a select without `biased`", path.display());
+    }
+}
+
+/// The law itself must be able to fail.
+#[test]
+fn the_law_sees_a_breach() {
+    let code = code("// crate::http in prose\nuse crate::http::x;\nlet y = crate::store::z();");
+    assert_eq!(named_parts(&code), ["http", "store"].map(str::to_owned).into());
+}

@@ -1,0 +1,8 @@
+//! The conversation with OpenStack, held against transcripts, refusals and nonsense.
+
+mod answers;
+mod golden;
+mod lost;
+mod names;
+mod script;
+mod token;

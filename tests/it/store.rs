@@ -1,0 +1,13 @@
+//! One contract, every store: what holds of `Store` is tried on the one in memory and on
+//! SQLite alike. What only files can suffer is tried on SQLite alone.
+
+mod agreement;
+mod crash;
+mod damage;
+mod desk;
+mod install;
+mod leases;
+mod passes;
+mod retention;
+mod signals;
+mod trouble;

@@ -1,0 +1,112 @@
+//! Stopping in order, and starting again where it was left.
+
+use std::time::Duration;
+
+use super::canary;
+use super::cloud::{Ask, Cloud, Fault};
+use super::place::{FAST, Place, group};
+
+const BOUND: Duration = Duration::from_secs(20);
+
+fn on(cloud: &Cloud) -> Place {
+    Place::new(&format!("{}{FAST}{}", cloud.section(), group("web", 0, 20)))
+}
+
+#[test]
+fn a_stop_and_a_start_change_nothing_and_are_told() {
+    let embedded = format!(
+        "[cloud]\nuse = \"sandbox\"\n\n[cloud.sandbox]\nbuild = [\"10ms\", \"50ms\"]\n\n\
+         {FAST}{}",
+        group("web", 3, 5)
+    );
+    let place = Place::new(&embedded);
+    let daemon = place.start();
+    place.until_steady("web", 3);
+    let servers = || {
+        let shown = place.does("servers web --output json").json();
+        let ids = shown["servers"].as_array().unwrap().iter().map(|s| s["id"].to_string());
+        ids.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = servers();
+    let stopped = daemon.stop();
+    assert_eq!(stopped.code, 0, "{}", stopped.log);
+    assert!(stopped.took < BOUND, "{:?}", stopped.took);
+    assert!(stopped.log.contains("stopped after"), "{}", stopped.log);
+    assert!(!place.state("daemon.json").exists());
+    let asked = place.novascale("status");
+    assert_eq!(asked.code, 69, "{asked:?}");
+
+    let daemon = place.start();
+    daemon.says("recovered: 3 servers of 1 group known from before, 0 actions still open");
+    place.until_steady("web", 3);
+    assert_eq!(servers(), before);
+    assert_eq!(place.novascale("plan --detailed-exitcode").code, 0);
+    let log = daemon.stop().log;
+    assert!(!log.contains("launch 3") && !log.contains("terminate"), "{log}");
+    canary::search(&place, None);
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state_is_refused() {
+    let cloud = Cloud::start();
+    let place = on(&cloud);
+    let daemon = place.start();
+    let about = std::fs::read(place.state("daemon.json")).unwrap();
+    let second = place.novascale("run");
+    assert_eq!(second.code, 1, "{second:?}");
+    assert!(second.err.contains("is in use by the process"), "{}", second.err);
+    assert!(second.err.contains(&format!("{}", daemon.pid())), "{}", second.err);
+    // The first one is as it was, and is still found.
+    assert_eq!(std::fs::read(place.state("daemon.json")).unwrap(), about);
+    place.does("scale web 1");
+    place.until_steady("web", 1);
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, Some(&cloud));
+}
+
+#[test]
+fn a_call_under_way_is_waited_for_and_its_answer_kept() {
+    let cloud = Cloud::start();
+    let place = on(&cloud);
+    let daemon = place.start();
+    place.until_steady("web", 0);
+    cloud.tamper(|ask| ask.creates().then(|| Fault::Slow(Duration::from_millis(400))));
+    place.does("scale web 4");
+    place.until("web", "a create under way", |_| cloud.asked(Ask::creates) == 1);
+    let stopped = daemon.stop();
+    assert_eq!(stopped.code, 0, "{}", stopped.log);
+    assert!(stopped.took < BOUND, "{:?}", stopped.took);
+    assert!(stopped.log.contains("done: launch 4"), "{}", stopped.log);
+    assert_eq!(cloud.members("web"), 4);
+
+    cloud.mend();
+    let daemon = place.start();
+    place.until_steady("web", 4);
+    assert_eq!(cloud.asked(Ask::creates), 1);
+    assert_eq!(cloud.members("web"), 4);
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, Some(&cloud));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let cloud = Cloud::start();
+    let place = on(&cloud);
+    let daemon = place.start();
+    place.until_steady("web", 0);
+    cloud.tamper(|ask| ask.creates().then(|| Fault::Slow(Duration::from_millis(450))));
+    place.does("scale web 2");
+    place.until("web", "a create under way", |_| cloud.asked(Ask::creates) == 1);
+    daemon.signal("TERM");
+    daemon.says("stopping: no new call");
+    let stopped = daemon.stop();
+    assert_eq!(stopped.code, 1, "{}", stopped.log);
+    assert!(stopped.log.contains("stopped at the second signal"), "{}", stopped.log);
+
+    cloud.mend();
+    let daemon = place.start();
+    place.until_steady("web", 2);
+    assert_eq!(cloud.members("web"), 2);
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, Some(&cloud));
+}
