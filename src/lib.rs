@@ -9,12 +9,14 @@
 //! What is deliberately absent:
 //!
 //! - No server without our tag and our metadata is ever deleted, and none by name or filter.
-//! - No call to the cloud outside [`control::act`] and [`control::observe`].
-//! - No decision outside [`decide`]; the dashboard and the command line show the last one.
+//! - No call to the cloud outside [`control`]: [`control::act`] changes, [`control::observe`] and
+//!   the audit look.
+//! - No decision outside [`decide`]; the command line and the API show the last one.
 //! - No retry loop: the next pass is the retry. Inside a call there is only the replay
 //!   after a 401 and one re-read of a GET.
-//! - No clock outside [`clock`], no randomness but what is handed in, no global state.
-//! - No status code outside `http/error.rs`, no wire type outside `wire.rs`.
+//! - No clock that a decision reads outside [`clock`], no randomness but what is handed in, no
+//!   global state.
+//! - No status of a failure outside `http/error.rs`, no wire type outside `wire.rs`.
 //! - No `cfg(test)` in shipped code but for test modules.
 //!
 //! Start reading at [`domain::plan`], [`decide`], [`control::pass`], [`cloud`].

@@ -1,5 +1,5 @@
 //! How groups, servers and decisions look as JSON: the shapes that the command line and
-//! the dashboard read. Times are RFC 3339, spans are seconds, unknown is null.
+//! every other client read. Times are RFC 3339, spans are seconds, unknown is null.
 
 use serde::Serialize;
 
