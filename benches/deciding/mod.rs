@@ -198,5 +198,7 @@ fn known(server: &Server, now: Now) -> Known {
         first_seen: now.steady.minus(Duration::from_secs(600)),
         served: true,
         failure: None,
+        rests: false,
+        found: false,
     }
 }

@@ -2,12 +2,14 @@
 
 use crate::domain::id::{GroupName, InstallId, ServerId, Tag};
 use crate::domain::server::{Ownership, Server};
+use crate::domain::time::Steady;
 
 /// Proof that a server may be deleted: a GET just showed our tag and our metadata on
-/// it, neither lock nor protection. It names one server and is used up by one call.
+/// it, neither lock nor protection. It names one server, is used up by one call, and ends.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MayDelete {
     id: ServerId,
+    not_after: Steady,
 }
 
 /// Why a server may not be deleted.
@@ -38,6 +40,8 @@ pub struct Claimant<'a> {
     pub install: &'a InstallId,
     pub group: &'a GroupName,
     pub tag: &'a Tag,
+    /// Until when the plan is good that asks for it.
+    pub not_after: Steady,
 }
 
 impl MayDelete {
@@ -52,12 +56,17 @@ impl MayDelete {
         } else if fresh.protected() {
             Err(Forbidden::Protected)
         } else {
-            Ok(Self { id: fresh.id.clone() })
+            Ok(Self { id: fresh.id.clone(), not_after: who.not_after })
         }
     }
 
     pub fn id(&self) -> &ServerId {
         &self.id
+    }
+
+    /// A call that has not been sent by then is not sent.
+    pub fn not_after(&self) -> Steady {
+        self.not_after
     }
 }
 
@@ -99,7 +108,8 @@ mod tests {
         change(&mut fresh);
         let install = InstallId::from_bits(0);
         let (group, tag) = (GroupName::new("web").unwrap(), Tag::new("novascale:web").unwrap());
-        MayDelete::judge(&fresh, Claimant { install: &install, group: &group, tag: &tag })
+        let (install, group, tag, not_after) = (&install, &group, &tag, Steady(0));
+        MayDelete::judge(&fresh, Claimant { install, group, tag, not_after })
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::domain::group::{Placement, Template, UserData};
 use crate::domain::id::{GroupName, InstallId, LaunchId, Region, ServerId, Tag, Zone};
 use crate::domain::outcome::Failure;
 use crate::domain::server::Server;
+use crate::domain::time::Steady;
 
 pub mod may_delete;
 pub mod openstack;
@@ -46,7 +47,7 @@ pub trait Compute: Send + Sync {
     /// nothing was made.
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure>;
 
-    /// Deletes one server. The permit can be had only from a fresh look at it.
+    /// Deletes one server. The permit can be had only from a fresh look at it, and ends.
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure>;
 }
 
@@ -115,6 +116,8 @@ pub struct Create {
     pub metadata: BTreeMap<String, String>,
     pub resolved: Resolved,
     pub template: Arc<Template>,
+    /// Until when the plan is good that it belongs to: it is not sent after that.
+    pub not_after: Steady,
 }
 
 impl Create {

@@ -17,9 +17,9 @@ use crate::domain::group::Group;
 use crate::domain::id::{ServerId, mark};
 use crate::domain::intent::Launch;
 use crate::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
-use crate::domain::plan::{Action, Decision};
-use crate::domain::server::Status;
-use crate::domain::time::Now;
+use crate::domain::plan::{Action, Cause, Decision};
+use crate::domain::server::{Server, Status};
+use crate::domain::time::{Now, Steady};
 
 /// The most calls of one pass under way at once; the limiter of the cloud comes on top.
 pub const CALLS_AT_ONCE: usize = 8;
@@ -52,17 +52,23 @@ impl Crew<'_> {
     async fn carry_out(&self, action: &Action) -> Outcome {
         let (intent, result) = match action {
             Action::Launch { intent, launch } => (intent, self.launch(launch).await),
-            Action::Terminate { intent, server, .. } => (intent, self.terminate(server).await),
+            Action::Terminate { intent, server, cause } => {
+                (intent, self.terminate(server, *cause).await)
+            }
         };
         Outcome { intent: intent.clone(), at: self.parts.clock.now(), result }
     }
 
+    /// A call that waits for its turn beyond this is not sent.
+    fn deadline(&self) -> Steady {
+        self.planned.steady.plus(PLAN_GOOD_FOR)
+    }
+
     /// Why no call may be begun any more, if so.
     fn too_late(&self) -> Option<CallResult> {
-        let age = self.parts.clock.now().steady.since(self.planned.steady);
         let why = if self.parts.stopping.is_cancelled() {
             "novascale stops"
-        } else if age > PLAN_GOOD_FOR {
+        } else if self.parts.clock.now().steady > self.deadline() {
             "the plan had grown older than 30 s"
         } else {
             return None;
@@ -119,10 +125,11 @@ impl Crew<'_> {
             metadata,
             resolved,
             template: Arc::clone(&self.template),
+            not_after: self.deadline(),
         }
     }
 
-    async fn terminate(&self, id: &ServerId) -> CallResult {
+    async fn terminate(&self, id: &ServerId, cause: Cause) -> CallResult {
         if let Some(late) = self.too_late() {
             return late;
         }
@@ -133,25 +140,41 @@ impl Crew<'_> {
             // Only looked at: the server was not touched.
             Err(failure) => return CallResult::Refused(failure),
         };
-        if matches!(fresh.status, Status::SoftDeleted | Status::Deleted) {
-            return CallResult::Gone;
-        }
-        if let Some(late) = self.too_late() {
-            return late;
-        }
-        let (install, name, tag) = (&self.parts.install, &self.group.name, &self.group.tag);
-        let permit = match MayDelete::judge(&fresh, Claimant { install, group: name, tag }) {
+        let permit = match self.permit(&fresh, cause) {
             Ok(permit) => permit,
-            Err(Forbidden::Detached) => return CallResult::Detached,
-            Err(why @ (Forbidden::NotOurs | Forbidden::Locked | Forbidden::Protected)) => {
-                return CallResult::Withheld { why: why.reason().to_owned() };
-            }
+            Err(forbidden) => return forbidden,
         };
         match self.parts.compute.delete(region, permit).await {
             Ok(Deleted::Accepted) => CallResult::Deleting,
             Ok(Deleted::Gone) => CallResult::Gone,
             Err(failure) => result(failure),
         }
+    }
+
+    /// The right to delete the server that was just looked at, or what became of it instead.
+    fn permit(&self, fresh: &Server, cause: Cause) -> Result<MayDelete, CallResult> {
+        if matches!(fresh.status, Status::SoftDeleted | Status::Deleted) {
+            return Err(CallResult::Gone);
+        }
+        if let Some(late) = self.too_late() {
+            return Err(late);
+        }
+        // It was to go because it had failed: floor and velocity were not asked.
+        if cause != Cause::Surplus && fresh.serves() {
+            return Err(CallResult::NotSent { why: "it serves after all".to_owned() });
+        }
+        let claimant = Claimant {
+            install: &self.parts.install,
+            group: &self.group.name,
+            tag: &self.group.tag,
+            not_after: self.deadline(),
+        };
+        MayDelete::judge(fresh, claimant).map_err(|why| match why {
+            Forbidden::Detached => CallResult::Detached,
+            Forbidden::NotOurs | Forbidden::Locked | Forbidden::Protected => {
+                CallResult::Withheld { why: why.reason().to_owned() }
+            }
+        })
     }
 }
 

@@ -21,8 +21,6 @@ use crate::domain::plan::{Action, Decision};
 use crate::domain::time::Now;
 use crate::store::{Gathered, StoreError, Window};
 
-/// How far back samples are read: beyond the longest `stale_after`.
-const SIGNALS_WINDOW: Duration = Duration::from_secs(25 * 3600);
 /// How far back closed intents and gone servers are read, at least.
 const PAST_WINDOW: Duration = Duration::from_secs(2 * 3600);
 /// And at least so many of the longest waits after a failure: a run of failures that is not
@@ -101,7 +99,9 @@ pub async fn preview(
 
 async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Gathered, StoreError> {
     let past = PAST_WINDOW.max(group.launch.backoff.most * PAST_WAITS);
-    let window = Window { now, signals: SIGNALS_WINDOW, past };
+    // The store forgets what no policy may ask for: a sample of whatever age that it still has
+    // tells who has fallen silent.
+    let window = Window { now, signals: Duration::MAX, past };
     parts.store.gather(&group.name, window).await
 }
 

@@ -6,8 +6,10 @@
 //! group. The calls of one pass count once. Success at the same place ends the count. The
 //! wait is drawn with full jitter between nothing and `first × 2^(failures − 1)`, at most
 //! `most` (AWS Architecture Blog, "Exponential Backoff And Jitter"); the draw is the failed
-//! intent's own id, so that every look at the journal gives the same answer.
+//! intent's own id, so that every look at the journal gives the same answer. Where calls of
+//! one pass fared differently, what failed counts: the latest wait, the smallest number.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -49,9 +51,8 @@ fn scope(failure: &Failure) -> Scope {
     match failure.kind {
         FailureKind::Capacity => Scope::Place,
         FailureKind::Quota { .. } => Scope::Flavor,
-        FailureKind::Refused if failure.key.as_ref().is_some_and(|k| k.ends_with(".flavor")) => {
-            Scope::Flavor
-        }
+        FailureKind::Refused if names(failure, ".flavor") => Scope::Flavor,
+        FailureKind::Refused if names(failure, ".availability_zones") => Scope::Place,
         FailureKind::Refused
         | FailureKind::Busy
         | FailureKind::Denied
@@ -62,7 +63,12 @@ fn scope(failure: &Failure) -> Scope {
     }
 }
 
-/// The group's launches, newest first.
+/// Whether it is this setting that is to be mended.
+fn names(failure: &Failure, setting: &str) -> bool {
+    failure.key.as_ref().is_some_and(|key| key.ends_with(setting))
+}
+
+/// The group's launches, newest first; of one pass, those that failed before the others.
 #[derive(Debug, Clone)]
 pub struct Journal<'a> {
     launches: Vec<(&'a Intent, &'a Launch)>,
@@ -77,9 +83,7 @@ impl<'a> Journal<'a> {
             .filter_map(|i| i.launch().map(|launch| (i, launch)))
             .filter(|(i, launch)| launch.template == *template || !refused(i))
             .collect();
-        launches.sort_by(|(a, _), (b, _)| {
-            b.opened.steady.cmp(&a.opened.steady).then_with(|| b.id.cmp(&a.id))
-        });
+        launches.sort_by(|(a, _), (b, _)| newest_first(a, b));
         Self { launches }
     }
 
@@ -114,23 +118,18 @@ impl<'a> Journal<'a> {
         zone: Option<&Zone>,
         backoff: &Backoff,
     ) -> Option<Wait> {
-        let (mut passes, mut last) = (BTreeSet::new(), None);
+        let mut run = Run::default();
         for (intent, launch) in self.near(at, flavor, zone) {
             match intent.trouble.as_ref().filter(|t| scope(&t.failure) == at) {
-                Some(trouble) => {
-                    passes.insert(intent.opened.steady);
-                    last = last.or(Some((*intent, trouble)));
-                }
+                Some(trouble) => run.failed(intent, trouble),
                 None if succeeded(at, intent, launch) => break,
                 None => {}
             }
         }
-        let (intent, trouble) = last?;
-        // The rest still fits: nothing to wait for.
-        if matches!(trouble.failure.kind, FailureKind::Quota { fits: Some(1..) }) {
-            return None;
-        }
-        Some(waited(intent, trouble, passes.len(), backoff))
+        // Where the rest still fits there is nothing to wait for.
+        run.newest
+            .retain(|(_, t)| !matches!(t.failure.kind, FailureKind::Quota { fits: Some(1..) }));
+        run.wait(backoff)
     }
 
     fn near<'b>(
@@ -146,10 +145,11 @@ impl<'a> Journal<'a> {
         })
     }
 
-    /// What the newest call of this flavor was told that a quota leaves.
+    /// The least that the newest calls of this flavor were told that a quota leaves.
     fn fits(&self, flavor: &str, zone: Option<&Zone>) -> Option<u32> {
-        let (intent, _) = self.near(Scope::Flavor, flavor, zone).next()?;
-        match intent.trouble.as_ref()?.failure.kind {
+        let mut near = self.near(Scope::Flavor, flavor, zone).peekable();
+        let newest = near.peek()?.0.opened.steady;
+        let told = |(intent, _): &(&Intent, &Launch)| match intent.trouble.as_ref()?.failure.kind {
             FailureKind::Quota { fits } => fits.filter(|n| *n > 0),
             FailureKind::Busy
             | FailureKind::Capacity
@@ -159,29 +159,39 @@ impl<'a> Journal<'a> {
             | FailureKind::Conflict
             | FailureKind::Unreached
             | FailureKind::Unclear => None,
-        }
+        };
+        near.take_while(|(intent, _)| intent.opened.steady == newest).filter_map(told).min()
     }
 
-    /// Halved by a capacity fault, doubled by a success after one.
+    /// Halved by a refusal that may lie in the number, doubled by a success after one.
     fn batch(&self, flavor: &str, zone: Option<&Zone>, limits: &LaunchLimits) -> u32 {
         let mut batch = limits.batch;
         for (intent, launch) in self.near(Scope::Place, flavor, zone) {
-            let failed = intent.trouble.as_ref().map(|t| t.failure.kind);
-            if failed == Some(FailureKind::Capacity) {
+            if too_many(intent) {
                 batch = launch.n / 2;
                 break;
             }
             if launch.proven {
                 let doubled = launch.n.saturating_mul(2);
-                let cautious = self.near(Scope::Place, flavor, zone).any(|(i, _)| {
-                    i.trouble.as_ref().is_some_and(|t| t.failure.kind == FailureKind::Capacity)
-                });
+                let cautious = self.near(Scope::Place, flavor, zone).any(|(i, _)| too_many(i));
                 batch = if cautious { doubled } else { batch };
                 break;
             }
         }
         batch.clamp(1, limits.batch.max(1))
     }
+}
+
+fn newest_first(a: &Intent, b: &Intent) -> Ordering {
+    let failed = b.trouble.is_some().cmp(&a.trouble.is_some());
+    b.opened.steady.cmp(&a.opened.steady).then(failed).then_with(|| b.id.cmp(&a.id))
+}
+
+/// Fewer servers might have been granted: no host was found for all, or a quota is used up
+/// (servers of a server group, ports of a network) that does not say what is left of it.
+fn too_many(intent: &Intent) -> bool {
+    let kind = intent.trouble.as_ref().map(|t| t.failure.kind);
+    matches!(kind, Some(FailureKind::Capacity | FailureKind::Quota { fits: None }))
 }
 
 fn refused(intent: &Intent) -> bool {
@@ -205,20 +215,16 @@ fn taken(state: &State) -> bool {
 /// other, it would be the same call as often as there are servers.
 pub fn deletes_wait(intents: &[Intent], backoff: &Backoff) -> Option<Wait> {
     let mut deletes: Vec<&Intent> = intents.iter().filter(|i| i.terminate().is_some()).collect();
-    deletes.sort_by(|a, b| (b.opened.steady, &b.id).cmp(&(a.opened.steady, &a.id)));
-    let (mut passes, mut last) = (BTreeSet::new(), None);
+    deletes.sort_by(|a, b| newest_first(a, b));
+    let mut run = Run::default();
     for intent in deletes {
         match intent.trouble.as_ref().filter(|t| concerns_all(t.failure.kind)) {
-            Some(trouble) => {
-                passes.insert(intent.opened.steady);
-                last = last.or(Some((intent, trouble)));
-            }
+            Some(trouble) => run.failed(intent, trouble),
             None if taken(&intent.state) => break,
             None => {}
         }
     }
-    let (intent, trouble) = last?;
-    Some(waited(intent, trouble, passes.len(), backoff))
+    run.wait(backoff)
 }
 
 fn concerns_all(kind: FailureKind) -> bool {
@@ -236,6 +242,28 @@ pub fn delete_wait(intents: &[Intent], server: &ServerId, backoff: &Backoff) -> 
     let newest = failed.last()?;
     let trouble = newest.trouble.as_ref()?;
     Some(waited(newest, trouble, failed.len(), backoff))
+}
+
+/// An unbroken run of failures, told from the newest on.
+#[derive(Default)]
+struct Run<'a> {
+    passes: BTreeSet<Steady>,
+    /// Those of the newest pass that failed.
+    newest: Vec<(&'a Intent, &'a Trouble)>,
+}
+
+impl<'a> Run<'a> {
+    fn failed(&mut self, intent: &'a Intent, trouble: &'a Trouble) {
+        self.passes.insert(intent.opened.steady);
+        if self.passes.last() == Some(&intent.opened.steady) {
+            self.newest.push((intent, trouble));
+        }
+    }
+
+    fn wait(&self, backoff: &Backoff) -> Option<Wait> {
+        let waits = self.newest.iter().map(|(i, t)| waited(i, t, self.passes.len(), backoff));
+        waits.max_by_key(|wait| wait.until)
+    }
 }
 
 /// The wait after so many passes that failed, the newest of them with this intent.

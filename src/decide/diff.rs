@@ -5,7 +5,7 @@
 //! velocity. Servers that ended in ERROR, or never left BUILD, are swept: those that
 //! never served outside the velocity, but not more than a few at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::backoff::{Journal, Verdict, Wait, delete_wait, deletes_wait};
 use super::settle::Fleet;
@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use super::victim;
 use super::{Draws, sooner};
 use crate::domain::fleet::{Member, Standing};
-use crate::domain::id::{IntentId, LaunchId, ServerId, Zone};
+use crate::domain::id::{IntentId, LaunchId, Zone};
 use crate::domain::intent::{Intent, Launch, State, Terminate, What};
 use crate::domain::outcome::FailureKind;
 use crate::domain::plan::{Action, Cause, Waiting};
@@ -181,30 +181,28 @@ impl<'a> Planner<'a> {
 
     /// How many servers that serve or served may still be terminated within this minute.
     fn velocity_left(&self) -> u32 {
-        let recent = count(self.recent().len())
-            .saturating_add(count(self.out.intents.iter().filter(|i| counts(i)).count()));
-        let serving = self.fleet.tally.serving.saturating_add(count(self.recent().len()));
-        self.snapshot.group.behaviour.scale_in.velocity.allows(serving).saturating_sub(recent)
+        let planned = self.out.intents.iter().filter(|i| counts(i)).count();
+        self.allowed().saturating_sub(count(self.recent().count() + planned))
     }
 
-    fn recent(&self) -> Vec<Steady> {
+    /// How many may be terminated within a minute, by what served at its start.
+    fn allowed(&self) -> u32 {
+        let away = self.recent().filter(|i| !spared(i)).count();
+        let serving = self.fleet.tally.serving.saturating_add(count(away));
+        self.snapshot.group.behaviour.scale_in.velocity.allows(serving)
+    }
+
+    fn recent(&self) -> impl Iterator<Item = &Intent> {
         let start = self.snapshot.now.steady.minus(Velocity::PERIOD);
-        self.fleet
-            .intents
-            .iter()
-            .filter(|i| counts(i) && i.opened.steady > start)
-            .map(|i| i.opened.steady)
-            .collect()
+        self.fleet.intents.iter().filter(move |i| counts(i) && i.opened.steady > start)
     }
 
     fn wait_for_velocity(&mut self) {
         let now = self.snapshot.now.steady;
-        let recent = self.recent();
-        let first = recent.iter().min().copied().unwrap_or(now);
+        let first = self.recent().map(|i| i.opened.steady).min().unwrap_or(now);
         let again = first.plus(Velocity::PERIOD);
-        let serving = self.fleet.tally.serving.saturating_add(count(recent.len()));
         self.out.waiting.push(Waiting::Velocity {
-            allowed: self.snapshot.group.behaviour.scale_in.velocity.allows(serving),
+            allowed: self.allowed(),
             per_secs: Velocity::PERIOD.as_secs(),
             left_secs: again.since(now).as_secs(),
         });
@@ -232,17 +230,25 @@ impl<'a> Planner<'a> {
 
     /// How long this server's delete, or every delete, is not asked for again.
     fn delete_wait(&self, member: &Member) -> Option<Wait> {
-        let now = self.snapshot.now.steady;
-        let backoff = self.snapshot.group.launch.backoff;
-        let own = delete_wait(&self.fleet.intents, &member.id, &backoff);
-        let waits = [own, self.no_deletes.clone()];
-        let waits = waits.into_iter().flatten().filter(|wait| wait.until > now);
-        waits.max_by_key(|wait| wait.until)
+        let all = self.no_deletes.clone().filter(|wait| self.in_force(wait));
+        [self.own_delete_wait(member), all].into_iter().flatten().max_by_key(|wait| wait.until)
     }
 
-    /// Whether Nova refused to delete just this server: it stays for now, and others go instead.
+    fn own_delete_wait(&self, member: &Member) -> Option<Wait> {
+        let backoff = self.snapshot.group.launch.backoff;
+        let own = delete_wait(&self.fleet.intents, &member.id, &backoff);
+        own.filter(|wait| self.in_force(wait))
+    }
+
+    fn in_force(&self, wait: &Wait) -> bool {
+        wait.until > self.snapshot.now.steady
+    }
+
+    /// Whether it is just this server that Nova does not delete: it stays for now, and others go
+    /// instead. One failure that is not a refusal may be chance; two in a row are not.
     fn stays(&self, member: &Member) -> bool {
-        self.delete_wait(member).is_some_and(|w| w.failure.kind == FailureKind::Conflict)
+        let own = self.own_delete_wait(member);
+        own.is_some_and(|w| w.failure.kind == FailureKind::Conflict || w.attempts >= 2)
     }
 
     /// Said once for each kind of failure: what strikes every server need not be said of each.
@@ -426,10 +432,16 @@ struct Place {
     fits: Option<u32>,
 }
 
-/// Whether a delete counts against velocity: it took a server that serves or served, or may have.
+/// Whether a delete counts against velocity: it took a server that serves or served, or may yet
+/// take it. A listing that shows the server after an unclear delete may only be too early.
 fn counts(intent: &Intent) -> bool {
-    let spared = matches!(intent.state, State::Closed { done: 0, .. });
-    intent.terminate().is_some_and(|t| t.served) && !spared
+    let unclear = intent.trouble.as_ref().is_some_and(|t| !t.failure.kind.certain());
+    intent.terminate().is_some_and(|t| t.served) && (unclear || !spared(intent))
+}
+
+/// The server is still there, as far as was seen.
+fn spared(intent: &Intent) -> bool {
+    matches!(intent.state, State::Closed { done: 0, .. })
 }
 
 fn unseen(snapshot: &Snapshot<'_>) -> Waiting {
@@ -445,15 +457,4 @@ fn unseen(snapshot: &Snapshot<'_>) -> Waiting {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// The servers that a plan would terminate.
-pub fn terminated(actions: &[Action]) -> BTreeSet<&ServerId> {
-    actions
-        .iter()
-        .filter_map(|action| match action {
-            Action::Terminate { server, .. } => Some(server),
-            Action::Launch { .. } => None,
-        })
-        .collect()
 }

@@ -38,8 +38,10 @@ pub const LOOK_LEAST: Duration = Duration::from_secs(1);
 /// the drawn ids; deciding again once a decision was carried out gives nothing to do.
 pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
-    let claims = policy::claims(snapshot, &fleet.members);
-    let tempered = temper::temper(snapshot, &claims, &fleet.tally);
+    let measured = policy::measured(snapshot, &fleet.members);
+    let claims = policy::claims(snapshot, &measured);
+    let asked = temper::Asked { claims: &claims, measured: &measured, found: fleet.found };
+    let tempered = temper::temper(snapshot, asked);
     let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
     let memory = Some(tempered.memory).filter(|next| snapshot.memory != next.as_ref()).flatten();
     let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);

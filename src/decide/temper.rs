@@ -1,11 +1,12 @@
 //! From wanted to desired: what holds it back, in order, each step with its reason.
 //!
-//! 1. The largest claim is wanted. A pin stands alone.
+//! 1. The largest claim is wanted. A pin stands alone; behind it goes on being noted what was
+//!    measured, so that its end is like any other moment.
 //! 2. Measured claims count with the largest they were within the stabilisation window.
 //!    What was declared (base, reservation) or has an announced end does not wait.
 //! 3. While a measured claim is unknown, desired may rise but not fall.
-//! 4. Capacity found at a start without state is held until claims have data or an
-//!    operator acts.
+//! 4. Capacity found without state, at the start or later, is held until all measured claims
+//!    have data or an operator says how large the fleet is to be.
 //! 5. Desired is not lowered within the cooldown, unless an operator spoke since it changed.
 //! 6. The bounds, last: a raised min overrides all of the above, a lowered max too.
 
@@ -14,9 +15,19 @@ use std::time::Duration;
 use super::snapshot::Snapshot;
 use super::{remembered, sooner};
 use crate::domain::claim::{Claim, Held, Memory, Peak, Source};
-use crate::domain::fleet::Tally;
 use crate::domain::plan::Tempering;
 use crate::domain::time::Steady;
+
+/// What there is to temper.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Those that count.
+    pub claims: &'a [Claim],
+    /// What the samples ask for, whether it counts or not.
+    pub measured: &'a [Claim],
+    /// Capacity that stands though its launches were forgotten with the journal.
+    pub found: u32,
+}
 
 /// What tempering came to.
 #[derive(Debug, Clone)]
@@ -30,10 +41,11 @@ pub struct Tempered {
 }
 
 /// Turns claims into desired.
-pub fn temper(snapshot: &Snapshot<'_>, claims: &[Claim], tally: &Tally) -> Tempered {
-    let mut run = Run::begin(snapshot, claims, tally);
+pub fn temper(snapshot: &Snapshot<'_>, asked: Asked<'_>) -> Tempered {
+    let mut run = Run::begin(snapshot, asked);
     if run.pinned() {
         run.pin();
+        run.remember();
     } else {
         run.stabilize();
         run.hold_when_blind();
@@ -46,7 +58,7 @@ pub fn temper(snapshot: &Snapshot<'_>, claims: &[Claim], tally: &Tally) -> Tempe
 
 struct Run<'a> {
     snapshot: &'a Snapshot<'a>,
-    claims: &'a [Claim],
+    asked: Asked<'a>,
     memory: Memory,
     wanted: Option<u32>,
     desired: u32,
@@ -55,18 +67,22 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn begin(snapshot: &'a Snapshot<'a>, claims: &'a [Claim], tally: &Tally) -> Self {
+    fn begin(snapshot: &'a Snapshot<'a>, asked: Asked<'a>) -> Self {
         let mut memory = remembered(snapshot);
-        if snapshot.memory.is_none() && tally.capacity() > 0 {
-            memory.held = Some(Held { capacity: tally.capacity(), since: snapshot.now.steady });
+        // The first listing may show a part of what stands, or nothing yet.
+        if snapshot.memory.is_none() && snapshot.state.steered.is_none() {
+            memory.held = Some(Held { capacity: 0, since: snapshot.now.steady });
         }
-        let wanted = claims.iter().filter_map(|c| c.wants.number()).max();
+        if let Some(held) = &mut memory.held {
+            held.capacity = held.capacity.max(asked.found);
+        }
+        let wanted = asked.claims.iter().filter_map(|c| c.wants.number()).max();
         let desired = wanted.unwrap_or(snapshot.group.bounds.floor());
-        Self { snapshot, claims, memory, wanted, desired, steps: Vec::new(), wake: None }
+        Self { snapshot, asked, memory, wanted, desired, steps: Vec::new(), wake: None }
     }
 
     fn pinned(&self) -> bool {
-        self.claims.iter().any(|c| matches!(c.source, Source::Pin { .. }))
+        self.asked.claims.iter().any(|c| matches!(c.source, Source::Pin { .. }))
     }
 
     fn pin(&mut self) {
@@ -77,26 +93,41 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn stabilize(&mut self) {
+    /// Notes what the measured claims want; false while they do not tell all of it.
+    fn remember(&mut self) -> bool {
         let now = self.snapshot.now.steady;
         let window = self.snapshot.group.behaviour.scale_in.stabilization;
-        let measured = self
-            .claims
-            .iter()
-            .filter(|c| c.source.measured())
-            .filter_map(|c| c.wants.number())
-            .max();
+        let blind = self.asked.measured.iter().any(Claim::blind);
+        let measured = self.measured();
+        let peaks = &mut self.memory.peaks;
         match measured {
-            Some(measured) => remember_peak(&mut self.memory.peaks, now, measured),
+            // What is missing could only add to it.
+            Some(n) if !blind || peaks.last().is_none_or(|last| n > last.wanted) => {
+                remember_peak(peaks, now, n);
+            }
+            None if self.asked.measured.is_empty() => {}
             // The window of what was wanted last begins when it is known that less is wanted.
-            None if self.claims.iter().any(|c| c.source.measured()) => return,
-            None => {}
+            Some(_) | None => return false,
         }
-        forget_peaks(&mut self.memory.peaks, now, window, measured.is_some());
+        forget_peaks(peaks, now, window, measured.is_some());
+        true
+    }
+
+    /// The most that measured claims are known to want.
+    fn measured(&self) -> Option<u32> {
+        self.asked.measured.iter().filter_map(|c| c.wants.number()).max()
+    }
+
+    fn stabilize(&mut self) {
+        if !self.remember() {
+            return;
+        }
+        let now = self.snapshot.now.steady;
+        let window = self.snapshot.group.behaviour.scale_in.stabilization;
         let Some(peak) = self.memory.peaks.first().copied() else { return };
         if peak.wanted > self.desired {
             let end = peak.until.plus(window);
-            let is_last = self.memory.peaks.len() == 1 && measured == Some(peak.wanted);
+            let is_last = self.memory.peaks.len() == 1 && self.measured() == Some(peak.wanted);
             let left_secs = if is_last { window.as_secs() } else { end.since(now).as_secs() };
             let (from, to, window_secs) = (self.desired, peak.wanted, window.as_secs());
             self.step(to, Tempering::Stabilized { from, to, window_secs, left_secs });
@@ -105,7 +136,7 @@ impl<'a> Run<'a> {
     }
 
     fn hold_when_blind(&mut self) {
-        let blind = self.claims.iter().filter(|c| c.source.measured() && c.blind());
+        let blind = self.asked.measured.iter().filter(|c| c.blind());
         let signals: Vec<String> = blind
             .filter_map(|c| match &c.source {
                 Source::Target { signal, .. } => Some(signal.to_string()),
@@ -121,10 +152,10 @@ impl<'a> Run<'a> {
 
     fn hold_what_was_found(&mut self) {
         let Some(held) = self.memory.held else { return };
-        let ordered = self.snapshot.state.ordered.is_some_and(|o| o.steady >= held.since);
-        let mut measured = self.claims.iter().filter(|c| c.source.measured()).peekable();
-        let fed = measured.peek().is_some() && measured.all(|c| !c.blind());
-        if ordered || fed {
+        let steered = self.snapshot.state.steered.is_some_and(|s| s.steady >= held.since);
+        let measured = self.asked.measured;
+        let fed = !measured.is_empty() && measured.iter().all(|c| !c.blind());
+        if steered || fed {
             self.memory.held = None;
         } else if held.capacity > self.desired {
             let (from, to) = (self.desired, held.capacity);

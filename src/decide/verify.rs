@@ -199,18 +199,16 @@ impl Judge<'_> {
     /// I2: terminations of servers that serve or served keep the velocity.
     fn velocity(&self) -> Option<Violation> {
         let start = self.snapshot.now.steady.minus(Velocity::PERIOD);
-        let opened = |i: &&Intent| {
-            i.opened.steady > start
-                && i.terminate().is_some_and(|t| t.served)
-                && !matches!(i.state, State::Closed { done: 0, .. })
-        };
-        let earlier = self
-            .snapshot
-            .intents
-            .iter()
-            .filter(opened)
-            .filter(|i| !self.decision.changes.intents.iter().any(|c| c.id == i.id && !opened(&c)))
-            .count();
+        let latest = self.snapshot.intents.iter().map(|i| {
+            self.decision.changes.intents.iter().find(|changed| changed.id == i.id).unwrap_or(i)
+        });
+        let asked = latest
+            .filter(|i| i.opened.steady > start && i.terminate().is_some_and(|t| t.served))
+            .collect::<Vec<_>>();
+        let spared = |i: &&&Intent| matches!(i.state, State::Closed { done: 0, .. });
+        let unclear = |i: &Intent| i.trouble.as_ref().is_some_and(|t| !t.failure.kind.certain());
+        let gone = asked.len() - asked.iter().filter(spared).count();
+        let earlier = gone + asked.iter().filter(spared).filter(|i| unclear(i)).count();
         let new = self
             .decision
             .changes
@@ -219,7 +217,7 @@ impl Judge<'_> {
             .filter(|i| i.state == State::Open && i.terminate().is_some_and(|t| t.served))
             .count();
         let serving = self.decision.tally.serving as usize;
-        let whole = u32::try_from(serving + earlier).unwrap_or(u32::MAX);
+        let whole = u32::try_from(serving + gone).unwrap_or(u32::MAX);
         let allowed = self.snapshot.group.behaviour.scale_in.velocity.allows(whole) as usize;
         if new == 0 || earlier + new <= allowed {
             return None;

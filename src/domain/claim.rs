@@ -44,7 +44,8 @@ pub enum Source {
         reason: Option<String>,
     },
     /// `load` is absent while every sample is stale, `age_secs` if none ever came;
-    /// `silent` members have reported before and no longer do.
+    /// `silent` members have reported before and no longer do, and neither does, if
+    /// `whole_silent`, who reported for the whole group.
     Target {
         signal: SignalName,
         per_server: f64,
@@ -52,6 +53,8 @@ pub enum Source {
         age_secs: Option<u64>,
         #[serde(default)]
         silent: u32,
+        #[serde(default)]
+        whole_silent: bool,
     },
     Pin {
         left_secs: Option<u64>,
@@ -69,7 +72,10 @@ impl Source {
 impl Claim {
     /// Data is missing: what it asks for may be too little.
     pub fn blind(&self) -> bool {
-        let partial = matches!(self.source, Source::Target { silent: 1.., .. });
+        let partial = matches!(
+            self.source,
+            Source::Target { silent: 1.., .. } | Source::Target { whole_silent: true, .. }
+        );
         self.wants == Wants::Unknown || partial
     }
 }
@@ -86,7 +92,7 @@ pub struct Memory {
     /// entries are smaller, so the first within the window is the largest.
     #[serde(default)]
     pub peaks: Vec<Peak>,
-    /// Capacity found at a start without state: held until claims have data or an operator acts.
+    /// Capacity found without state: held until measured claims have data or an operator acts.
     #[serde(default)]
     pub held: Option<Held>,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::claim::{Claim, Source, Wants};
 use super::fleet::Tally;
 use super::group::GroupState;
-use super::id::ServerId;
+use super::id::{Region, ServerId};
 use super::outcome::Failure;
 use super::plan::{Action, Cause, Decision, Tempering, Waiting};
 use super::signal::Command;
@@ -250,12 +250,15 @@ impl fmt::Display for Claim {
                 let left = spoken(Duration::from_secs(*left_secs));
                 write!(f, "{owner} reserved {wants} for {left} more{}", because(reason.as_deref()))
             }
-            Source::Target { signal, per_server, load: Some(load), silent, .. } => {
+            Source::Target {
+                signal, per_server, load: Some(load), silent, whole_silent, ..
+            } => {
                 write!(f, "{signal} is {load}, at {per_server} per server that wants {wants}")?;
-                match silent {
-                    0 => Ok(()),
-                    1 => write!(f, " (1 server has fallen silent)"),
-                    n => write!(f, " ({n} servers have fallen silent)"),
+                match (whole_silent, silent) {
+                    (false, 0) => Ok(()),
+                    (false, 1) => write!(f, " (1 server has fallen silent)"),
+                    (false, n) => write!(f, " ({n} servers have fallen silent)"),
+                    (true, _) => write!(f, " (the sender for the whole group has fallen silent)"),
                 }
             }
             Source::Target { signal, load: None, age_secs: None, .. } => {
@@ -309,7 +312,7 @@ impl fmt::Display for Tempering {
             Self::Held { from, to } => write!(
                 f,
                 "held at {to} rather than {from}: the stored state was lost; it is held until \
-                 every signal has data or an operator sets, reserves or pins"
+                 every signal has data or an operator sets or pins"
             ),
             Self::Pinned { to } => write!(f, "pinned at {to} in place of all claims"),
         }
@@ -362,77 +365,79 @@ impl fmt::Display for Action {
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = |secs: &u64| spoken(Duration::from_secs(*secs));
-        match self {
+        f.write_str(&match self {
             Self::Unseen { why, for_secs } => {
-                write!(f, "servers not listed for {}, nothing is changed: {why}", span(for_secs))
+                format!("servers not listed for {}, nothing is changed: {why}", span(for_secs))
             }
             Self::Stale { age_secs } => {
-                write!(f, "the last listing is {} old, nothing is changed", span(age_secs))
+                format!("the last listing is {} old, nothing is changed", span(age_secs))
             }
-            Self::Implausible { missing, known } => write!(
-                f,
-                "{missing} of {known} known servers are missing from the listing at once; nothing \
-                 is changed until Nova answers for each by id"
-            ),
-            Self::Building { n } => write!(f, "waiting for {} to be built", servers(*n)),
-            Self::Coming { n, unclear: 0 } => {
-                write!(f, "waiting for {} that Nova accepted to be listed", servers(*n))
-            }
-            Self::Coming { n, unclear } => write!(
-                f,
-                "waiting for {} to be listed; whether {unclear} of {n} came to be is unclear, and \
-                 none is asked for again until that is settled",
-                servers(*n)
-            ),
-            Self::Leaving { n } => write!(f, "waiting for {} to be deleted", servers(*n)),
+            Self::Implausible { missing, known } => implausible(*missing, *known),
+            Self::OtherInstall { n } => other_install(*n),
+            Self::Elsewhere { n, region } => elsewhere(*n, region),
+            Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
+            Self::Coming { n, unclear } => coming(*n, *unclear),
+            Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
             Self::Backoff { wait_secs, attempts, failure, .. } => {
-                write!(
-                    f,
-                    "launching failed {}, next try in {}: {}",
-                    times(*attempts),
-                    span(wait_secs),
-                    failure.in_words()
-                )
+                let (times, why) = (times(*attempts), failure.in_words());
+                format!("launching failed {times}, next try in {}: {why}", span(wait_secs))
+            }
+            Self::DeleteBackoff { server, wait_secs, failure } => {
+                let why = failure.in_words();
+                format!("deleting {server} failed, next try in {}: {why}", span(wait_secs))
             }
             Self::Ceiling { max, occupied } => {
                 let all = servers(*occupied);
-                write!(f, "no room: max is {max}, and {all} in any state exist or are coming")
+                format!("no room: max is {max}, and {all} in any state exist or are coming")
             }
-            Self::Velocity { allowed, per_secs: 60, left_secs } => {
-                write!(f, "at most {allowed} may go per minute, the next in {}", span(left_secs))
+            Self::Velocity { allowed, per_secs, left_secs } => {
+                let per = if *per_secs == 60 { "minute".to_owned() } else { span(per_secs) };
+                format!("at most {allowed} may go per {per}, the next in {}", span(left_secs))
             }
-            Self::Velocity { allowed, per_secs, left_secs } => write!(
-                f,
-                "at most {allowed} may go per {}, the next in {}",
-                span(per_secs),
-                span(left_secs)
-            ),
-            Self::Kept { n: 1 } => {
-                f.write_str("1 more than desired is protected, locked or not ours, and stays")
-            }
-            Self::Kept { n } => {
-                write!(f, "{n} more than desired are protected, locked or not ours, and stay")
-            }
-            Self::DeleteBackoff { server, wait_secs, failure } => write!(
-                f,
-                "deleting {server} failed, next try in {}: {}",
-                span(wait_secs),
-                failure.in_words()
-            ),
-            Self::OtherInstall { n } => write!(
-                f,
-                "{} with the mark of another novascale installation: nothing is changed. Stop the \
-                 other one, or give this one its id with `controller.id`",
-                servers(*n)
-            ),
-            Self::Elsewhere { n, region } => write!(
-                f,
-                "{} in region {region}, which is not the group's any more: nothing is changed. \
-                 Set its `region` back to {region}; to move, make a group for the new region and \
-                 shrink this one to 0",
-                servers(*n)
-            ),
-        }
+            Self::Kept { n } => kept(*n),
+        })
+    }
+}
+
+fn implausible(missing: u32, known: u32) -> String {
+    format!(
+        "{missing} of {known} known servers are missing from the listing at once; nothing is \
+         changed until Nova answers for each by id"
+    )
+}
+
+fn other_install(n: u32) -> String {
+    format!(
+        "{} with the mark of another novascale installation: nothing is changed. Stop the other \
+         one, or give this one its id with `controller.id`",
+        servers(n)
+    )
+}
+
+fn elsewhere(n: u32, region: &Region) -> String {
+    format!(
+        "{} in region {region}, which is not the group's any more: nothing is changed. Set its \
+         `region` back to {region}; to move, make a group for the new region and shrink this one \
+         to 0",
+        servers(n)
+    )
+}
+
+fn coming(n: u32, unclear: u32) -> String {
+    match unclear {
+        0 => format!("waiting for {} that Nova accepted to be listed", servers(n)),
+        _ => format!(
+            "waiting for {} to be listed; whether {unclear} of {n} came to be is unclear, and \
+             none is asked for again until that is settled",
+            servers(n)
+        ),
+    }
+}
+
+fn kept(n: u32) -> String {
+    match n {
+        1 => "1 more than desired is protected, locked or not ours, and stays".to_owned(),
+        n => format!("{n} more than desired are protected, locked or not ours, and stay"),
     }
 }
 

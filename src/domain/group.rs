@@ -172,6 +172,10 @@ pub struct GroupState {
     /// When the last command arrived.
     #[serde(default)]
     pub ordered: Option<Now>,
+    /// When the last one arrived that says how large the fleet is to be: `set`, `adjust`,
+    /// `percent`, a pin or its end.
+    #[serde(default)]
+    pub steered: Option<Now>,
 }
 
 /// Capacity that somebody asked for until an announced end.

@@ -28,7 +28,7 @@ pub enum CallResult {
     Detached,
     /// The fresh GET forbade it (locked, protected, not ours): nothing was asked.
     Withheld { why: String },
-    /// The call was not made: the plan had grown old, the limit was reached, or we stop.
+    /// The call was not made: the plan had grown old, its reason was gone, or we stop.
     NotSent { why: String },
     /// Clearly refused: Nova did nothing.
     Refused(Failure),

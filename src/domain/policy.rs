@@ -10,6 +10,9 @@ pub enum Policy {
     Target(TotalTarget),
 }
 
+/// The longest `stale_after`: whoever measures more seldom than weekly announces capacity instead.
+pub const STALE_MOST: Duration = Duration::from_secs(7 * 86_400);
+
 impl Policy {
     pub fn signal(&self) -> &SignalName {
         match self {
@@ -24,7 +27,7 @@ pub struct TotalTarget {
     pub signal: SignalName,
     /// The load that one server carries; finite and above 0.
     pub per_server: f64,
-    /// A sample older than this is stale, and the claim unknown.
+    /// A sample older than this is stale, and the claim unknown. At most [`STALE_MOST`].
     pub stale_after: Duration,
 }
 

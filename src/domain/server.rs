@@ -82,6 +82,40 @@ impl Status {
         }
         WORDS.iter().find(|(_, status)| status == self).map_or("", |(word, _)| word)
     }
+
+    /// Up, or for a moment away from it.
+    pub fn serves(&self) -> bool {
+        matches!(
+            self,
+            Self::Active
+                | Self::HardReboot
+                | Self::Migrating
+                | Self::Password
+                | Self::Reboot
+                | Self::Rebuild
+                | Self::Resize
+                | Self::RevertResize
+                | Self::VerifyResize
+        )
+    }
+
+    /// Put to rest by somebody: no capacity, and left alone.
+    pub fn rests(&self) -> bool {
+        matches!(
+            self,
+            Self::Paused
+                | Self::Rescue
+                | Self::Shelved
+                | Self::ShelvedOffloaded
+                | Self::Shutoff
+                | Self::Suspended
+        )
+    }
+
+    /// It says what the server is: UNKNOWN, and a word that is new, do not.
+    pub fn tells(&self) -> bool {
+        !matches!(self, Self::Unknown | Self::Other(_))
+    }
 }
 
 /// One server as a listing or a GET showed it.
@@ -147,6 +181,11 @@ impl Server {
         self.tags.iter().any(|t| tag.same(t))
     }
 
+    /// Up, and not on its way out.
+    pub fn serves(&self) -> bool {
+        self.status.serves() && !self.deleting
+    }
+
     /// The launch that made it, by its metadata or, if that was lost, its tag.
     pub fn launch(&self) -> Option<LaunchId> {
         LaunchId::new(self.launch_text()?).ok()
@@ -207,6 +246,12 @@ pub struct Known {
     /// Why it failed, once it was seen in ERROR or out of patience.
     #[serde(default)]
     pub failure: Option<FailureKind>,
+    /// Somebody had put it to rest when its status was last told.
+    #[serde(default)]
+    pub rests: bool,
+    /// Nothing in the journal told of its launch when it was first seen.
+    #[serde(default)]
+    pub found: bool,
 }
 
 /// Where a known server stands. Ends are kept for a while, then forgotten.

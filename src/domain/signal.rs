@@ -93,6 +93,9 @@ pub struct Ordered {
     pub reason: Option<String>,
 }
 
+/// The longest that a reservation or a pin may last: whoever means more sets the base.
+pub const ANNOUNCED_MOST: Duration = Duration::from_secs(30 * 86_400);
+
 /// The most reservations that one group keeps at a time.
 pub const RESERVATIONS_MOST: usize = 256;
 
@@ -140,11 +143,13 @@ pub fn apply(
         Command::Unpin => next.pin = None,
     }
     next.ordered = Some(order.at);
-    if matches!(
-        order.command,
-        Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. }
-    ) {
-        next.base_reason.clone_from(&order.reason);
+    match &order.command {
+        Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
+            next.base_reason.clone_from(&order.reason);
+            next.steered = Some(order.at);
+        }
+        Command::Pin { .. } | Command::Unpin => next.steered = Some(order.at),
+        Command::Reserve { .. } | Command::Release { .. } => {}
     }
     Ok(next)
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::StoreError;
 use crate::domain::id::GroupName;
+use crate::domain::policy::STALE_MOST;
 use crate::domain::signal::Sample;
-use crate::domain::time::{Now, Steady};
+use crate::domain::time::{Now, Steady, spoken};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -27,8 +28,12 @@ pub const KEYS_LEAST: Duration = MINUTE.saturating_mul(10);
 pub const SAMPLES: Duration = HOUR;
 /// Of one group and name, at every instant: three a second for an hour.
 pub const SAMPLES_MOST: u32 = 10_000;
-/// The newest sample of a name and server; after that it was never sent.
-pub const NEWEST: Duration = DAY;
+/// The newest sample of a name and server; after that it was never sent. Beyond the longest
+/// `stale_after` by a day in which it is missed. While its server is a member it is kept: who
+/// has fallen silent still serves.
+pub const NEWEST: Duration = STALE_MOST.saturating_add(DAY);
+/// The newest samples of a server that is a member no more: nobody reads them.
+pub const NEWEST_LEFT: Duration = HOUR;
 /// Distinct signal names of one group.
 pub const NAMES_MOST: u32 = 256;
 /// Distinct pairs of name and server of one group: two signals from each server of the
@@ -88,9 +93,9 @@ pub(super) fn within_names(
     }
     Err(StoreError::Limit(format!(
         "the group {group} has {NAMES_MOST} signal names already, the most that are kept, so {} \
-         is one too many. Send under fewer names; a name that nobody sends is forgotten after a \
-         day",
-        sample.name
+         is one too many. Send under fewer names; a name that nobody sends is forgotten after {}",
+        sample.name,
+        spoken(NEWEST)
     )))
 }
 
@@ -106,8 +111,9 @@ pub(super) fn within_series(
     Err(StoreError::Limit(format!(
         "the group {group} has {SERIES_MOST} signals of single servers already, the most that are \
          kept, so another one for {} is refused. Send one value for the whole group, or fewer \
-         signals for each server; one that nobody sends is forgotten after a day",
-        sample.name
+         signals for each server; one that nobody sends is forgotten after {}",
+        sample.name,
+        spoken(NEWEST)
     )))
 }
 

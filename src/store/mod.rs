@@ -33,7 +33,7 @@ use crate::domain::intent::Intent;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Decision;
 use crate::domain::server::Known;
-use crate::domain::signal::{CommandError, Ordered, Sample};
+use crate::domain::signal::{ANNOUNCED_MOST, CommandError, Ordered, Sample};
 use crate::domain::time::{Now, Steady, Wall};
 
 pub mod install;
@@ -117,7 +117,8 @@ pub struct Window {
 pub struct Gathered {
     pub state: GroupState,
     pub memory: Option<Memory>,
-    /// The newest sample of each name and server within the window.
+    /// The newest sample of each name and server within the window, but none of a server that
+    /// is known to have left: a sender may go on repeating its last word.
     /// The newest is the one measured last, in whatever order they arrived.
     pub samples: Vec<Sample>,
     /// In order of their opening.
@@ -212,9 +213,9 @@ pub fn continued(marked: Option<Now>, wall: Wall) -> Steady {
     marked.map_or(Steady(0), |then| then.steady.plus(wall.since(then.wall).min(OFF_MOST)))
 }
 
-/// The longest pause that the steady clock believes in. Whatever is measured by it lasts
-/// less than a day, so a longer pause would change nothing more.
-pub const OFF_MOST: Duration = Duration::from_secs(24 * 3600);
+/// The longest pause that the steady clock believes in: beyond the longest that is measured by
+/// it, a reservation or pin of thirty days.
+pub const OFF_MOST: Duration = ANNOUNCED_MOST.saturating_add(Duration::from_secs(86_400));
 
 #[cfg(test)]
 mod tests {
@@ -224,13 +225,14 @@ mod tests {
     fn the_steady_clock_goes_on_from_the_last_note() {
         let noted = Some(Now { wall: Wall(1_000_000), steady: Steady(500) });
         let day = 24 * 3_600_000;
+        let month = 31 * day;
         let cases = [
             (1_000_000, 500),
             (1_007_000, 7_500),
             (0, 500),
             (i64::MIN, 500),
-            (i64::MAX, 500 + day),
-            (1_000_000 + 2 * 86_400_000, 500 + day),
+            (i64::MAX, 500 + month),
+            (1_000_000 + 3 * 86_400_000, 500 + 3 * day),
         ];
         for (wall, steady) in cases {
             assert_eq!(continued(noted, Wall(wall)), Steady(steady), "wall {wall}");

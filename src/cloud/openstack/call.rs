@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::cloud::throttle::Class;
 use crate::domain::id::{GroupName, Region};
+use crate::domain::time::Steady;
 
 /// Whom novascale talks to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +55,8 @@ pub(super) struct Call {
     pub servers: Option<u32>,
     /// Whose setting is to be mended if the call is refused.
     pub group: Option<GroupName>,
+    /// Until when the plan is good that it belongs to: it is not sent after that.
+    pub not_after: Option<Steady>,
     /// What the body holds that nobody may read in an error.
     secrets: Vec<SecretString>,
 }
@@ -61,8 +64,20 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(service: Service, method: Method, template: &'static str, url: Url) -> Self {
         let (region, headers, body, servers, group) = (None, Vec::new(), Vec::new(), None, None);
-        let secrets = Vec::new();
-        Self { service, region, method, template, url, headers, body, servers, group, secrets }
+        let (not_after, secrets) = (None, Vec::new());
+        Self {
+            service,
+            region,
+            method,
+            template,
+            url,
+            headers,
+            body,
+            servers,
+            group,
+            not_after,
+            secrets,
+        }
     }
 
     /// This text of the body is to be read in no error.

@@ -21,7 +21,7 @@ use super::microversion::{Microversion, VOLUME_TYPE};
 use super::session::{Session, json};
 use super::transport::Response;
 use super::wire::{self, Created, LimitsBody, OneServer, ServerBody, ServersPage, VersionDocument};
-use crate::cloud::{Audit, Create, Deleted, ResolvedNetworks};
+use crate::cloud::{Audit, Create, Deleted, MayDelete, ResolvedNetworks};
 use crate::domain::id::{Region, ServerId, Tag};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::server::{Server, Status};
@@ -238,6 +238,7 @@ impl Nova {
             call = call.hiding(user_data);
         }
         call.servers = Some(request.n);
+        call.not_after = Some(request.not_after);
         let answer = self.session.call(&call).await;
         self.forget_refused_version(&request.region, answer.as_ref().err());
         let answer = answer?;
@@ -249,9 +250,15 @@ impl Nova {
         Ok(first.and_then(|created| ServerId::new(created.server.id).ok()))
     }
 
-    pub(super) async fn delete(&self, region: &Region, id: &ServerId) -> Result<Deleted, Failure> {
+    pub(super) async fn delete(
+        &self,
+        region: &Region,
+        permit: &MayDelete,
+    ) -> Result<Deleted, Failure> {
+        let id = permit.id();
         let path = ["servers", id.as_str()];
-        let call = self.call(region, Method::DELETE, "/servers/{id}", &path).await?;
+        let mut call = self.call(region, Method::DELETE, "/servers/{id}", &path).await?;
+        call.not_after = Some(permit.not_after());
         match self.session.call(&call).await {
             Ok(answer) if answer.status == StatusCode::NO_CONTENT => Ok(Deleted::Accepted),
             Ok(answer) => Err(unreadable(&call, &answer, "Nova accepts a delete with 204")),

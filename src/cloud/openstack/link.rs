@@ -74,6 +74,12 @@ impl Link {
                 .hint("Configure an https address; cloud.allow_http permits plain http.")
         })?;
         let pass = self.throttle.enter(&call.whom(), call.class()).await?;
+        // Signing in, or waiting for its turn, may have taken longer than its plan is good for.
+        if call.not_after.is_some_and(|end| self.now().steady > end) {
+            let message = format!("{call}: not sent: its plan had grown old before its turn came");
+            return Err(Failure::new(FailureKind::Busy, message)
+                .hint("The cloud is slow, or more is asked of it than cloud.limits allow."));
+        }
         let (request, id) = self.request(call);
         let began = self.now();
         let result = self.transport.send(request).await;

@@ -156,7 +156,7 @@ impl Compute for OpenStack {
     }
 
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
-        self.nova.delete(region, permit.id()).await
+        self.nova.delete(region, &permit).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Around, template};
 use crate::domain::count::{Bounds, MOST};
 use crate::domain::group::{Backoff, Group, LaunchLimits, Patience};
 use crate::domain::id::{GroupName, LAUNCH_TAG_PREFIX, Region, SignalName, Tag, TemplateHash};
-use crate::domain::policy::{Behaviour, Policy, ScaleIn, TotalTarget, Velocity};
+use crate::domain::policy::{Behaviour, Policy, STALE_MOST, ScaleIn, TotalTarget, Velocity};
 
 /// What groups take from the rest of the file.
 pub(super) struct Setting<'a> {
@@ -23,8 +23,6 @@ pub(super) struct Setting<'a> {
 
 /// Nova schedules a call all or nothing; larger ones only fail as a whole more often.
 const BATCH_MOST: u32 = 200;
-/// A week: whoever measures more seldom than that announces capacity instead.
-const STALE_MOST: Duration = Duration::from_secs(7 * 86_400);
 /// How long a sample counts when nobody says otherwise: a few periods of common senders.
 const STALE_AFTER: Duration = Duration::from_secs(300);
 

@@ -10,15 +10,22 @@ use crate::domain::claim::Claim;
 use crate::domain::fleet::Member;
 use crate::domain::policy::Policy;
 
-/// All claims of the group, declared ones first. A pin stands alone.
-pub fn claims(snapshot: &Snapshot<'_>, members: &[Member]) -> Vec<Claim> {
+/// All claims that count, declared ones first. A pin stands alone.
+pub fn claims(snapshot: &Snapshot<'_>, measured: &[Claim]) -> Vec<Claim> {
     if let Some(claim) = pin::claim(snapshot) {
         return vec![claim];
     }
     let mut claims = vec![base::claim(snapshot)];
     claims.extend(reservation::claims(snapshot));
-    claims.extend(snapshot.group.policies.iter().map(|policy| match policy {
-        Policy::Target(target) => target::claim(snapshot, target, members),
-    }));
+    claims.extend_from_slice(measured);
     claims
+}
+
+/// What the samples ask for, whether it counts or a pin stands before it.
+pub fn measured(snapshot: &Snapshot<'_>, members: &[Member]) -> Vec<Claim> {
+    let policies = snapshot.group.policies.iter();
+    let claims = policies.map(|policy| match policy {
+        Policy::Target(target) => target::claim(snapshot, target, members),
+    });
+    claims.collect()
 }

@@ -3,46 +3,60 @@
 //! A sample without a server is the group's whole load. Samples with a server are
 //! summed, one for each server. Where both kinds are fresh the larger load counts, so
 //! that more load never lowers desired. A stale sample is no sample: absence of data is
-//! not absence of load.
+//! not absence of load. What a server reported that has left, or is leaving, counts no more:
+//! its load is, or will be, with the others.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::{Claim, Source, Wants};
 use crate::domain::count::MOST;
 use crate::domain::fleet::{Member, Standing};
+use crate::domain::id::ServerId;
 use crate::domain::policy::TotalTarget;
 use crate::domain::signal::Sample;
 
 pub(super) fn claim(snapshot: &Snapshot<'_>, target: &TotalTarget, members: &[Member]) -> Claim {
-    let samples: Vec<&Sample> =
-        snapshot.samples.iter().filter(|s| s.name == target.signal).collect();
-    let fresh = |s: &&&Sample| age(snapshot, s) <= target.stale_after;
-    let whole = samples
-        .iter()
-        .filter(|s| s.server.is_none())
-        .filter(fresh)
-        .map(|s| s.value.get())
-        .fold(None, larger);
-    let shares: Vec<f64> = samples
-        .iter()
-        .filter(|s| s.server.is_some())
-        .filter(fresh)
-        .map(|s| s.value.get())
-        .collect();
-    let summed = (!shares.is_empty()).then(|| shares.iter().sum::<f64>());
+    let samples = || snapshot.samples.iter().filter(|s| s.name == target.signal);
+    let fresh = |s: &&Sample| age(snapshot, s) <= target.stale_after;
+    let whole = samples().filter(|s| s.server.is_none());
+    let told = whole.clone().next().is_some();
+    let whole = whole.filter(fresh).map(|s| s.value.get()).fold(None, larger);
+    let (summed, silent) = if samples().any(|s| s.server.is_some()) {
+        shares(samples(), fresh, &Senders::of(snapshot, members))
+    } else {
+        (None, 0)
+    };
     let load = [whole, summed].into_iter().flatten().fold(None, larger);
-    let stale = |s: &&&Sample| age(snapshot, s) > target.stale_after;
-    let silent = samples.iter().filter(stale).filter(|s| carries(members, s)).count();
     let source = Source::Target {
         signal: target.signal.clone(),
         per_server: target.per_server,
         load,
-        age_secs: samples.iter().map(|s| age(snapshot, s).as_secs()).min(),
-        silent: if whole.is_some() { 0 } else { u32::try_from(silent).unwrap_or(u32::MAX) },
+        age_secs: samples().map(|s| age(snapshot, s).as_secs()).min(),
+        silent: if whole.is_some() { 0 } else { silent },
+        whole_silent: told && whole.is_none(),
     };
     let wants = load.map_or(Wants::Unknown, |l| Wants::Servers(needed(l, target.per_server)));
     Claim { source, wants }
+}
+
+/// The sum of what single servers report, and how many no longer do that may carry load.
+fn shares<'a>(
+    samples: impl Iterator<Item = &'a Sample>,
+    fresh: impl Fn(&&Sample) -> bool,
+    senders: &Senders<'_>,
+) -> (Option<f64>, u32) {
+    let (mut summed, mut silent) = (None, 0);
+    for sample in samples {
+        let Some(id) = &sample.server else { continue };
+        if !fresh(&sample) {
+            silent += u32::from(senders.carries(id));
+        } else if !senders.left(id) {
+            summed = Some(summed.unwrap_or(0.0) + sample.value.get());
+        }
+    }
+    (summed, silent)
 }
 
 /// How old a sample is: measured before it came by the sender's clock, and since then by ours.
@@ -55,14 +69,39 @@ fn larger(most: Option<f64>, next: f64) -> Option<f64> {
     Some(most.map_or(next, |m: f64| m.max(next)))
 }
 
-/// Whether the sample's server may carry load that nobody tells of. One that was stopped, has
-/// failed or is being deleted carries none.
-fn carries(members: &[Member], sample: &Sample) -> bool {
-    let able = |m: &Member| match m.standing {
+/// Who may report, by what is known of the servers.
+struct Senders<'a> {
+    members: BTreeMap<&'a ServerId, Standing>,
+    known: BTreeSet<&'a ServerId>,
+}
+
+impl<'a> Senders<'a> {
+    fn of(snapshot: &Snapshot<'a>, members: &'a [Member]) -> Self {
+        let members = members.iter().map(|m| (&m.id, m.standing)).collect();
+        Self { members, known: snapshot.known.iter().map(|k| &k.id).collect() }
+    }
+
+    /// A member that may carry load which nobody tells of.
+    fn carries(&self, id: &ServerId) -> bool {
+        self.members.get(id).copied().is_some_and(able)
+    }
+
+    /// The server carries none of the group's load any more. One that was never seen may be so
+    /// young that no listing shows it.
+    fn left(&self, id: &ServerId) -> bool {
+        match self.members.get(id) {
+            Some(standing) => !able(*standing),
+            None => self.known.contains(id),
+        }
+    }
+}
+
+/// One that was stopped, has failed or is being deleted carries no load.
+fn able(standing: Standing) -> bool {
+    match standing {
         Standing::Serving | Standing::Building | Standing::Unsure => true,
         Standing::Idle | Standing::Failed | Standing::Leaving => false,
-    };
-    sample.server.as_ref().is_some_and(|id| members.iter().any(|m| m.id == *id && able(m)))
+    }
 }
 
 /// Servers for a load. A quotient that only rounding error lifts above a whole number

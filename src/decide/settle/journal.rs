@@ -60,11 +60,11 @@ impl Ledger<'_> {
         if let What::Launch(launch) = &mut next.what {
             launch.proven |= came.iter().any(|k| k.served);
         }
-        if next.trouble.is_none()
-            && let Some(failed) = self.worst(&came)
-        {
+        if let Some(failed) = self.worst(&came) {
             let failure = self.failure_of(failed);
-            next.trouble = Some(Trouble { at: self.snapshot.now, failure });
+            if says_more(&failure, next.trouble.as_ref()) {
+                next.trouble = Some(Trouble { at: self.snapshot.now, failure });
+            }
         }
     }
 
@@ -183,4 +183,10 @@ impl Ledger<'_> {
     fn overdue(&self, at: Now) -> bool {
         self.snapshot.now.steady.since(at.steady) > self.snapshot.group.patience.delete
     }
+}
+
+/// A reason that Nova tells later stands in place of an unclear one.
+fn says_more(failure: &Failure, trouble: Option<&Trouble>) -> bool {
+    let unclear = |failure: &Failure| failure.kind == FailureKind::Unclear;
+    trouble.is_none_or(|trouble| unclear(&trouble.failure) && !unclear(failure))
 }

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::sight::{Sight, failure_of, served, serves};
+use super::sight::{Sight, failure_of, served};
 use crate::decide::snapshot::Snapshot;
 use crate::domain::fleet::Seen;
 use crate::domain::id::ServerId;
 use crate::domain::intent::{Intent, State};
+use crate::domain::outcome::FailureKind;
 use crate::domain::server::{Known, KnownState, Ownership, Server};
 use crate::domain::time::Steady;
 
@@ -28,7 +29,7 @@ pub(super) fn welcome<'a>(
 ) {
     for (id, shown) in &sight.shown {
         let state = if shown.listed { KnownState::Listed } else { KnownState::Missing };
-        let fresh = || Cow::Owned(newcomer(shown.server, state, snapshot.now.steady));
+        let fresh = || Cow::Owned(newcomer(snapshot, shown.server, state));
         let record = known.entry(id).or_insert_with(fresh);
         // A listing says nothing about what was proved after it began.
         if !record.state.lives() && seen.began.steady <= record.since {
@@ -42,7 +43,10 @@ pub(super) fn welcome<'a>(
     }
 }
 
-fn newcomer(server: &Server, state: KnownState, now: Steady) -> Known {
+fn newcomer(snapshot: &Snapshot<'_>, server: &Server, state: KnownState) -> Known {
+    let (now, launch) = (snapshot.now.steady, server.launch());
+    let mut journal = snapshot.intents.iter().filter_map(Intent::launch);
+    let told = launch.is_some_and(|launch| journal.any(|line| line.launch == launch));
     Known {
         id: server.id.clone(),
         region: server.region.clone(),
@@ -54,6 +58,8 @@ fn newcomer(server: &Server, state: KnownState, now: Steady) -> Known {
         first_seen: now,
         served: false,
         failure: None,
+        rests: false,
+        found: !told,
     }
 }
 
@@ -75,13 +81,26 @@ fn learn(snapshot: &Snapshot<'_>, server: &Server, record: &mut Cow<'_, Known>) 
     if served(server) && !record.served {
         record.to_mut().served = true;
     }
-    let failure = if serves(&server.status) {
-        None
-    } else {
-        record.failure.or_else(|| failure_of(snapshot, server, record.first_seen))
-    };
+    let failure = failure(snapshot, server, record);
     if record.failure != failure {
         record.to_mut().failure = failure;
+    }
+    let rests = if server.status.tells() { server.status.rests() } else { record.rests };
+    if record.rests != rests {
+        record.to_mut().rests = rests;
+    }
+}
+
+/// Why it failed, as far as it is told by now: Nova may tell the reason later than the ERROR.
+fn failure(snapshot: &Snapshot<'_>, server: &Server, record: &Known) -> Option<FailureKind> {
+    if server.status.serves() {
+        return None;
+    }
+    match record.failure {
+        None | Some(FailureKind::Unclear) => {
+            failure_of(snapshot, server, record.first_seen).or(record.failure)
+        }
+        told => told,
     }
 }
 

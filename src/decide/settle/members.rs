@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Fleet;
 use super::known::Records;
-use super::sight::{Sight, overdue, serves};
+use super::sight::{Sight, overdue};
 use crate::decide::snapshot::Snapshot;
 use crate::decide::sooner;
 use crate::domain::fleet::{Member, Standing, Tally};
@@ -27,11 +27,12 @@ pub(super) fn gather(
         .filter(|i| i.state.live())
         .filter_map(|i| i.terminate().map(|t| &t.server))
         .collect();
-    let mut fleet = Fleet::default();
+    let (mut fleet, mut stood) = (Fleet::default(), Stood::default());
     for record in known.values().filter(|k| k.state.lives()) {
         let server = sight.server(&record.id);
         let standing = stand(snapshot, record, server, leaving.contains(&record.id));
         count(&mut fleet.tally, standing, record.ownership);
+        stood.note(record, standing);
         fleet.living += 1;
         fleet.note_elsewhere(&snapshot.group.region, &record.region, 1);
         let expected = leaving.contains(&record.id);
@@ -42,6 +43,7 @@ pub(super) fn gather(
         }
         fleet.members.push(member(snapshot, record, server, standing));
     }
+    fleet.found = stood.capacity();
     // Most groups have nothing under way, and then nothing is counted.
     let under_way = intents.iter().any(|i| i.state.live() && i.launch().is_some());
     let arrived = if under_way { arrivals(known) } else { BTreeMap::new() };
@@ -97,37 +99,58 @@ fn stand(
     server: Option<&Arc<Server>>,
     leaving: bool,
 ) -> Standing {
-    let Some(server) = server else {
-        return match (leaving, record.failure) {
-            (true, _) => Standing::Leaving,
-            (false, Some(_)) => Standing::Failed,
-            (false, None) => Standing::Unsure,
-        };
-    };
-    if leaving || server.deleting {
+    if leaving || server.is_some_and(|s| s.deleting) {
         return Standing::Leaving;
     }
-    if serves(&server.status) {
-        return Standing::Serving;
-    }
-    let idle = [
-        Status::Paused,
-        Status::Rescue,
-        Status::Shelved,
-        Status::ShelvedOffloaded,
-        Status::Shutoff,
-        Status::Suspended,
-    ];
-    let building = server.status == Status::Build;
-    if server.status == Status::Error || building && overdue(snapshot, record.first_seen) {
-        Standing::Failed
-    } else if building {
-        Standing::Building
-    } else if idle.contains(&server.status) {
+    let Some(status) = server.map(|s| &s.status).filter(|status| status.tells()) else {
+        return as_before(record);
+    };
+    let building = *status == Status::Build;
+    if status.serves() {
+        Standing::Serving
+    } else if status.rests() {
         Standing::Idle
+    } else if building && !overdue(snapshot, record.first_seen) {
+        Standing::Building
     } else {
-        // UNKNOWN, and words that are new: what it was is what it counts as.
+        Standing::Failed
+    }
+}
+
+/// Not listed, or of a status that tells nothing: what it was is what it counts as.
+fn as_before(record: &Known) -> Standing {
+    if record.rests {
+        Standing::Idle
+    } else if record.failure.is_some() {
+        Standing::Failed
+    } else {
         Standing::Unsure
+    }
+}
+
+/// What counts as capacity though nothing in the journal tells of its launch.
+#[derive(Default)]
+struct Stood {
+    n: u32,
+    ours: bool,
+}
+
+impl Stood {
+    fn note(&mut self, record: &Known, standing: Standing) {
+        let counts = match standing {
+            Standing::Serving | Standing::Building | Standing::Unsure => true,
+            Standing::Idle | Standing::Failed | Standing::Leaving => false,
+        };
+        if record.found && counts {
+            self.n += 1;
+            self.ours |= record.ownership == Ownership::Ours;
+        }
+    }
+
+    /// Servers that people tagged stand beside any journal: only one of our own tells that it
+    /// was lost.
+    fn capacity(&self) -> u32 {
+        if self.ours { self.n } else { 0 }
     }
 }
 

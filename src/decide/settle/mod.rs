@@ -33,6 +33,8 @@ pub struct Fleet {
     pub missing: u32,
     /// Of this many servers that live by what is known.
     pub living: u32,
+    /// Capacity that stands though its launches were forgotten with the journal.
+    pub found: u32,
     /// Servers, there or to come, of a region that is no longer the group's; and one such region.
     pub elsewhere: Option<(u32, Region)>,
     /// When something here changes by time alone.

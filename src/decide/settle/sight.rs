@@ -80,22 +80,7 @@ fn gone(status: &Status) -> bool {
 
 /// In a state that only a server which once was ACTIVE reaches.
 pub(super) fn served(server: &Server) -> bool {
-    server.launched || serves(&server.status)
-}
-
-pub(super) fn serves(status: &Status) -> bool {
-    matches!(
-        status,
-        Status::Active
-            | Status::HardReboot
-            | Status::Migrating
-            | Status::Password
-            | Status::Reboot
-            | Status::Rebuild
-            | Status::Resize
-            | Status::RevertResize
-            | Status::VerifyResize
-    )
+    server.launched || server.status.serves()
 }
 
 pub(super) fn failure_of(

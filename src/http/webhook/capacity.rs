@@ -23,7 +23,7 @@ use super::json::{Fields, Node, parse};
 use super::{idempotency_key, order};
 use crate::domain::count::MOST;
 use crate::domain::id::Owner;
-use crate::domain::signal::{Command, CommandError};
+use crate::domain::signal::{ANNOUNCED_MOST, Command, CommandError};
 use crate::domain::time::{Now, spoken};
 use crate::http::auth::Caller;
 use crate::http::body::Taken;
@@ -33,9 +33,8 @@ use crate::http::{App, Named};
 /// The longest reason that is kept and shown.
 const REASON_MOST: usize = 256;
 
-/// A reservation or a pin with an end lasts at least and at most so long.
+/// A reservation or a pin with an end lasts at least so long.
 const SPAN_LEAST: Duration = Duration::from_secs(1);
-const SPAN_MOST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 type Sent = (Method, Uri, HeaderMap);
 
@@ -139,9 +138,9 @@ fn capacity(node: &Node) -> Result<u32, Problem> {
 fn span(node: &Node) -> Result<Duration, Problem> {
     let days = SpanRelativeTo::days_are_24_hours();
     let span = node.text()?.parse::<Span>().and_then(|span| span.to_duration(days));
-    let (least, most) = (spoken(SPAN_LEAST), spoken(SPAN_MOST));
+    let (least, most) = (spoken(SPAN_LEAST), spoken(ANNOUNCED_MOST));
     let span = span.ok().and_then(|span| Duration::try_from(span).ok());
-    span.filter(|s| (SPAN_LEAST..=SPAN_MOST).contains(s)).ok_or_else(|| {
+    span.filter(|s| (SPAN_LEAST..=ANNOUNCED_MOST).contains(s)).ok_or_else(|| {
         node.fault(format_args!(
             "it must be a time span of {least} to {most}, as \"90s\" or \"2h\""
         ))

@@ -138,7 +138,8 @@ impl Shelf {
         let (now, received) = (since.now, since.now.steady.minus(since.signals));
         let within =
             |ended: Option<Steady>| ended.is_none_or(|e| !keep::expired(e, since.past, now));
-        let samples = self.signals.values().flat_map(|s| s.newest.values());
+        let here = |(server, _): &(&Option<ServerId>, _)| self.left(server.as_ref()).is_none();
+        let samples = self.signals.values().flat_map(|s| s.newest.iter()).filter(here);
         let mut intents: Vec<_> = self
             .intents
             .values()
@@ -149,10 +150,19 @@ impl Shelf {
         Gathered {
             state: self.state.clone(),
             memory: self.memory.clone(),
-            samples: samples.filter(|s| s.received.steady >= received).cloned().collect(),
+            samples: samples
+                .map(|(_, s)| s)
+                .filter(|s| s.received.steady >= received)
+                .cloned()
+                .collect(),
             intents,
             known: self.known.values().filter(|k| within(row::known_ended(k))).cloned().collect(),
         }
+    }
+
+    /// When the server ceased to be a member, if it was one.
+    fn left(&self, server: Option<&ServerId>) -> Option<Steady> {
+        self.known.get(server?).and_then(row::known_ended)
     }
 
     /// Whether anything was written.
@@ -228,12 +238,27 @@ impl Shelf {
         keep_newest(&mut self.keys, keys, |(_, at)| spare(*at));
         let ids = young(self.ids.values().filter(|at| spare(**at).is_none()).count());
         keep_newest(&mut self.ids, ids, |at| spare(*at));
+        self.sweep_signals(now);
+        before - self.rows()
+    }
+
+    fn sweep_signals(&mut self, now: Now) {
+        let old = |at: Steady, span: Duration| keep::expired(at, span, now);
+        let ends: BTreeMap<&ServerId, Option<Steady>> =
+            self.known.values().map(|known| (&known.id, row::known_ended(known))).collect();
+        let kept = |server: &Option<ServerId>, sample: &Sample| {
+            let young = !old(sample.received.steady, keep::NEWEST);
+            match server.as_ref().and_then(|id| ends.get(id)) {
+                Some(Some(ended)) => young && !old(*ended, keep::NEWEST_LEFT),
+                Some(None) => true,
+                None => young,
+            }
+        };
         for signal in self.signals.values_mut() {
             signal.window.retain(|_, sample| !old(sample.received.steady, keep::SAMPLES));
-            signal.newest.retain(|_, sample| !old(sample.received.steady, keep::NEWEST));
+            signal.newest.retain(|server, sample| kept(server, sample));
         }
         self.signals.retain(|_, signal| !signal.window.is_empty() || !signal.newest.is_empty());
-        before - self.rows()
     }
 
     fn rows(&self) -> u64 {

@@ -77,7 +77,10 @@ async fn newest(
 ) -> Result<Vec<Sample>, Fault> {
     let rows: Vec<SampleRow> = sqlx::query_as(
         "SELECT name, server, at_wall, value, received_wall, received FROM newest
-         WHERE group_name = ? AND received >= ? ORDER BY name, server",
+         WHERE group_name = ?1 AND received >= ?2
+         AND NOT EXISTS (SELECT 1 FROM known WHERE known.group_name = ?1
+             AND known.server = newest.server AND known.ended IS NOT NULL)
+         ORDER BY name, server",
     )
     .bind(group.as_str())
     .bind(column(since))

@@ -45,7 +45,7 @@ const fn counted(sql: &'static str, beyond: u32) -> Rule {
 }
 
 #[rustfmt::skip]
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
     aged("DELETE FROM decision WHERE rowid IN (SELECT rowid FROM decision
         WHERE group_name = ?1 AND at < ?2 LIMIT ?4)", keep::DECISIONS),
     counted("DELETE FROM decision WHERE rowid IN (SELECT rowid FROM decision
@@ -80,7 +80,14 @@ const RULES: [Rule; 15] = [
         WHERE group_name = ?1 AND received < ?2 LIMIT ?4)", keep::SAMPLES),
     aged("DELETE FROM newest WHERE (group_name, name, server) IN (
         SELECT group_name, name, server FROM newest
-        WHERE group_name = ?1 AND received < ?2 LIMIT ?4)", keep::NEWEST),
+        WHERE group_name = ?1 AND received < ?2 AND server NOT IN (
+            SELECT server FROM known WHERE group_name = ?1 AND ended IS NULL) LIMIT ?4)",
+        keep::NEWEST),
+    aged("DELETE FROM newest WHERE (group_name, name, server) IN (
+        SELECT group_name, name, server FROM newest
+        WHERE group_name = ?1 AND server IN (
+            SELECT server FROM known WHERE group_name = ?1 AND ended < ?2) LIMIT ?4)",
+        keep::NEWEST_LEFT),
     // A name that nothing is kept of is free again.
     counted("DELETE FROM signal WHERE group_name = ?1 AND kept = 0 AND servers = 0", 0),
 ];

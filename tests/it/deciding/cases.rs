@@ -6,49 +6,14 @@ use novascale::domain::fleet::Observation;
 use novascale::domain::id::{InstallId, Owner, Region, ServerId, TemplateHash, Zone, mark};
 use novascale::domain::intent::{Intent, State};
 use novascale::domain::outcome::FailureKind;
-use novascale::domain::plan::{Action, Cause, Decision, Tempering, Waiting};
+use novascale::domain::plan::{Cause, Tempering, Waiting};
 use novascale::domain::server::Status;
 use novascale::domain::signal::{Command, Sample, Value};
 
-use super::world::{Faults, World, group, target};
+use super::world::{Faults, World, group, launches, settled, target, terminations};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// A world that has settled at its base.
-fn settled(min: u32, max: u32, base: u32) -> World {
-    let mut world = World::new(group(min, max), 1);
-    world.order(Command::Set { capacity: base });
-    world.settle(20);
-    world.pass_time(MINUTE);
-    world
-}
-
-fn launches(decision: &Decision) -> Vec<u32> {
-    decision
-        .plan
-        .iter()
-        .filter_map(|action| match action {
-            Action::Launch { launch, .. } => Some(launch.n),
-            Action::Terminate { .. } => None,
-        })
-        .collect()
-}
-
-fn terminations(decision: &Decision) -> Vec<(&ServerId, Cause)> {
-    decision
-        .plan
-        .iter()
-        .filter_map(|action| match action {
-            Action::Terminate { server, cause, .. } => Some((server, *cause)),
-            Action::Launch { .. } => None,
-        })
-        .collect()
-}
-
-fn first_id(world: &World) -> ServerId {
-    world.cloud.keys().next().cloned().unwrap()
-}
 
 #[test]
 fn a_fresh_group_launches_its_min_in_one_call() {
@@ -136,7 +101,7 @@ fn protected_locked_and_foreign_servers_stay() {
 #[test]
 fn a_server_deleted_by_hand_is_replaced() {
     let mut world = settled(0, 8, 3);
-    let id = first_id(&world);
+    let id = world.first_id();
     world.cloud.remove(&id);
     assert_eq!(launches(&world.pass()), [1]);
     world.settle(10);
@@ -146,7 +111,7 @@ fn a_server_deleted_by_hand_is_replaced() {
 #[test]
 fn a_server_without_the_tag_leaves_the_group_alive() {
     let mut world = settled(0, 8, 3);
-    let id = first_id(&world);
+    let id = world.first_id();
     world.cloud.get_mut(&id).unwrap().tags.clear();
     world.settle(10);
     assert_eq!(world.members(), 3);
@@ -399,7 +364,7 @@ fn capacity_found_without_state_is_held_until_somebody_speaks() {
 #[test]
 fn servers_of_another_installation_freeze_the_group() {
     let mut world = settled(0, 10, 3);
-    let id = first_id(&world);
+    let id = world.first_id();
     let stranger = InstallId::from_bits(99).to_string();
     let server = world.cloud.get_mut(&id).unwrap();
     server.metadata.insert(mark::INSTALL.into(), stranger);
@@ -412,7 +377,7 @@ fn servers_of_another_installation_freeze_the_group() {
 #[test]
 fn a_server_that_never_leaves_build_is_replaced() {
     let mut world = settled(0, 10, 2);
-    let id = first_id(&world);
+    let id = world.first_id();
     let server = world.cloud.get_mut(&id).unwrap();
     server.status = Status::Build;
     server.created.0 = i64::MAX;
@@ -451,7 +416,7 @@ fn servers_that_nova_never_finishes_deleting_are_asked_for_again() {
 fn a_promised_server_that_somebody_untagged_before_it_was_listed_is_replaced() {
     let mut world = World::new(group(1, 4), 1);
     world.pass();
-    let id = first_id(&world);
+    let id = world.first_id();
     world.cloud.get_mut(&id).unwrap().tags.clear();
     for _ in 0..100 {
         world.pass_time(15 * SECOND);
@@ -501,14 +466,14 @@ fn an_unclear_launch_is_not_given_up_while_nobody_looks_at_its_region() {
 fn a_server_that_cannot_be_deleted_does_not_keep_the_others() {
     let mut world = settled(0, 8, 4);
     world.group.behaviour.scale_in.velocity.percent = 25.0;
-    world.stubborn = Some(first_id(&world));
+    world.stubborn = Some((world.first_id(), FailureKind::Conflict));
     world.order(Command::Set { capacity: 1 });
     for _ in 0..20 {
         world.pass();
         world.pass_time(30 * SECOND);
     }
     assert_eq!(world.members(), 1);
-    assert!(world.cloud.contains_key(&world.stubborn.clone().unwrap()));
+    assert!(world.cloud.contains_key(&world.stubborn.clone().unwrap().0));
 }
 
 #[test]
@@ -531,7 +496,7 @@ fn a_missing_right_to_delete_is_not_tried_on_every_server() {
 fn a_server_that_was_gone_when_it_should_go_is_not_asked_for_again() {
     let mut world = settled(0, 8, 3);
     world.observe();
-    let newest = first_id(&world);
+    let newest = world.first_id();
     world.cloud.remove(&newest);
     world.order(Command::Set { capacity: 2 });
     assert_eq!(terminations(&world.pass_on_last_listing()), [(&newest, Cause::Surplus)]);

@@ -20,17 +20,18 @@ use novascale::domain::id::{GroupName, InstallId, Region, ServerId, Tag};
 use novascale::domain::intent::State;
 use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::{Decision, Waiting};
+use novascale::domain::policy::{Policy, STALE_MOST};
 use novascale::domain::server::Server;
 use novascale::domain::signal::{Command, Ordered};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::store::{
-    Admit, Admitted, Gathered, Lease, MemoryStore, Store, StoreError, What, Window,
+    Admit, Admitted, Gathered, Identified, Lease, MemoryStore, Store, StoreError, What, Window,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
 
-use super::world::{Dice, World, group};
+use super::world::{Dice, World, group, target};
 
 struct Still;
 
@@ -212,7 +213,7 @@ impl Store for Stumbling {
     }
 }
 
-fn parts(stumbles: u32) -> Parts {
+pub(super) fn parts(stumbles: u32) -> Parts {
     let install = InstallId::from_bits(1);
     let inner = MemoryStore::new(install.clone());
     let lease = inner.acquire("test");
@@ -223,7 +224,7 @@ fn parts(stumbles: u32) -> Parts {
     Parts { compute, resolve, store, lease, clock, install, watcher, stopping, broken }
 }
 
-async fn order(parts: &Parts, group: &Group, capacity: u32) {
+pub(super) async fn order(parts: &Parts, group: &Group, capacity: u32) {
     let at = parts.clock.now();
     let command = Command::Set { capacity };
     let ordered = Ordered { command, at, by: "test".into(), reason: None };
@@ -276,6 +277,25 @@ async fn a_long_wait_after_a_failure_is_not_forgotten() {
     let decision = preview(&parts, &world.group, &seen, now, &mut dice).await.unwrap();
     let waits = |w: &Waiting| matches!(w, Waiting::Backoff { attempts: 1, .. });
     assert!(decision.waiting.iter().any(waits), "{:#?}", decision.sentences());
+}
+
+#[tokio::test]
+async fn a_sample_counts_as_long_as_its_policy_says() {
+    let (parts, mut world) = (parts(0), World::new(group(1, 8), 1));
+    world.group.policies = vec![target("load", 10.0)];
+    let Policy::Target(load) = &mut world.group.policies[0];
+    load.stale_after = STALE_MOST;
+    world.measure("load", 50.0);
+    let samples = world.samples.drain(..).map(|sample| Identified { sample, id: None }).collect();
+    let (name, at) = (world.group.name.clone(), world.now);
+    let admit = Admit { group: name, what: What::Samples(samples), key: None, at };
+    parts.store.admit(&parts.lease, admit).await.unwrap();
+    let now = at.plus(STALE_MOST);
+    parts.store.sweep(&parts.lease, now).await.unwrap();
+    let unseen = Observation::Unseen { since: now, why: String::new() };
+    let mut dice = Dice(StdRng::seed_from_u64(1));
+    let decision = preview(&parts, &world.group, &unseen, now, &mut dice).await.unwrap();
+    assert_eq!(decision.desired, 5, "{:#?}", decision.sentences());
 }
 
 #[tokio::test]

@@ -9,17 +9,9 @@ use novascale::domain::server::{Fault, Status};
 use novascale::domain::signal::Command;
 use rstest::rstest;
 
-use super::world::{World, group, target};
+use super::world::{World, group, settled, target};
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn settled(min: u32, max: u32, base: u32) -> World {
-    let mut world = World::new(group(min, max), 1);
-    world.order(Command::Set { capacity: base });
-    world.settle(20);
-    world.pass_time(MINUTE);
-    world
-}
 
 fn answered(world: &mut World, command: Command) -> String {
     world.order(command.clone());

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use novascale::decide::verify::verify;
+use novascale::decide::verify::{Violation, verify};
 use novascale::decide::{Draws, Snapshot, decide};
 use novascale::domain::claim::Memory;
 use novascale::domain::count::Bounds;
@@ -16,11 +16,11 @@ use novascale::domain::group::{
     Group, GroupState, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
 use novascale::domain::id::{
-    GroupName, InstallId, IntentId, Region, ServerId, Tag, TemplateHash, mark,
+    GroupName, InstallId, IntentId, Region, ServerId, Tag, TemplateHash, Zone, mark,
 };
 use novascale::domain::intent::{Intent, Launch};
 use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
-use novascale::domain::plan::{Action, Decision};
+use novascale::domain::plan::{Action, Cause, Decision};
 use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
 use novascale::domain::server::{Fault, Known, Server, Status};
 use novascale::domain::signal::{Command, Ordered, Sample, Value, apply};
@@ -96,6 +96,35 @@ pub struct Faults {
     pub blind: u32,
 }
 
+/// A world that has settled at its base.
+pub fn settled(min: u32, max: u32, base: u32) -> World {
+    let mut world = World::new(group(min, max), 1);
+    world.order(Command::Set { capacity: base });
+    world.settle(20);
+    world.pass_time(Duration::from_secs(60));
+    world
+}
+
+/// How many servers each launch of the plan asks for.
+pub fn launches(decision: &Decision) -> Vec<u32> {
+    let launch = |action: &Action| match action {
+        Action::Launch { launch, .. } => Some(launch.n),
+        Action::Terminate { .. } => None,
+    };
+    decision.plan.iter().filter_map(launch).collect()
+}
+
+pub fn terminations(decision: &Decision) -> Vec<(&ServerId, Cause)> {
+    decision
+        .plan
+        .iter()
+        .filter_map(|action| match action {
+            Action::Terminate { server, cause, .. } => Some((server, *cause)),
+            Action::Launch { .. } => None,
+        })
+        .collect()
+}
+
 /// What one create call does in [`World::create`].
 pub struct World {
     pub group: Group,
@@ -118,8 +147,12 @@ pub struct World {
     pub deleted: u32,
     /// Deletes that were asked for, whatever came of them.
     pub asked: u32,
-    /// Nova refuses to delete this one.
-    pub stubborn: Option<ServerId>,
+    /// Deleting this one ends so.
+    pub stubborn: Option<(ServerId, FailureKind)>,
+    /// A used-up quota says what is left of it.
+    pub quota_tells: bool,
+    /// Nova knows no such zone.
+    pub shut_zone: Option<Zone>,
     serial: u32,
 }
 
@@ -146,6 +179,8 @@ impl World {
             deleted: 0,
             asked: 0,
             stubborn: None,
+            quota_tells: true,
+            shut_zone: None,
             serial: 0,
         }
     }
@@ -268,10 +303,11 @@ impl World {
         Lookup { id, began, found }
     }
 
-    pub fn decide(&mut self) -> Decision {
+    /// Hands over all that a decision may look at.
+    fn look<T>(&self, at: impl FnOnce(&Snapshot<'_>) -> T) -> T {
         let intents: Vec<Intent> = self.intents.values().cloned().collect();
         let known: Vec<Known> = self.known.values().cloned().collect();
-        let snapshot = Snapshot {
+        at(&Snapshot {
             now: self.now,
             group: &self.group,
             install: &self.install,
@@ -281,9 +317,18 @@ impl World {
             intents: &intents,
             known: &known,
             observation: &self.observation,
-        };
-        let decision = decide(&snapshot, &mut self.dice);
-        let violations = verify(&snapshot, &decision);
+        })
+    }
+
+    /// The rules that the decision would break here.
+    pub fn judge(&self, decision: &Decision) -> Vec<Violation> {
+        self.look(|snapshot| verify(snapshot, decision))
+    }
+
+    pub fn decide(&mut self) -> Decision {
+        let mut dice = Dice(StdRng::seed_from_u64(self.dice.0.random()));
+        let decision = self.look(|snapshot| decide(snapshot, &mut dice));
+        let violations = self.judge(&decision);
         assert!(
             violations.is_empty(),
             "{violations:?}\n{:#?}\n{:?}",
@@ -346,9 +391,13 @@ impl World {
         if self.strikes(self.faults.refused) {
             return CallResult::Refused(Failure::new(FailureKind::Busy, "503"));
         }
+        if launch.zone.is_some() && launch.zone == self.shut_zone {
+            let failure = Failure::new(FailureKind::Refused, "no such availability zone");
+            return CallResult::Refused(failure.key("group.web.availability_zones"));
+        }
         let used = u32::try_from(self.cloud.len()).unwrap();
         if used + launch.n > self.quota {
-            let fits = Some(self.quota.saturating_sub(used));
+            let fits = self.quota_tells.then(|| self.quota.saturating_sub(used));
             return CallResult::Refused(Failure::new(FailureKind::Quota { fits }, "quota"));
         }
         let mut first = None;
@@ -408,8 +457,16 @@ impl World {
         if denied {
             return CallResult::Refused(Failure::new(FailureKind::Denied, "403"));
         }
-        if conflict || self.stubborn.as_ref() == Some(id) {
+        if conflict {
             return CallResult::Refused(Failure::new(FailureKind::Conflict, "409"));
+        }
+        if let Some((_, kind)) = self.stubborn.as_ref().filter(|(stubborn, _)| stubborn == id) {
+            let failure = Failure::new(*kind, "it does not go");
+            return if kind.certain() {
+                CallResult::Refused(failure)
+            } else {
+                CallResult::Unclear(failure)
+            };
         }
         if server.locked {
             return CallResult::Withheld { why: "locked".into() };
@@ -431,6 +488,25 @@ impl World {
         }
         let last = self.pass();
         panic!("not settled after {most} passes: {:#?}", last.sentences());
+    }
+
+    pub fn first_id(&self) -> ServerId {
+        self.cloud.keys().next().cloned().unwrap()
+    }
+
+    /// What single servers measure now of a signal, each the same.
+    pub fn measure_on(&mut self, servers: &[ServerId], name: &str, value: f64) {
+        let name = novascale::domain::id::SignalName::new(name).unwrap();
+        let known = |s: &Sample| s.server.as_ref().is_some_and(|id| servers.contains(id));
+        self.samples.retain(|s| s.name != name || !known(s));
+        let (at, received) = (self.now.wall, self.now);
+        self.samples.extend(servers.iter().map(|id| Sample {
+            name: name.clone(),
+            value: Value::new(value).unwrap(),
+            at,
+            received,
+            server: Some(id.clone()),
+        }));
     }
 
     pub fn members(&self) -> usize {

@@ -9,6 +9,7 @@ use novascale::cloud::{Compute, Deleted, Resolve, Wanted};
 use novascale::domain::group::{BootVolume, ImageRef, Template, UserData};
 use novascale::domain::id::{InstallId, LaunchId, ServerId, Tag, Zone, mark};
 use novascale::domain::outcome::{Failure, FailureKind};
+use novascale::domain::time::Steady;
 use serde_json::{Value, json};
 
 use super::golden::{create, template};
@@ -95,6 +96,11 @@ async fn meet(sample: &Value) -> Result<String, Failure> {
 }
 
 async fn delete(client: &impl Compute) -> Result<Deleted, Failure> {
+    client.delete(&region(), permit(Steady(u64::MAX))).await
+}
+
+/// The right to delete a server of ours until then.
+pub(super) fn permit(not_after: Steady) -> MayDelete {
     let install = InstallId::from_bits(0);
     let tag = Tag::new("a").unwrap();
     let launch = LaunchId::from_bits(1);
@@ -121,8 +127,8 @@ async fn delete(client: &impl Compute) -> Result<Deleted, Failure> {
     ] {
         fresh.metadata.insert(key.into(), value);
     }
-    let who = Claimant { install: &install, group: &group(), tag: &tag };
-    client.delete(&region(), MayDelete::judge(&fresh, who).unwrap()).await
+    let who = Claimant { install: &install, group: &group(), tag: &tag, not_after };
+    MayDelete::judge(&fresh, who).unwrap()
 }
 
 /// Of which kind each class of sample is. `Ok` stands for what is no failure.

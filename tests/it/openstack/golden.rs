@@ -16,6 +16,7 @@ use novascale::domain::group::{ImageRef, Networks, Placement, Template, UserData
 use novascale::domain::id::{LaunchId, Region, ServerId, TemplateHash};
 use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::server::Server;
+use novascale::domain::time::Steady;
 use serde_json::Value;
 
 use super::script::{
@@ -450,6 +451,7 @@ pub(super) fn create() -> Create {
             server_group: Some("44444444-4444-4444-8444-444444444444".into()),
         },
         template: Arc::new(template()),
+        not_after: Steady(u64::MAX),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answers;
 mod golden;
+mod late;
 mod lost;
 mod names;
 mod script;

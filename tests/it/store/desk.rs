@@ -261,6 +261,8 @@ pub fn known(id: &str, state: KnownState, secs: u64) -> Known {
         first_seen: at(secs).steady,
         served: true,
         failure: None,
+        rests: false,
+        found: false,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Every table has an end.
 
+use novascale::domain::id::ServerId;
 use novascale::domain::intent::State;
 use novascale::domain::plan::Changes;
 use novascale::domain::server::KnownState;
@@ -10,6 +11,7 @@ use rstest::rstest;
 use super::desk::*;
 
 const DAY: u64 = 86_400;
+const NEWEST: u64 = keep::NEWEST.as_secs();
 
 #[rstest]
 #[tokio::test]
@@ -60,7 +62,9 @@ async fn signals_and_keys_are_forgotten_in_their_time(
     assert!(desk.history(&web(), "load").await.is_empty());
     assert_eq!(desk.all(&web()).await.samples.len(), 1);
     assert_eq!(sweep(DAY).await, 0);
-    assert_eq!(sweep(DAY + 1).await, 4, "the newest, its name, its id, the key");
+    assert_eq!(sweep(DAY + 1).await, 2, "its id and the key");
+    assert_eq!(sweep(NEWEST).await, 0);
+    assert_eq!(sweep(NEWEST + 1).await, 2, "the newest and its name");
     assert!(desk.all(&web()).await.samples.is_empty());
 }
 
@@ -74,9 +78,47 @@ async fn a_name_that_nobody_sends_makes_room(#[values(Kind::Memory, Kind::Sqlite
         samples(&web(), secs, each.collect())
     };
     stored(desk.admit(named(0, 0)).await);
-    assert!(desk.admit(named(1, DAY)).await.is_err());
-    desk.store().sweep(&desk.lease, at(DAY + 1)).await.unwrap();
-    assert_eq!(stored(desk.admit(named(1, DAY + 2)).await).0, keep::NAMES_MOST);
+    assert!(desk.admit(named(1, NEWEST)).await.is_err());
+    desk.store().sweep(&desk.lease, at(NEWEST + 1)).await.unwrap();
+    assert_eq!(stored(desk.admit(named(1, NEWEST + 2)).await).0, keep::NAMES_MOST);
+}
+
+/// Who has fallen silent still serves; who has left is not listened to, whatever is sent.
+#[rstest]
+#[tokio::test]
+async fn the_last_word_of_a_server_is_kept_while_it_is_a_member(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let desk = kind.open().await;
+    let know = async |state, secs| {
+        let known = vec![known("s1", state, secs)];
+        desk.record(&eventful(&web(), secs, Changes { known, ..Changes::default() })).await;
+    };
+    let on = |server: &str, secs| {
+        let mut one = sample("load", 1.0, secs, secs);
+        one.sample.server = Some(ServerId::new(server).unwrap());
+        one
+    };
+    let servers = async || {
+        let kept = desk.all(&web()).await.samples;
+        kept.iter().filter_map(|s| s.server.as_ref().map(ToString::to_string)).collect::<Vec<_>>()
+    };
+    let sweep = async |secs| desk.store().sweep(&desk.lease, at(secs)).await.unwrap();
+    know(KnownState::Listed, 0).await;
+    stored(desk.admit(samples(&web(), 0, vec![on("s1", 0), on("stranger", 0)])).await);
+    assert_eq!(servers().await, ["s1", "stranger"]);
+    sweep(2 * NEWEST).await;
+    assert_eq!(servers().await, ["s1"]);
+
+    know(KnownState::Gone, 2 * NEWEST).await;
+    stored(desk.admit(samples(&web(), 2 * NEWEST, vec![on("s1", 2 * NEWEST)])).await);
+    assert!(servers().await.is_empty());
+    know(KnownState::Listed, 2 * NEWEST + 60).await;
+    assert_eq!(servers().await, ["s1"], "it is a member again");
+    know(KnownState::Gone, 2 * NEWEST + 120).await;
+    sweep(2 * NEWEST + 120 + 3_601).await;
+    know(KnownState::Listed, 2 * NEWEST + 4_000).await;
+    assert!(servers().await.is_empty(), "it makes room for others");
 }
 
 #[rstest]

@@ -1,0 +1,99 @@
+//! Who leaves, when, and how fast.
+
+use std::time::Duration;
+
+use novascale::domain::id::TemplateHash;
+use novascale::domain::outcome::FailureKind;
+use novascale::domain::plan::{Cause, Waiting};
+use novascale::domain::server::Status;
+use novascale::domain::signal::Command;
+
+use super::world::{World, group, settled, terminations};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_delete_of_which_nobody_knows_counts_for_its_minute() {
+    let mut world = settled(0, 10, 8);
+    world.pass_time(MINUTE);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    world.order(Command::Set { capacity: 1 });
+    world.faults.reply_lost = 100;
+    let gone: Vec<_> = terminations(&world.pass()).into_iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(gone.len(), 2);
+    world.faults.reply_lost = 0;
+    // Nova works on it, and the next listing does not show that yet.
+    world.cloud.values_mut().for_each(|s| s.deleting = false);
+    world.pass_time(2 * SECOND);
+    assert_eq!(terminations(&world.pass()), []);
+    for id in &gone {
+        world.cloud.get_mut(id).unwrap().deleting = true;
+    }
+    for _ in 0..8 {
+        assert_eq!(terminations(&world.pass()), []);
+        world.pass_time(6 * SECOND);
+    }
+    world.pass_time(11 * SECOND);
+    assert_eq!(terminations(&world.pass()).len(), 1, "a quarter of six");
+}
+
+#[test]
+fn a_pin_counts_until_its_end() {
+    let mut world = settled(1, 10, 3);
+    let until = world.now.plus(10 * MINUTE);
+    world.order(Command::Pin { capacity: 6, until: Some(until) });
+    let decision = world.pass();
+    assert_eq!((decision.desired, decision.claims.len()), (6, 1));
+    world.settle(10);
+    world.pass_time(9 * MINUTE);
+    let decision = world.pass();
+    assert_eq!(decision.desired, 6);
+    assert!(decision.next_look <= until.steady, "it is looked at when the pin ends");
+    world.pass_time(MINUTE);
+    let decision = world.pass();
+    assert_eq!((decision.desired, decision.claims.len()), (3, 1));
+    assert_eq!(decision.sentences()[0], "3 wanted: base is 3.");
+}
+
+#[test]
+fn servers_of_an_old_template_leave_before_newer_ones() {
+    let mut world = settled(0, 10, 2);
+    let old: Vec<_> = world.cloud.keys().cloned().collect();
+    world.group.template.hash = TemplateHash::from_bits(7);
+    world.order(Command::Set { capacity: 4 });
+    world.settle(20);
+    world.pass_time(MINUTE);
+    world.order(Command::Set { capacity: 2 });
+    let decision = world.pass();
+    let mut gone: Vec<_> = terminations(&decision);
+    gone.sort_by_key(|(id, _)| *id);
+    assert_eq!(gone, [(&old[0], Cause::Surplus), (&old[1], Cause::Surplus)]);
+}
+
+#[test]
+fn a_server_in_build_is_waited_for_rather_than_deleted() {
+    let mut world = World::new(group(0, 10), 1);
+    world.order(Command::Set { capacity: 3 });
+    world.pass();
+    world.pass_time(SECOND);
+    world.order(Command::Set { capacity: 1 });
+    let decision = world.pass();
+    assert_eq!(decision.tally.building, 3);
+    assert_eq!(terminations(&decision), []);
+    assert!(decision.waiting.iter().any(|w| matches!(w, Waiting::Building { n: 2 })));
+    world.pass_time(10 * SECOND);
+    assert_eq!(terminations(&world.pass()).len(), 2, "they are built now");
+    assert!(world.cloud.values().all(|s| s.status == Status::Active));
+}
+
+#[test]
+fn one_failure_to_delete_is_no_reason_to_take_another() {
+    let mut world = settled(0, 8, 3);
+    let newest = world.first_id();
+    world.stubborn = Some((newest.clone(), FailureKind::Unclear));
+    world.order(Command::Set { capacity: 2 });
+    assert_eq!(terminations(&world.pass()), [(&newest, Cause::Surplus)]);
+    world.pass_time(500 * Duration::from_millis(1));
+    assert_eq!(terminations(&world.pass()), []);
+}
