@@ -20,10 +20,11 @@ use crate::clock::{self, System};
 use crate::cloud::openstack::OpenStack;
 use crate::cloud::openstack::transport::{Http, HttpError};
 use crate::cloud::sandbox::SandboxError;
+use crate::config::http::HttpLimits;
 use crate::config::{Cloud, CloudSettings, Config, HttpSettings, Loaded, paths};
-use crate::control::handle::Handle;
 use crate::control::{self, Parts};
 use crate::domain::group::Group;
+use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
 use crate::http;
 use crate::http::tokens::{TokenError, Tokens};
@@ -34,6 +35,7 @@ use crate::telemetry::log::{self, LogError, LogOptions};
 
 mod announce;
 mod count;
+mod descriptors;
 mod embedded;
 mod upkeep;
 
@@ -46,13 +48,16 @@ pub struct Options {
     pub log: LogOptions,
 }
 
-/// From the signal to the end of the last task; with `CLOSE_WITHIN` below systemd's
+/// From the signal to the end of the last task; with the two below it stays under systemd's
 /// `TimeoutStopSec=30s`.
 pub const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// After that, what the store may take for its last writes: what is not written then, a disk that
 /// hangs would not write later either, and all that was answered is durable already.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Last, what the embedded cloud may take to answer what it was asked.
+const EMBEDDED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the daemon did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -115,27 +120,42 @@ struct App {
     tasks: TaskTracker,
 }
 
-impl App {
-    async fn start(loaded: Loaded) -> Result<Self, Error> {
-        let Config { controller, cloud, http: settings, groups } = loaded.config;
-        let root = controller.state_dir;
-        make_private(&root)?;
-        let home = paths::cloud_dir(&root, &cloud);
+/// What lies in the state directory, and the clock that goes on from its last note.
+struct State {
+    install: InstallId,
+    store: Arc<Sqlite>,
+    lease: Lease,
+    clock: Arc<dyn Clock>,
+}
+
+impl State {
+    async fn open(root: &Path, cloud: &Cloud, id: Option<InstallId>) -> Result<Self, Error> {
+        make_private(root)?;
+        let home = paths::cloud_dir(root, cloud);
         make_private(&home)?;
-        let id_file = paths::install_id_file(&root);
-        let (install, _) = install::load_or_draw(&id_file, clock::entropy(), controller.id)?;
+        let id_file = paths::install_id_file(root);
+        let (install, _) = install::load_or_draw(&id_file, clock::entropy(), id)?;
         let (store, origin) = Sqlite::open(&home, StoreOptions::new(install.clone())).await?;
         let base = continued(origin.marked, clock::wall());
-        let clock: Arc<dyn Clock> = Arc::new(System::new(base));
         let lease = store.acquire(&format!("pid {}", std::process::id())).await?;
+        Ok(Self { install, store: Arc::new(store), lease, clock: Arc::new(System::new(base)) })
+    }
+}
+
+impl App {
+    async fn start(loaded: Loaded) -> Result<Self, Error> {
+        let Config { controller, cloud, http: mut settings, groups } = loaded.config;
+        let root = controller.state_dir;
+        let State { install, store, lease, clock } =
+            State::open(&root, &cloud, controller.id).await?;
         let (stopping, broken, tasks) =
             (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let (embedded, cloud_settings) = reach(cloud, &root, &broken).await?;
         let name = cloud_settings.name.clone();
+        let overdue = http::probe::overdue(cloud_settings.limits.call_timeout);
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
         let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
         let counters = Counters::default();
-        let store = Arc::new(store);
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -150,6 +170,9 @@ impl App {
         let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
         let recovered = announce::Recovered::read(&*store, &groups, clock.now()).await?;
         let (webhook, admin) = listeners(&settings).await?;
+        let wanted = &mut settings.limits.connections;
+        *wanted = descriptors::connections(*wanted);
+        let limits = settings.limits;
         let tokens = Tokens::open(&paths::tokens_dir(&root))?;
         let seed = || clock::entropy() as u64;
         let app = Self {
@@ -169,53 +192,50 @@ impl App {
         };
         announce::what_runs(&app);
         let handle = control::run::start(&parts, &app.groups, &app.tasks, seed);
-        app.serve(&settings, handle.clone(), tokens, counters, openstack.clone(), webhook, admin);
-        app.keep_up(handle, openstack);
+        let loops = upkeep::Loops::new(handle.clone(), overdue);
+        let calls = openstack.clone();
+        let face = http::App::new(http::Parts {
+            handle,
+            store: Arc::clone(&app.store) as Arc<dyn Store>,
+            lease: app.lease.clone(),
+            clock: Arc::clone(&app.clock),
+            settings,
+            overdue,
+            tokens,
+            counters: counters.clone(),
+            calls: Box::new(move || calls.calls().into_iter().map(count::call).collect()),
+        });
+        app.serve(&face, [webhook, admin], limits, &counters);
+        app.keep_up(loops, openstack);
         announce::daemon_file(&app)?;
         Ok(app)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, used here once")]
     fn serve(
         &self,
-        settings: &HttpSettings,
-        handle: Handle,
-        tokens: Tokens,
-        counters: Counters,
-        openstack: OpenStack,
-        webhook: TcpListener,
-        admin: TcpListener,
+        face: &http::App,
+        listeners: [TcpListener; 2],
+        limits: HttpLimits,
+        counters: &Counters,
     ) {
-        let calls = Box::new(move || openstack.calls().into_iter().map(count::call).collect());
-        let face = http::App::new(http::Parts {
-            handle,
-            store: Arc::clone(&self.store) as Arc<dyn Store>,
-            lease: self.lease.clone(),
-            clock: Arc::clone(&self.clock),
-            settings: settings.clone(),
-            tokens,
-            counters: counters.clone(),
-            calls,
-        });
-        let (for_senders, for_admins) = http::router(&face);
-        for (listener, router) in [(webhook, for_senders), (admin, for_admins)] {
+        let (for_senders, for_admins) = http::router(face);
+        for (listener, router) in listeners.into_iter().zip([for_senders, for_admins]) {
             let stop = self.stopping.clone();
-            let serving = http::serve(listener, router, settings.limits, counters.clone(), stop);
+            let serving = http::serve(listener, router, limits, counters.clone(), stop);
             self.own("an HTTP listener", serving);
         }
     }
 
-    fn keep_up(&self, handle: Handle, openstack: OpenStack) {
+    fn keep_up(&self, loops: upkeep::Loops, openstack: OpenStack) {
         let keeper = upkeep::Upkeep {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             lease: self.lease.clone(),
             clock: Arc::clone(&self.clock),
-            handle,
             stopping: self.stopping.clone(),
             broken: self.broken.clone(),
         };
         self.own("housekeeping", keeper.clone().housekeeping());
-        self.own("the watchdog", keeper.clone().watchdog());
+        self.own("the watchdog", keeper.clone().watchdog(loops));
         let (stop, store) = (self.stopping.clone(), Arc::clone(&self.store));
         self.own("the store's writer", async move {
             tokio::select! {
@@ -242,8 +262,10 @@ impl App {
         self.stopping.cancel();
         let ended = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_ok();
         let closed = tokio::time::timeout(CLOSE_WITHIN, self.close_store()).await.is_ok();
-        if let Some(embedded) = self.embedded {
-            embedded.stop().await;
+        if let Some(embedded) = self.embedded
+            && tokio::time::timeout(EMBEDDED_WITHIN, embedded.stop()).await.is_err()
+        {
+            tracing::warn!("the embedded cloud did not end in time; its state was saved before");
         }
         announce::remove_daemon_file(&self.root);
         announce::stopped(began.elapsed(), ended, closed);

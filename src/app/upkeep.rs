@@ -25,7 +25,6 @@ pub(super) struct Upkeep {
     pub(super) store: Arc<dyn Store>,
     pub(super) lease: Lease,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) handle: Handle,
     pub(super) stopping: CancellationToken,
     pub(super) broken: CancellationToken,
 }
@@ -63,25 +62,18 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Feeds systemd's watchdog while every loop passes in time; a loop that hangs starves it.
-    pub(super) async fn watchdog(self) {
+    /// Feeds systemd's watchdog while every loop shows that it lives; one that hangs starves it.
+    pub(super) async fn watchdog(self, mut loops: Loops) {
         let asked = sd_notify::watchdog_enabled();
         let mut tick = interval(asked.map_or(LOOK_EVERY, |limit| limit / 3));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let started = self.clock.now();
-        let mut hanging = Vec::new();
         loop {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return,
                 _ = tick.tick() => {}
             }
-            let stalled = probe::stalled(&self.handle, started, self.clock.now());
-            for group in stalled.iter().filter(|group| !hanging.contains(*group)) {
-                tracing::error!(group = %group, "the group's loop hangs: no pass has ended in time");
-            }
-            hanging = stalled;
-            if hanging.is_empty() && asked.is_some() {
+            if loops.live(self.clock.now()) && asked.is_some() {
                 super::announce::notify(&[sd_notify::NotifyState::Watchdog]);
             }
         }
@@ -95,6 +87,30 @@ impl Upkeep {
             () = self.stopping.cancelled() => {}
             () = introduce(&openstack, &groups) => {}
         }
+    }
+}
+
+/// The loops as the watchdog sees them.
+pub(super) struct Loops {
+    handle: Handle,
+    overdue: Duration,
+    /// Those that were told of.
+    hanging: Vec<String>,
+}
+
+impl Loops {
+    pub(super) fn new(handle: Handle, overdue: Duration) -> Self {
+        Self { handle, overdue, hanging: Vec::new() }
+    }
+
+    /// Whether all of them live; which do not is told once.
+    fn live(&mut self, now: Now) -> bool {
+        let hanging = probe::stalled(&self.handle, self.overdue, now);
+        for which in hanging.iter().filter(|which| !self.hanging.contains(*which)) {
+            tracing::error!("{which} hangs: it has not shown that it lives in time");
+        }
+        self.hanging = hanging;
+        self.hanging.is_empty()
     }
 }
 
@@ -136,5 +152,37 @@ async fn introduce(openstack: &OpenStack, groups: &[Arc<Group>]) {
                 tracing::error!(region = %region, key, hint, "{failure}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::control::handle::ObserverPulse;
+    use crate::domain::id::Region;
+    use crate::domain::time::{Steady, Wall};
+
+    #[test]
+    fn what_hangs_starves_the_watchdog_until_it_lives_again() {
+        let at = |secs: u64| Now { wall: Wall(0), steady: Steady(secs * 1000) };
+        let region = Region::new("GRA11").unwrap();
+        let pulse = ObserverPulse {
+            region,
+            tried: at(0),
+            seen: None,
+            listings: 0,
+            failed: 0,
+            failure: None,
+        };
+        let (observer, pulse) = watch::channel(pulse);
+        let mut loops = Loops::new(Handle::new([], vec![pulse]), Duration::from_secs(180));
+        assert!(loops.live(at(180)));
+        assert!(!loops.live(at(181)));
+        assert_eq!(loops.hanging, ["the observer of GRA11"]);
+        assert!(!loops.live(at(1000)));
+        observer.send_modify(|pulse| pulse.tried = at(1001));
+        assert!(loops.live(at(1001)));
     }
 }

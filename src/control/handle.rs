@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use crate::domain::group::Group;
 use crate::domain::id::{GroupName, Region};
 use crate::domain::plan::Decision;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Steady};
 use crate::store::StoreError;
 
 /// All groups' loops and the observers that feed them.
@@ -48,10 +48,10 @@ impl Handle {
 #[derive(Clone)]
 pub struct GroupHandle {
     pub group: Arc<Group>,
-    pub(super) nudge: Arc<Notify>,
-    pub(super) latest: watch::Receiver<Option<Arc<Decision>>>,
-    pub(super) pulse: watch::Receiver<LoopPulse>,
-    pub(super) preview: Arc<dyn Preview>,
+    nudge: Arc<Notify>,
+    latest: watch::Receiver<Option<Arc<Decision>>>,
+    pulse: watch::Receiver<LoopPulse>,
+    preview: Arc<dyn Preview>,
 }
 
 /// The loop's side of a [`GroupHandle`]: where nudges arrive, and where it shows itself.
@@ -105,8 +105,10 @@ pub trait Preview: Send + Sync {
 /// How a group's loop fares.
 #[derive(Debug, Clone, Default)]
 pub struct LoopPulse {
-    /// When the loop last finished a pass (or gave one up).
-    pub passed: Option<Now>,
+    /// When the loop should show that it lives: now while it is at work, as of the last step
+    /// that a pass took, else at the look that it announced. None before the first listing,
+    /// which it waits for.
+    pub due: Option<Steady>,
     pub passes: u64,
     /// Passes that ended in an error of the store or were refused by `verify`.
     pub failed: u64,
@@ -118,6 +120,9 @@ pub struct LoopPulse {
 #[derive(Debug, Clone)]
 pub struct ObserverPulse {
     pub region: Region,
+    /// When the last look at the region began, whatever became of it; before the first one,
+    /// when the observer did.
+    pub tried: Now,
     /// When the last complete listing began.
     pub seen: Option<Now>,
     pub listings: u64,

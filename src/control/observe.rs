@@ -151,11 +151,16 @@ pub async fn observe<F: Future<Output = ()>>(
             Ok(began)
         }
         Err(failure) => {
-            for group in watched {
-                group.out.send_modify(|last| *last = unseen(last, began, &failure));
-            }
+            void(watched, began, &failure);
             Err(failure)
         }
+    }
+}
+
+/// Tells every group that a look begun then saw nothing.
+pub fn void(watched: &[Watched], began: Now, failure: &Failure) {
+    for group in watched {
+        group.out.send_modify(|last| *last = unseen(last, began, failure));
     }
 }
 

@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
         // Without state and without a look nothing is known, not even that nothing runs.
         let blank = self.snapshot.memory.is_none() && self.snapshot.seen().is_none();
         if self.memory.desired != Some(self.desired) {
-            self.memory.changed = self.memory.desired.map(|_| now);
+            self.memory.changed = Some(now);
             self.memory.desired = Some(self.desired);
         }
         let memory = Some(self.memory).filter(|_| !blank);

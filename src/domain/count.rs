@@ -35,7 +35,7 @@ impl Bounds {
 /// Source: "Step and simple scaling policies", Amazon EC2 Auto Scaling user guide.
 pub fn percent_change(whole: u32, percent: f64) -> i64 {
     let change = f64::from(whole) * percent / 100.0;
-    if !change.is_finite() || change == 0.0 {
+    if change.is_nan() || change == 0.0 {
         return 0;
     }
     let change = if change.abs() < 1.0 { change.signum() } else { change.trunc() };
@@ -63,6 +63,11 @@ mod tests {
         assert_eq!(percent_change(10, -5.8), -1);
         assert_eq!(percent_change(0, 50.0), 0);
         assert_eq!(percent_change(10, f64::NAN), 0);
-        assert_eq!(percent_change(10, f64::INFINITY), 0);
+        let most = i64::from(MOST);
+        for (percent, change) in [(1e300, most), (f64::MAX, most), (f64::INFINITY, most)] {
+            assert_eq!(percent_change(10, percent), change, "{percent}");
+            assert_eq!(percent_change(10, -percent), -change, "-{percent}");
+        }
+        assert_eq!(percent_change(0, f64::INFINITY), 0);
     }
 }

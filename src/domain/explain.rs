@@ -229,7 +229,10 @@ impl fmt::Display for Command {
         match self {
             Self::Set { capacity } => write!(f, "set the base to {capacity}"),
             Self::Adjust { by } => write!(f, "change the base by {by:+}"),
-            Self::Percent { by } => write!(f, "change the base by {by:+} %"),
+            Self::Percent { by } => {
+                let plus = if *by >= 0.0 { "+" } else { "" };
+                write!(f, "change the base by {plus}{} %", number(*by))
+            }
             Self::Reserve { owner, capacity, .. } => write!(f, "reserve {capacity} for {owner}"),
             Self::Release { owner } => write!(f, "release the reservation of {owner}"),
             Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
@@ -253,7 +256,8 @@ impl fmt::Display for Claim {
             Source::Target {
                 signal, per_server, load: Some(load), silent, whole_silent, ..
             } => {
-                write!(f, "{signal} is {load}, at {per_server} per server that wants {wants}")?;
+                let (load, each) = (number(*load), number(*per_server));
+                write!(f, "{signal} is {load}, at {each} per server that wants {wants}")?;
                 match (whole_silent, silent) {
                     (false, 0) => Ok(()),
                     (false, 1) => write!(f, " (1 server has fallen silent)"),
@@ -274,6 +278,16 @@ impl fmt::Display for Claim {
                 write!(f, "pinned at {wants}{left}{}", because(reason.as_deref()))
             }
         }
+    }
+}
+
+/// A value as people read it: what would be a line of digits, by its power of ten.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if size >= 1e15 || (size > 0.0 && size < 1e-6) {
+        format!("{value:e}")
+    } else {
+        value.to_string()
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::error::{Kind, Problem};
+use super::trouble::Asked;
 use super::view::{DecisionView, DecisionsView, GroupView, PlanView, ServersView};
 use super::{App, Named};
 use crate::control::handle::GroupHandle;
@@ -50,7 +51,7 @@ pub(super) async fn group(
 async fn ordered(app: &App, handle: &GroupHandle, now: Now) -> Result<GroupState, Problem> {
     let window = Window { now, signals: Duration::ZERO, past: Duration::ZERO };
     let gathered = app.store().gather(&handle.group.name, window).await;
-    Ok(gathered.map_err(|error| app.store_failed(error))?.state)
+    Ok(app.stored(&handle.group.name, Asked::Show, gathered)?.state)
 }
 
 pub(super) async fn servers(Named(handle): Named) -> Json<ServersView> {
@@ -82,7 +83,7 @@ pub(super) async fn decisions(
     // One more than the page holds tells whether there is a next one.
     let fetch = if marker.is_some() { PAGED_MOST } else { limit.saturating_add(1) };
     let stored = app.store().decisions(&handle.group.name, fetch).await;
-    let stored = stored.map_err(|error| app.store_failed(error))?;
+    let stored = app.stored(&handle.group.name, Asked::Show, stored)?;
     let older = |d: &Decision| marker.is_none_or(|m| d.at.steady.0 < m);
     let mut page: Vec<Decision> = stored.into_iter().filter(older).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -106,8 +107,9 @@ pub(super) async fn plan(
     Named(handle): Named,
 ) -> Result<Json<PlanView>, Problem> {
     match timeout(PLAN_WITHIN, handle.preview()).await {
-        Ok(Ok(decision)) => Ok(Json(PlanView::from(decision))),
-        Ok(Err(error)) => Err(app.store_failed(error)),
+        Ok(planned) => {
+            app.stored(&handle.group.name, Asked::Show, planned).map(|d| Json(PlanView::from(d)))
+        }
         Err(_) => Err(Problem::new(Kind::Late, "the plan was not ready in time")
             .hint("ask again")
             .after(Duration::from_secs(1))),

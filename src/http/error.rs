@@ -212,20 +212,17 @@ impl From<StoreError> for Problem {
             }
             StoreError::Command(error) => Self::new(Kind::Limit, error.to_string()),
             StoreError::Limit(which) => Self::new(Kind::Limit, which),
-            StoreError::Fenced(why) => {
-                tracing::warn!(error = %why, "a request was refused: the lease was lost");
+            StoreError::Fenced(_) => {
                 Self::new(Kind::Fenced, "another novascale has taken over; nothing was changed")
                     .hint("send it again: the one in charge answers, or this one once it is again")
                     .after(SOON)
             }
-            StoreError::Unavailable(why) => {
-                tracing::error!(error = %why, "a request was refused: the store did not take it");
+            StoreError::Unavailable(_) => {
                 Self::new(Kind::StoreUnavailable, "it could not be stored; nothing was changed")
                     .hint("send it again; the log of novascale says what is wrong")
                     .after(SOON)
             }
-            StoreError::Corrupt(why) | StoreError::Foreign(why) => {
-                tracing::error!(error = %why, "stored data cannot be read");
+            StoreError::Corrupt(_) | StoreError::Foreign(_) => {
                 Self::new(Kind::Broken, "stored data cannot be read")
                     .hint("the log of novascale says which, and where it lies")
             }

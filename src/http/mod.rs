@@ -13,6 +13,7 @@
 //! Two listeners: `webhook` is for senders, `admin` has everything. Go on to [`webhook`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
@@ -29,6 +30,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::config::HttpSettings;
 use crate::control::handle::{GroupHandle, Handle};
+use crate::domain::id::GroupName;
 use crate::domain::time::{Clock, Now, spoken};
 use crate::store::{Lease, Store, StoreError};
 use crate::telemetry::{CallCount, Counters, count};
@@ -43,11 +45,13 @@ pub mod metrics;
 pub mod probe;
 pub mod serve;
 pub mod tokens;
+mod trouble;
 pub mod view;
 pub mod webhook;
 
 use error::{Kind, Problem};
 use tokens::{Scope, Tokens};
+use trouble::{Asked, Troubles};
 
 pub use serve::serve;
 
@@ -85,6 +89,8 @@ pub struct Parts {
     pub lease: Lease,
     pub clock: Arc<dyn Clock>,
     pub settings: HttpSettings,
+    /// After which silence a loop counts as hanging, see [`probe::overdue`].
+    pub overdue: Duration,
     pub tokens: Tokens,
     pub counters: Counters,
     /// The calls made to the cloud so far, as its side counts them.
@@ -103,13 +109,15 @@ struct Inner {
     senders: limit::Senders,
     started: Now,
     ready: probe::StoreCheck,
+    troubles: Troubles,
 }
 
 impl App {
     pub fn new(parts: Parts) -> Self {
         let senders = limit::Senders::new(&parts.settings.limits, Arc::clone(&parts.clock));
         let (started, ready) = (parts.clock.now(), probe::StoreCheck::default());
-        Self(Arc::new(Inner { parts, senders, started, ready }))
+        let troubles = Troubles::default();
+        Self(Arc::new(Inner { parts, senders, started, ready, troubles }))
     }
 
     fn handle(&self) -> &Handle {
@@ -131,6 +139,10 @@ impl App {
     /// When this part of the program began.
     fn started(&self) -> Now {
         self.0.started
+    }
+
+    fn overdue(&self) -> Duration {
+        self.0.parts.overdue
     }
 
     fn settings(&self) -> &HttpSettings {
@@ -157,11 +169,19 @@ impl App {
         &self.0.ready
     }
 
-    /// Counts what the store could not do, and turns it into an answer.
-    fn store_failed(&self, error: StoreError) -> Problem {
-        let kind = error::store_error_word(&error);
-        self.counters().add(count::STORE_ERRORS, &[("kind", kind)], 1);
-        error.into()
+    /// What the store answered; what it could not do is counted, told and turned into an answer.
+    fn stored<T>(
+        &self,
+        group: &GroupName,
+        asked: Asked,
+        result: Result<T, StoreError>,
+    ) -> Result<T, Problem> {
+        self.0.troubles.tell(group, asked, &result);
+        result.map_err(|error| {
+            let kind = error::store_error_word(&error);
+            self.counters().add(count::STORE_ERRORS, &[("kind", kind)], 1);
+            error.into()
+        })
     }
 
     /// A route behind a token, answered in time.
@@ -208,7 +228,7 @@ async fn with_room(
 ) -> Result<Response, Problem> {
     let Ok(_place) = room.try_acquire() else {
         return Err(Problem::new(Kind::Overloaded, "too many requests at once")
-            .after(std::time::Duration::from_secs(1)));
+            .after(Duration::from_secs(1)));
     };
     Ok(next.run(request).await)
 }
@@ -224,7 +244,7 @@ async fn in_time(
     timeout(patience, next.run(request)).await.map_err(|_| {
         Problem::new(Kind::Late, format!("no answer was ready within {}", spoken(patience)))
             .hint("send it again, with the same Idempotency-Key if it had one")
-            .after(std::time::Duration::from_secs(1))
+            .after(Duration::from_secs(1))
     })
 }
 

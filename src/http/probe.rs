@@ -15,36 +15,40 @@ use tokio::time::timeout;
 
 use super::App;
 use super::error::{Kind, Problem};
-use crate::control::handle::{GroupHandle, Handle};
-use crate::domain::id::GroupName;
+use crate::control::handle::Handle;
 use crate::domain::time::{Now, Steady};
 
-/// A loop passes whenever its region was listed, every 15 s at rest, and when it said that
-/// it would; a pass that acts may take a minute. Later than this past due, it hangs.
-pub const OVERDUE: Duration = Duration::from_secs(180);
+/// How long after its last sign of life, or past the look that it announced, a loop hangs.
+///
+/// One action of a pass is the longest that a loop may be silent: a sign-in, a look (twice, if
+/// the first one fails) and a change, each of which may wait for its turn and then take a whole
+/// `call_timeout`. An observer's look ends within 150 s, and the next one begins 15 s later.
+pub fn overdue(call_timeout: Duration) -> Duration {
+    ((TURN + call_timeout) * 4).max(Duration::from_secs(180))
+}
+
+/// A call waits no longer than this for its turn (`cloud::throttle::WAIT_MOST`).
+const TURN: Duration = Duration::from_secs(30);
 
 /// A region's last complete listing counts as young for four cycles at rest.
 pub const LISTING_YOUNG: Duration = Duration::from_secs(60);
 
-/// The groups whose loops hang: what `/healthz` and the service manager's watchdog go by.
-pub fn stalled(handle: &Handle, started: Now, now: Now) -> Vec<GroupName> {
-    let hangs = |group: &&GroupHandle| now.steady.since(due(group, started)) > OVERDUE;
-    handle.groups().filter(hangs).map(|group| group.group.name.clone()).collect()
-}
-
-/// When the group's loop should have finished a pass at the latest.
-fn due(group: &GroupHandle, started: Now) -> Steady {
-    let passed = group.pulse().passed.map_or(started.steady, |at| at.steady);
-    let announced = group.latest().map_or(Steady(0), |decision| decision.next_look);
-    passed.max(announced)
+/// The loops and observers that hang: what `/healthz` and the service manager's watchdog go by.
+pub fn stalled(handle: &Handle, overdue: Duration, now: Now) -> Vec<String> {
+    let hangs = |due: Steady| now.steady.since(due) > overdue;
+    let loops = handle.groups().filter(|group| group.pulse().due.is_some_and(hangs));
+    let loops = loops.map(|group| format!("the loop of {}", group.group.name));
+    let observers = handle.observers().into_iter().filter(|pulse| hangs(pulse.tried.steady));
+    let observers = observers.map(|pulse| format!("the observer of {}", pulse.region));
+    loops.chain(observers).collect()
 }
 
 pub(super) async fn healthz(State(app): State<App>) -> Response {
-    let stalled = stalled(app.handle(), app.started(), app.now()).len();
+    let stalled = stalled(app.handle(), app.overdue(), app.now()).len();
     if stalled == 0 {
         return "alive\n".into_response();
     }
-    Problem::new(Kind::NotAlive, format!("{stalled} loops have not finished a pass in time"))
+    Problem::new(Kind::NotAlive, format!("{stalled} loops hang"))
         .hint("restart novascale; its log says where it stands")
         .into_response()
 }
@@ -87,7 +91,7 @@ async fn checks(app: &App) -> [Check; 3] {
     let young =
         |seen: Option<Now>| seen.is_some_and(|at| now.steady.since(at.steady) <= LISTING_YOUNG);
     let listed = observers.iter().all(|pulse| young(pulse.seen));
-    let looping = stalled(app.handle(), app.started(), now).is_empty();
+    let looping = stalled(app.handle(), app.overdue(), now).is_empty();
     [
         Check {
             name: "store",
@@ -99,7 +103,11 @@ async fn checks(app: &App) -> [Check; 3] {
             ok: listed,
             meaning: "every region was listed completely within a minute",
         },
-        Check { name: "loops", ok: looping, meaning: "every loop finishes its passes" },
+        Check {
+            name: "loops",
+            ok: looping,
+            meaning: "every loop passes and every region is looked at in time",
+        },
     ]
 }
 
@@ -123,7 +131,10 @@ impl StoreCheck {
         let writable = match answer {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                tracing::warn!(error = %error, "the store does not take writes");
+                // Said once: whoever watches readiness asks every few seconds.
+                if !matches!(*last, Some((_, false))) {
+                    tracing::warn!(error = %error, "the store does not take writes");
+                }
                 false
             }
             Err(_) => false,

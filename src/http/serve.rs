@@ -57,18 +57,23 @@ pub async fn serve(
 ) {
     let house = House { router, limits, stop: shutdown.clone(), end: CancellationToken::new() };
     let (tracker, room) = (TaskTracker::new(), Arc::new(Semaphore::new(limits.connections)));
+    let mut trouble = Trouble::default();
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
+        if trouble.news(accepted.as_ref().err()) {
+            trouble.tell();
+        }
         match accepted {
             Ok((stream, peer)) => match Arc::clone(&room).try_acquire_owned() {
                 Ok(place) => drop(tracker.spawn(house.clone().receive(stream, peer, place))),
                 Err(_) => turn_away(&stream, &counters),
             },
-            Err(error) => pause(&error, &shutdown).await,
+            Err(error) if theirs(&error) => {}
+            Err(_) => pause(&shutdown).await,
         }
     }
     drop(listener);
@@ -87,16 +92,45 @@ fn turn_away(stream: &TcpStream, counters: &Counters) {
     let _ = stream.try_write(TURNED_AWAY);
 }
 
-async fn pause(error: &io::Error, shutdown: &CancellationToken) {
-    // A sender that gives up while it is accepted is no trouble of ours.
-    if error.kind() == io::ErrorKind::ConnectionAborted {
-        return;
-    }
-    tracing::error!(error = %error, "a connection could not be accepted");
+/// A sender that gives up while it is accepted is no trouble of ours.
+fn theirs(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionAborted
+}
+
+async fn pause(shutdown: &CancellationToken) {
     tokio::select! {
         biased;
         () = shutdown.cancelled() => {}
         () = sleep(AFTER_ACCEPT_FAILED) => {}
+    }
+}
+
+/// Why connections cannot be accepted, if so: told once, and once more when they can again.
+#[derive(Debug, Default)]
+struct Trouble(Option<String>);
+
+impl Trouble {
+    /// Whether accepting fares otherwise than before.
+    fn news(&mut self, error: Option<&io::Error>) -> bool {
+        let now = match error {
+            Some(error) if theirs(error) => return false,
+            other => other.map(ToString::to_string),
+        };
+        let news = self.0.is_some() != now.is_some();
+        if news {
+            self.0 = now;
+        }
+        news
+    }
+
+    fn tell(&self) {
+        match &self.0 {
+            Some(error) => tracing::error!(
+                "connections cannot be accepted: {error}. If too many files are open, raise that \
+                 limit or lower `http.limits.connections`"
+            ),
+            None => tracing::info!("connections are accepted again"),
+        }
     }
 }
 
@@ -169,4 +203,22 @@ async fn linger(mut stream: TcpStream) {
     };
     // Whoever goes on sending after that is cut off.
     let _ = timeout(LINGER, hear_out).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_accepted_is_told_once() {
+        let (full, aborted) = (io::Error::other("full"), io::ErrorKind::ConnectionAborted.into());
+        let mut trouble = Trouble::default();
+        assert!(!trouble.news(None) && !trouble.news(Some(&aborted)));
+        assert!(trouble.news(Some(&full)));
+        for _ in 0..100 {
+            assert!(!trouble.news(Some(&full)) && !trouble.news(Some(&aborted)));
+        }
+        assert!(trouble.news(None) && !trouble.news(None));
+        assert!(trouble.news(Some(&full)));
+    }
 }

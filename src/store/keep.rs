@@ -5,10 +5,11 @@
 //! groups that run wild; in ordinary use the bounds by age come first.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::StoreError;
-use crate::domain::id::GroupName;
+use crate::domain::id::{GroupName, SignalName};
 use crate::domain::policy::STALE_MOST;
 use crate::domain::signal::Sample;
 use crate::domain::time::{Now, Steady, spoken};
@@ -34,7 +35,7 @@ pub const SAMPLES_MOST: u32 = 10_000;
 pub const NEWEST: Duration = STALE_MOST.saturating_add(DAY);
 /// The newest samples of a server that is a member no more: nobody reads them.
 pub const NEWEST_LEFT: Duration = HOUR;
-/// Distinct signal names of one group.
+/// Distinct signal names of one group, those that its policies read aside.
 pub const NAMES_MOST: u32 = 256;
 /// Distinct pairs of name and server of one group: two signals from each server of the
 /// largest fleet. A pass reads them all.
@@ -67,65 +68,109 @@ pub(super) fn expired(then: Steady, span: Duration, now: Now) -> bool {
     now.steady.since(then) > span
 }
 
+/// Two readings of one `at` whose places on the steady clock lie no further apart than this
+/// are one measurement: the two clocks are read one after the other, and the wall clock is
+/// slewed. Further apart, the wall clock was set in between.
+pub(super) const SAME_WITHIN_MS: u64 = 5_000;
+
+/// When a sample was measured, by the steady clock: before it came by the sender's word, and
+/// from then on by our own, so that a wall clock that is set back puts nothing into the future.
+fn measured(sample: &Sample) -> i128 {
+    let before = i128::from(sample.received.wall.0) - i128::from(sample.at.0);
+    i128::from(sample.received.steady.0) - before
+}
+
+/// How much later, in milliseconds, `candidate` was measured than `held`; zero for two
+/// readings of one measurement.
+fn later(candidate: &Sample, held: &Sample) -> i128 {
+    let later = measured(candidate) - measured(held);
+    let same = candidate.at == held.at && later.unsigned_abs() < u128::from(SAME_WITHIN_MS);
+    if same { 0 } else { later }
+}
+
 /// Whether `candidate` stands in place of `held` as the newest of its name and server:
 /// measured later, or at the same instant a larger value (more load never lowers
 /// desired), or the same value received earlier (so that a replay refreshes nothing).
-/// A total order: no sequence of arrivals changes which sample is the newest.
+/// As long as nobody sets the wall clock, no sequence of arrivals changes which sample is the
+/// newest; whenever somebody does, what is measured after it is newer than all before.
 pub fn newer(candidate: &Sample, held: &Sample) -> bool {
     let value = candidate.value.partial_cmp(&held.value).unwrap_or(Ordering::Equal);
-    let order = candidate
-        .at
-        .cmp(&held.at)
+    let order = later(candidate, held)
+        .cmp(&0)
         .then(value)
         .then(held.received.steady.cmp(&candidate.received.steady))
         .then(held.received.wall.cmp(&candidate.received.wall));
     order.is_gt()
 }
 
-/// Whether the group may have another name beside the `names` that it has.
-pub(super) fn within_names(
-    group: &GroupName,
-    sample: &Sample,
-    names: usize,
-) -> Result<(), StoreError> {
-    if names < NAMES_MOST as usize {
-        return Ok(());
-    }
-    Err(StoreError::Limit(format!(
-        "the group {group} has {NAMES_MOST} signal names already, the most that are kept, so {} \
-         is one too many. Send under fewer names; a name that nobody sends is forgotten after {}",
-        sample.name,
-        spoken(NEWEST)
-    )))
+/// Whether `candidate`, of the same name, server and `at` as `held`, says what `held` does not:
+/// a larger value, or a later measurement that fell on the same wall time.
+pub fn adds(candidate: &Sample, held: &Sample) -> bool {
+    let later = later(candidate, held);
+    later > 0 || (later == 0 && candidate.value > held.value)
 }
 
-/// Whether the group may have another pair of name and server beside the `series` that it has.
-pub(super) fn within_series(
-    group: &GroupName,
-    sample: &Sample,
-    series: usize,
-) -> Result<(), StoreError> {
-    if series < SERIES_MOST as usize {
-        return Ok(());
+/// What stands against another name, or another pair of name and server, of a group.
+pub(super) struct Room<'a> {
+    pub(super) group: &'a GroupName,
+    /// The names that the group's policies read. They have room of their own: whoever sends
+    /// under other names cannot keep out the signals that decide.
+    pub(super) read: &'a BTreeSet<SignalName>,
+}
+
+impl Room<'_> {
+    /// Whether the group may have another name beside the `names` that it has.
+    pub(super) fn for_name(&self, sample: &Sample, names: usize) -> Result<(), StoreError> {
+        if names < NAMES_MOST as usize || self.read.contains(&sample.name) {
+            return Ok(());
+        }
+        Err(StoreError::Limit(format!(
+            "the group {} has {NAMES_MOST} signal names already, the most that are kept, so {} \
+             is one too many. Send under fewer names; a name that nobody sends is forgotten after \
+             {}",
+            self.group,
+            sample.name,
+            spoken(NEWEST)
+        )))
     }
-    Err(StoreError::Limit(format!(
-        "the group {group} has {SERIES_MOST} signals of single servers already, the most that are \
-         kept, so another one for {} is refused. Send one value for the whole group, or fewer \
-         signals for each server; one that nobody sends is forgotten after {}",
-        sample.name,
-        spoken(NEWEST)
-    )))
+
+    /// Whether the group may have another pair of name and server beside those that it has.
+    pub(super) fn for_series(&self, sample: &Sample, has: Series) -> Result<(), StoreError> {
+        let read = self.read.contains(&sample.name);
+        if (if read { has.of_name } else { has.all }) < SERIES_MOST as usize {
+            return Ok(());
+        }
+        Err(StoreError::Limit(format!(
+            "the group {} has {SERIES_MOST} signals of single servers already, the most that are \
+             kept, so another one for {} is refused. Send one value for the whole group, or fewer \
+             signals for each server; one that nobody sends is forgotten after {}",
+            self.group,
+            sample.name,
+            spoken(NEWEST)
+        )))
+    }
+}
+
+/// How many pairs of name and server a group has.
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    pub(super) all: usize,
+    /// Of the sample's name.
+    pub(super) of_name: usize,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::SignalName;
     use crate::domain::signal::Value;
     use crate::domain::time::Wall;
 
+    /// While nobody sets the wall clock, both clocks read the same here.
     fn sample(at: i64, value: f64, received: u64) -> Sample {
-        let received = Now { wall: Wall(0), steady: Steady(received) };
+        received_at(at, value, Now { wall: Wall(received.cast_signed()), steady: Steady(received) })
+    }
+
+    fn received_at(at: i64, value: f64, received: Now) -> Sample {
         let name = SignalName::new("load").unwrap();
         Sample { name, value: Value::new(value).unwrap(), at: Wall(at), received, server: None }
     }
@@ -139,5 +184,33 @@ mod tests {
         assert!(!newer(&sample(10, 5.0, 200), &held), "a replay refreshes nothing");
         assert!(newer(&sample(10, 5.0, 99), &held));
         assert!(!newer(&held, &held));
+    }
+
+    #[test]
+    fn a_clock_set_back_makes_nothing_newer_than_what_comes() {
+        let hour = 3_600_000;
+        let held = sample(10 * hour, 5.0, 10 * hour.cast_unsigned());
+        let after = |secs: i64, value| {
+            let steady = Steady((10 * hour + secs * 1000).cast_unsigned());
+            let wall = Wall(9 * hour + secs * 1000);
+            received_at(wall.0, value, Now { wall, steady })
+        };
+        assert!(newer(&after(1, 1.0), &held));
+        assert!(!newer(&held, &after(1, 1.0)));
+        // An hour later the wall clock reads the same again: another measurement, however small.
+        let same_at = after(3600, 1.0);
+        assert_eq!(same_at.at, held.at);
+        assert!(newer(&same_at, &held) && adds(&same_at, &held));
+        assert!(!newer(&held, &same_at) && !adds(&held, &same_at));
+    }
+
+    #[test]
+    fn the_clocks_may_drift_apart_a_little() {
+        let held = sample(10, 5.0, 100);
+        let slewed =
+            |value| received_at(10, value, Now { wall: Wall(60_000), steady: Steady(60_030) });
+        assert!(!newer(&slewed(4.0), &held) && !adds(&slewed(4.0), &held));
+        assert!(!newer(&slewed(5.0), &held), "a replay refreshes nothing");
+        assert!(newer(&slewed(6.0), &held) && adds(&slewed(6.0), &held));
     }
 }

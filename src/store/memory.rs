@@ -16,7 +16,7 @@ use async_trait::async_trait;
 
 use self::shelf::Shelf;
 use super::lease::fence;
-use super::{Admit, Admitted, Gathered, Lease, Origin, Store, StoreError, Window};
+use super::{Admit, Admitted, Gathered, IdempotencyKey, Lease, Origin, Store, StoreError, Window};
 use crate::domain::id::{GroupName, InstallId, SignalName};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Decision;
@@ -159,6 +159,15 @@ impl Store for Memory {
             }
             Ok(admitted)
         })
+    }
+
+    async fn repeated(
+        &self,
+        group: &GroupName,
+        key: &IdempotencyKey,
+        now: Now,
+    ) -> Result<bool, StoreError> {
+        self.read(group, |shelf| shelf.repeated(key, now))
     }
 
     async fn gather(&self, group: &GroupName, since: Window) -> Result<Gathered, StoreError> {

@@ -21,6 +21,7 @@
 //! [`install`] keeps the install id in a file of its own, so that servers are known
 //! again when the state is lost. Read on in [`sqlite`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,7 +29,7 @@ use async_trait::async_trait;
 use crate::domain::claim::Memory;
 use crate::domain::count::Bounds;
 use crate::domain::group::GroupState;
-use crate::domain::id::{GroupName, InstallId};
+use crate::domain::id::{GroupName, InstallId, SignalName};
 use crate::domain::intent::Intent;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Decision;
@@ -62,6 +63,18 @@ pub trait Store: Send + Sync {
     /// [`KeyReused`](StoreError::KeyReused), [`Command`](StoreError::Command) and
     /// [`Limit`](StoreError::Limit) are the sender's to mend; nothing was changed.
     async fn admit(&self, lease: &Lease, admit: Admit) -> Result<Admitted, StoreError>;
+
+    /// Whether this key came before with this request, so that admitting it again would change
+    /// nothing. It writes nothing.
+    ///
+    /// # Errors
+    /// [`KeyReused`](StoreError::KeyReused) if it came with another request.
+    async fn repeated(
+        &self,
+        group: &GroupName,
+        key: &IdempotencyKey,
+        now: Now,
+    ) -> Result<bool, StoreError>;
 
     /// All that a pass looks at, read in one transaction.
     ///
@@ -140,8 +153,9 @@ pub struct Admit {
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// Samples, each with its own id if the sender gave one: known ids are left out, and so
-    /// are known measurements (one name, server and instant: the larger value counts).
-    Samples(Vec<Identified>),
+    /// are known measurements (one name, server and instant: the larger value counts). With
+    /// them the names that the group's policies read: other names never take their room.
+    Samples(Vec<Identified>, BTreeSet<SignalName>),
     /// A command, applied to the group's state within these bounds.
     Command(Ordered, Bounds),
 }

@@ -30,7 +30,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::writer::{Job, Write};
-use super::{Admit, Admitted, Gathered, Lease, Origin, Store, StoreError, Window};
+use super::{Admit, Admitted, Gathered, IdempotencyKey, Lease, Origin, Store, StoreError, Window};
 use crate::domain::id::{GroupName, InstallId, SignalName};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Decision;
@@ -177,6 +177,19 @@ impl Sqlite {
 impl Store for Sqlite {
     async fn admit(&self, lease: &Lease, admit: Admit) -> Result<Admitted, StoreError> {
         self.write(Some(lease), admit).await
+    }
+
+    async fn repeated(
+        &self,
+        group: &GroupName,
+        key: &IdempotencyKey,
+        now: Now,
+    ) -> Result<bool, StoreError> {
+        let repeated = async {
+            let mut conn = self.readers.acquire().await?;
+            admit::repeated(&mut conn, group, key, now).await
+        };
+        repeated.await.map_err(|f| f.told(&format!("read the keys of {group}"), &self.home))
     }
 
     async fn gather(&self, group: &GroupName, since: Window) -> Result<Gathered, StoreError> {

@@ -18,5 +18,6 @@ mod http;
 mod layers;
 mod observing;
 mod openstack;
+mod running;
 mod store;
 mod stories;

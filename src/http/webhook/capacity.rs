@@ -33,6 +33,10 @@ use crate::http::{App, Named};
 /// The longest reason that is kept and shown.
 const REASON_MOST: usize = 256;
 
+/// A share above this makes the largest fleet of one server: it is a mistake (a metric, a
+/// timestamp), and not a percentage.
+const PERCENT_MOST: f64 = 1e6;
+
 /// A reservation or a pin with an end lasts at least so long.
 const SPAN_LEAST: Duration = Duration::from_secs(1);
 
@@ -84,7 +88,7 @@ fn change(body: &[u8], now: Now) -> Result<(Command, Option<String>), Problem> {
     let ways: [(&str, Reading); 5] = [
         ("set", |node, _| Ok(Command::Set { capacity: capacity(&node)? })),
         ("adjust", |node, _| Ok(Command::Adjust { by: node.whole()? })),
-        ("percent", |node, _| Ok(Command::Percent { by: node.number()? })),
+        ("percent", |node, _| Ok(Command::Percent { by: percent(&node)? })),
         ("reserve", reserve),
         ("release", |node, _| {
             Ok(Command::Release { owner: Fields::of(node, &["owner"])?.need("owner")?.valid()? })
@@ -119,6 +123,17 @@ fn pin(body: &[u8], now: Now) -> Result<(Command, Option<String>), Problem> {
 fn reason(fields: &mut Fields) -> Result<Option<String>, Problem> {
     let node = fields.take("reason");
     node.map(|node| node.printable(REASON_MOST).map(str::to_owned)).transpose()
+}
+
+/// A share of the base.
+fn percent(node: &Node) -> Result<f64, Problem> {
+    let by = node.number()?;
+    if by.abs() <= PERCENT_MOST {
+        return Ok(by);
+    }
+    Err(node
+        .fault(format_args!("a change by more than {PERCENT_MOST} % is a mistake"))
+        .hint("`set` takes a number of servers, `percent` a share of the base: 50 makes 4 into 6"))
 }
 
 /// A number of servers.
@@ -174,6 +189,22 @@ mod tests {
         }
         assert_eq!(read("{\"set\": 4, \"reason\": \"sale\"}").1.as_deref(), Some("sale"));
         assert_eq!(read("{\"set\": 4, \"adjust\": null}").0, Command::Set { capacity: 4 });
+    }
+
+    #[test]
+    fn a_percentage_has_an_end() {
+        let read = |by: &str| change(format!("{{\"percent\": {by}}}").as_bytes(), Now::default());
+        for by in ["1000000", "-1e6", "0", "-12.5"] {
+            assert!(read(by).is_ok(), "{by}");
+        }
+        for by in ["1000000.5", "-1e7", "1e300"] {
+            let problem = read(by).unwrap_err();
+            assert_eq!(
+                (problem.kind, problem.pointer.as_deref()),
+                (Kind::Invalid, Some("/percent"))
+            );
+            assert!(problem.detail.contains("1000000 %"), "{problem:?}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::App;
 use super::auth::Caller;
 use super::error::{Kind, Problem};
+use super::trouble::Asked;
 use crate::control::handle::GroupHandle;
 use crate::domain::explain;
 use crate::domain::group::GroupState;
@@ -72,7 +73,7 @@ pub(super) async fn admit(
 ) -> Result<Admitted, Problem> {
     let admit = Admit { group: group.group.name.clone(), what, key, at };
     let admitted = app.store().admit(app.lease(), admit).await;
-    let admitted = admitted.map_err(|error| app.store_failed(error))?;
+    let admitted = app.stored(&group.group.name, Asked::Keep, admitted)?;
     group.nudge();
     Ok(admitted)
 }

@@ -11,7 +11,7 @@
 //! | `id` | the sender's id of this sample: a repetition changes nothing |
 //!
 //! 202 answers `{"accepted": n, "fresh": n, "repeated": bool}`, and a `note` where no
-//! policy of the group reads what was sent.
+//! policy of the group reads what was sent, or where some of it was known before.
 
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use super::json::{Fields, Json as Body, Node, parse};
 use super::{admit, idempotency_key};
+use crate::control::handle::GroupHandle;
 use crate::domain::group::Group;
 use crate::domain::id::SignalName;
 use crate::domain::signal::{AHEAD_MOST, Sample, Value};
@@ -29,8 +30,9 @@ use crate::domain::time::{Now, Wall, spoken};
 use crate::http::auth::Caller;
 use crate::http::body::Taken;
 use crate::http::error::{Kind, Problem};
+use crate::http::trouble::Asked;
 use crate::http::{App, Named};
-use crate::store::{Admitted, Identified, What};
+use crate::store::{Admitted, IdempotencyKey, Identified, What};
 use crate::telemetry::count;
 
 /// Samples taken in one request; a body of the default limit holds about as many.
@@ -62,45 +64,92 @@ pub(in crate::http) async fn post(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers, &method, &uri, &body)?;
     let now = app.now();
-    let samples = samples(&body, now)?;
+    let samples = match samples(&body, Reading { now, at_any_time: false }) {
+        Ok(samples) => samples,
+        Err(problem) => return outlived(&app, &group, &body, key, now).await?.ok_or(problem),
+    };
     let accepted = samples.len();
     // One was counted when the request came.
     let more = u32::try_from(accepted).unwrap_or(u32::MAX).saturating_sub(1);
     app.senders().signals(caller.scope, caller.peer, more)?;
     let note = unread(&group.group, &samples);
-    let (fresh, repeated) = match admit(&app, &group, What::Samples(samples), key, now).await? {
-        Admitted::Stored { fresh, .. } => (fresh, false),
-        Admitted::Repeated { .. } => (0, true),
-    };
+    let names = group.group.policies.iter().map(|policy| policy.signal().clone()).collect();
+    let (fresh, repeated) =
+        match admit(&app, &group, What::Samples(samples, names), key, now).await? {
+            Admitted::Stored { fresh, .. } => (fresh, false),
+            Admitted::Repeated { .. } => (0, true),
+        };
     let labels = [("group", group.group.name.as_str())];
     app.counters().add(count::SIGNALS, &labels, u64::from(fresh));
-    let answer = Answer { accepted, fresh, repeated, note };
-    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+    let known = if repeated { None } else { known_before(accepted, fresh) };
+    let note = [note, known].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
+    Ok(taken(Answer { accepted, fresh, repeated, note }))
+}
+
+fn taken(answer: Answer) -> Response {
+    (StatusCode::ACCEPTED, Json(answer)).into_response()
+}
+
+/// The answer to a request whose only fault is its times, if it is the repetition of one that
+/// was taken when they were still right.
+async fn outlived(
+    app: &App,
+    group: &GroupHandle,
+    body: &[u8],
+    key: Option<IdempotencyKey>,
+    now: Now,
+) -> Result<Option<Response>, Problem> {
+    let (Some(key), Ok(samples)) = (key, samples(body, Reading { now, at_any_time: true })) else {
+        return Ok(None);
+    };
+    let repeated = app.store().repeated(&group.group.name, &key, now).await;
+    let repeated = app.stored(&group.group.name, Asked::Show, repeated)?;
+    let answer = Answer { accepted: samples.len(), fresh: 0, repeated: true, note: None };
+    Ok(repeated.then(|| taken(answer)))
+}
+
+/// A hint for the sender some of whose samples changed nothing.
+fn known_before(accepted: usize, fresh: u32) -> Option<String> {
+    let known = accepted.saturating_sub(usize::try_from(fresh).unwrap_or(usize::MAX));
+    (known > 0).then(|| {
+        format!(
+            "{known} of {accepted} changed nothing: the `id`, or the time of measuring with no \
+             smaller value, came before"
+        )
+    })
+}
+
+/// By which clock samples are read.
+#[derive(Clone, Copy)]
+struct Reading {
+    now: Now,
+    /// Whatever `at` says is taken.
+    at_any_time: bool,
 }
 
 /// The samples of a body, all valid or none.
-fn samples(body: &[u8], now: Now) -> Result<Vec<Identified>, Problem> {
+fn samples(body: &[u8], by: Reading) -> Result<Vec<Identified>, Problem> {
     let node = parse(body)?;
     match &node.value {
-        Body::List(_) => list(node, now),
+        Body::List(_) => list(node, by),
         Body::Object(fields) if fields.contains_key("signals") => {
-            list(Fields::of(node, &["signals"])?.need("signals")?, now)
+            list(Fields::of(node, &["signals"])?.need("signals")?, by)
         }
-        Body::Object(_) => Ok(vec![sample(node, now)?]),
+        Body::Object(_) => Ok(vec![sample(node, by)?]),
         Body::Null | Body::Bool | Body::Number(_) | Body::Text(_) => {
             Err(node.fault("a body is one sample, a list of samples, or {\"signals\": […]}"))
         }
     }
 }
 
-fn list(node: Node, now: Now) -> Result<Vec<Identified>, Problem> {
+fn list(node: Node, by: Reading) -> Result<Vec<Identified>, Problem> {
     let pointer = node.pointer;
     let Body::List(nodes) = node.value else {
         return Err(Problem::new(Kind::Invalid, "it must be a list").at(pointer));
     };
     match nodes.len() {
         0 => Err(Problem::new(Kind::Invalid, "the list is empty").at(pointer)),
-        1..=SAMPLES_MOST => nodes.into_iter().map(|node| sample(node, now)).collect(),
+        1..=SAMPLES_MOST => nodes.into_iter().map(|node| sample(node, by)).collect(),
         n => {
             let detail = format!("{n} samples are more than {SAMPLES_MOST} at a time");
             let hint = "send them in several requests";
@@ -109,21 +158,25 @@ fn list(node: Node, now: Now) -> Result<Vec<Identified>, Problem> {
     }
 }
 
-fn sample(node: Node, now: Now) -> Result<Identified, Problem> {
+fn sample(node: Node, by: Reading) -> Result<Identified, Problem> {
     let mut fields = Fields::of(node, &["name", "value", "at", "server", "id"])?;
     let name = fields.need("name")?.valid()?;
     let value = fields.need("value")?;
     let value = Value::new(value.number()?).map_err(|why| value.fault(why))?;
-    let at = fields.take("at").map_or(Ok(now.wall), |node| measured_at(&node, now))?;
+    let at = fields.take("at").map_or(Ok(by.now.wall), |node| measured_at(&node, by))?;
     let server = fields.take("server").map(|node| node.valid()).transpose()?;
     let id = fields.take("id").map(|n| n.printable(ID_MOST).map(str::to_owned)).transpose()?;
-    let sample = Sample { name, value, at, received: now, server };
+    let sample = Sample { name, value, at, received: by.now, server };
     Ok(Identified { sample, id })
 }
 
-fn measured_at(node: &Node, now: Now) -> Result<Wall, Problem> {
+fn measured_at(node: &Node, by: Reading) -> Result<Wall, Problem> {
+    let now = by.now;
     let at = Wall::parse(node.text()?)
         .map_err(|_| node.fault("it must be RFC 3339, as 2026-11-23T18:00:00Z"))?;
+    if by.at_any_time {
+        return Ok(at);
+    }
     if at > now.wall.plus(AHEAD_MOST) {
         let (ahead, most) = (spoken(at.since(now.wall)), spoken(AHEAD_MOST));
         return Err(node
@@ -159,12 +212,16 @@ mod tests {
         Now { wall: Wall::parse("2026-11-23T12:00:00Z").unwrap(), steady: Steady(7) }
     }
 
+    fn by_now() -> Reading {
+        Reading { now: now(), at_any_time: false }
+    }
+
     #[test]
     fn one_a_list_and_an_envelope_are_the_same() {
         let one = "{\"name\": \"requests\", \"value\": 12.5}";
         let bodies = [one.to_owned(), format!("[{one}]"), format!("{{\"signals\": [{one}]}}")];
         for body in bodies {
-            let all = samples(body.as_bytes(), now()).unwrap();
+            let all = samples(body.as_bytes(), by_now()).unwrap();
             assert_eq!(all.len(), 1, "{body}");
             assert_eq!(all[0].sample.value.get(), 12.5);
             assert_eq!((all[0].sample.at, all[0].sample.received), (now().wall, now()));
@@ -176,7 +233,7 @@ mod tests {
     fn everything_that_a_sample_says_is_kept() {
         let body = br#"{"name": "a:b", "value": 0, "at": "2026-11-23T11:59:00+00:00",
                         "server": "5c1f-1", "id": "m-1"}"#;
-        let all = samples(body, now()).unwrap();
+        let all = samples(body, by_now()).unwrap();
         assert_eq!(all[0].sample.at, now().wall.minus(Duration::from_secs(60)));
         assert_eq!(all[0].sample.server.as_ref().unwrap().as_str(), "5c1f-1");
         assert_eq!(all[0].id.as_deref(), Some("m-1"));
@@ -186,7 +243,7 @@ mod tests {
     fn the_time_has_bounds_on_both_sides() {
         let at = |wall: Wall| {
             let body = format!("{{\"name\": \"a\", \"value\": 1, \"at\": \"{wall}\"}}");
-            samples(body.as_bytes(), now()).map(|_| ())
+            samples(body.as_bytes(), by_now()).map(|_| ())
         };
         let second = Duration::from_secs(1);
         assert!(at(now().wall.plus(AHEAD_MOST)).is_ok());

@@ -46,8 +46,9 @@ impl Shelf {
             return Ok(Admitted::Repeated { state: self.state.clone() });
         }
         let fresh = match &admit.what {
-            What::Samples(samples) => {
-                self.check_limits(&admit.group, samples, admit.at)?;
+            What::Samples(samples, read) => {
+                let room = keep::Room { group: &admit.group, read };
+                self.check_limits(&room, samples, admit.at)?;
                 let put = samples.iter().filter(|sample| self.put_sample(sample, admit.at));
                 u32::try_from(put.count()).unwrap_or(u32::MAX)
             }
@@ -63,7 +64,7 @@ impl Shelf {
         Ok(Admitted::Stored { fresh, state: self.state.clone() })
     }
 
-    fn repeated(&self, key: &IdempotencyKey, now: Now) -> Result<bool, StoreError> {
+    pub(super) fn repeated(&self, key: &IdempotencyKey, now: Now) -> Result<bool, StoreError> {
         match self.keys.get(&key.key) {
             Some((digest, at)) if !keep::expired(*at, keep::KEYS, now) => {
                 if *digest == key.digest {
@@ -84,7 +85,7 @@ impl Shelf {
     /// Before anything is changed, so that a refusal changes nothing.
     fn check_limits(
         &self,
-        group: &GroupName,
+        room: &keep::Room<'_>,
         samples: &[Identified],
         now: Now,
     ) -> Result<(), StoreError> {
@@ -97,13 +98,14 @@ impl Shelf {
             }
             let signal = self.signals.get(&sample.name);
             if signal.is_none() && !added.contains_key(&sample.name) {
-                keep::within_names(group, sample, names)?;
+                room.for_name(sample, names)?;
                 names += 1;
             }
             let servers = added.entry(&sample.name).or_default();
             let known = signal.is_some_and(|s| s.newest.contains_key(&sample.server));
+            let of_name = signal.map_or(0, |s| s.newest.len()) + servers.len();
             if !known && servers.insert(sample.server.as_ref()) {
-                keep::within_series(group, sample, series)?;
+                room.for_series(sample, keep::Series { all: series, of_name })?;
                 series += 1;
             }
         }
@@ -120,7 +122,7 @@ impl Shelf {
         let sample = &identified.sample;
         let signal = self.signals.entry(sample.name.clone()).or_default();
         let place = (sample.at, sample.server.clone());
-        if signal.window.get(&place).is_some_and(|held| held.value >= sample.value) {
+        if signal.window.get(&place).is_some_and(|held| !keep::adds(sample, held)) {
             return false;
         }
         signal.window.insert(place, sample.clone());

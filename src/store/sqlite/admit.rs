@@ -1,6 +1,7 @@
 //! What senders send: idempotency keys, samples, commands.
 
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteConnection;
 
 use super::fault::Fault;
 use super::gather;
@@ -18,17 +19,18 @@ impl Write for Admit {
 
     fn trying(&self) -> String {
         match &self.what {
-            What::Samples(_) => format!("keep signals of the group {}", self.group),
+            What::Samples(..) => format!("keep signals of the group {}", self.group),
             What::Command(..) => format!("keep a command for the group {}", self.group),
         }
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Admitted, Fault> {
         let state = gather::state(tx.conn, &self.group).await?;
-        if let Some(key) = &self.key
-            && repeated(tx, &self.group, key, self.at).await?
-        {
-            return Ok(Admitted::Repeated { state: state.unwrap_or_default() });
+        if let Some(key) = &self.key {
+            if repeated(tx.conn, &self.group, key, self.at).await? {
+                return Ok(Admitted::Repeated { state: state.unwrap_or_default() });
+            }
+            put_key(tx, &self.group, key, self.at).await?;
         }
         tx.wrote(self.at);
         if state.is_none() {
@@ -37,9 +39,10 @@ impl Write for Admit {
         let mut state = state.unwrap_or_default();
         let mut fresh = 0;
         match &self.what {
-            What::Samples(samples) => {
+            What::Samples(samples, read) => {
+                let room = keep::Room { group: &self.group, read };
                 for sample in samples {
-                    fresh += u32::from(put_sample(tx, &self.group, sample, self.at).await?);
+                    fresh += u32::from(put_sample(tx, &room, sample, self.at).await?);
                 }
             }
             What::Command(order, bounds) => {
@@ -52,9 +55,9 @@ impl Write for Admit {
     }
 }
 
-/// Whether the key came before with the same request; if it did not come, it is noted.
-async fn repeated(
-    tx: &mut Tx<'_>,
+/// Whether the key came before with the same request.
+pub(super) async fn repeated(
+    conn: &mut SqliteConnection,
     group: &GroupName,
     key: &IdempotencyKey,
     now: Now,
@@ -63,41 +66,49 @@ async fn repeated(
         sqlx::query_as("SELECT digest, at FROM idempotency_key WHERE group_name = ? AND key = ?")
             .bind(group.as_str())
             .bind(&key.key)
-            .fetch_optional(&mut *tx.conn)
+            .fetch_optional(conn)
             .await?;
     match held {
         Some((digest, at)) if !keep::expired(row::steady(at), keep::KEYS, now) => {
             if digest == key.digest { Ok(true) } else { Err(StoreError::KeyReused.into()) }
         }
-        _ => {
-            sqlx::query(
-                "INSERT INTO idempotency_key (group_name, key, digest, at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (group_name, key) DO UPDATE SET digest = ?3, at = ?4",
-            )
-            .bind(group.as_str())
-            .bind(&key.key)
-            .bind(key.digest.as_slice())
-            .bind(column(now.steady))
-            .execute(&mut *tx.conn)
-            .await?;
-            Ok(false)
-        }
+        _ => Ok(false),
     }
+}
+
+async fn put_key(
+    tx: &mut Tx<'_>,
+    group: &GroupName,
+    key: &IdempotencyKey,
+    now: Now,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO idempotency_key (group_name, key, digest, at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (group_name, key) DO UPDATE SET digest = ?3, at = ?4",
+    )
+    .bind(group.as_str())
+    .bind(&key.key)
+    .bind(key.digest.as_slice())
+    .bind(column(now.steady))
+    .execute(&mut *tx.conn)
+    .await?;
+    Ok(())
 }
 
 /// Keeps one sample; whether it was not known before.
 async fn put_sample(
     tx: &mut Tx<'_>,
-    group: &GroupName,
+    room: &keep::Room<'_>,
     identified: &Identified,
     now: Now,
 ) -> Result<bool, Fault> {
+    let group = room.group;
     if let Some(id) = &identified.id
         && !new_id(tx, group, id, now).await?
     {
         return Ok(false);
     }
-    let full = make_room(tx, group, &identified.sample).await?;
+    let full = make_room(tx, room, &identified.sample).await?;
     if !put_measurement(tx, group, &identified.sample).await? {
         return Ok(false);
     }
@@ -124,23 +135,24 @@ async fn new_id(tx: &mut Tx<'_>, group: &GroupName, id: &str, now: Now) -> Resul
 
 /// Refuses a name or a server too many. Whether as many samples of the name are kept as
 /// may be.
-async fn make_room(tx: &mut Tx<'_>, group: &GroupName, sample: &Sample) -> Result<bool, Fault> {
-    let (kept, known): (Option<i64>, bool) = sqlx::query_as(
+async fn make_room(tx: &mut Tx<'_>, room: &keep::Room<'_>, sample: &Sample) -> Result<bool, Fault> {
+    let (kept, servers, known): (Option<i64>, Option<i64>, bool) = sqlx::query_as(
         "SELECT (SELECT kept FROM signal WHERE group_name = ?1 AND name = ?2),
+                (SELECT servers FROM signal WHERE group_name = ?1 AND name = ?2),
                 EXISTS (SELECT 1 FROM newest WHERE group_name = ?1 AND name = ?2 AND server = ?3)",
     )
-    .bind(group.as_str())
+    .bind(room.group.as_str())
     .bind(sample.name.as_str())
     .bind(server(sample))
     .fetch_one(&mut *tx.conn)
     .await?;
     if !known {
-        let (names, series) = in_use(tx, group).await?;
+        let (names, all) = in_use(tx, room.group).await?;
         if kept.is_none() {
-            keep::within_names(group, sample, names)?;
-            put_name(tx, group, sample).await?;
+            room.for_name(sample, names)?;
+            put_name(tx, room.group, sample).await?;
         }
-        keep::within_series(group, sample, series)?;
+        room.for_series(sample, keep::Series { all, of_name: number(servers.unwrap_or(0)) })?;
     }
     Ok(kept.is_some_and(|kept| kept >= i64::from(keep::SAMPLES_MOST)))
 }
@@ -152,7 +164,11 @@ async fn in_use(tx: &mut Tx<'_>, group: &GroupName) -> Result<(usize, usize), Fa
             .bind(group.as_str())
             .fetch_one(&mut *tx.conn)
             .await?;
-    Ok((usize::try_from(names).unwrap_or(0), usize::try_from(series).unwrap_or(0)))
+    Ok((number(names), number(series)))
+}
+
+fn number(column: i64) -> usize {
+    usize::try_from(column).unwrap_or(0)
 }
 
 async fn put_name(tx: &mut Tx<'_>, group: &GroupName, sample: &Sample) -> Result<(), Fault> {
@@ -168,7 +184,7 @@ fn server(sample: &Sample) -> &str {
     sample.server.as_ref().map_or("", ServerId::as_str)
 }
 
-/// Adds to the window; whether this measurement, or one as large, was not there.
+/// Adds to the window, by the rule of [`keep::adds`]; whether it was not there.
 async fn put_measurement(
     tx: &mut Tx<'_>,
     group: &GroupName,
@@ -179,7 +195,10 @@ async fn put_measurement(
         "INSERT INTO sample (group_name, name, server, at_wall, value, received_wall, received)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (group_name, name, at_wall, server) DO UPDATE
-         SET value = ?5, received_wall = ?6, received = ?7 WHERE ?5 > value",
+         SET value = ?5, received_wall = ?6, received = ?7
+         WHERE CASE WHEN abs(?7 - ?6 - received + received_wall) < ?8
+                    THEN ?5 > value
+                    ELSE ?7 - ?6 > received - received_wall END",
         group,
         sample,
     )
@@ -194,7 +213,11 @@ async fn put_newest(tx: &mut Tx<'_>, group: &GroupName, sample: &Sample) -> Resu
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (group_name, name, server) DO UPDATE
          SET at_wall = ?4, value = ?5, received_wall = ?6, received = ?7
-         WHERE (?4, ?5, -?7, -?6) > (at_wall, value, -received, -received_wall)",
+         WHERE CASE WHEN ?4 = at_wall AND abs(?7 - ?6 - received + received_wall) < ?8
+                    THEN (?5, -?7, -?6) > (value, -received, -received_wall)
+                    ELSE (?7 - ?6 + ?4, ?5, -?7, -?6)
+                         > (received - received_wall + at_wall, value, -received, -received_wall)
+                    END",
         group,
         sample,
     )
@@ -215,6 +238,7 @@ async fn put(
         .bind(sample.value.get())
         .bind(sample.received.wall.0)
         .bind(column(sample.received.steady))
+        .bind(column(Steady(keep::SAME_WITHIN_MS)))
         .execute(&mut *tx.conn)
         .await?;
     Ok(put.rows_affected() > 0)

@@ -50,10 +50,9 @@ pub(super) fn told(trying: &str, home: &Home, error: &sqlx::Error) -> StoreError
     let text = |todo: &str| format!("could not {trying} in {}: {error}. {todo}", file.display());
     match primary(error) {
         Some(code::CORRUPT | code::NOTADB) => StoreError::Corrupt(text(DAMAGED)),
-        Some(code::FULL) => StoreError::Unavailable(text(
-            "Make room on the disk, or raise the bound on the state's size; novascale goes on by \
-             itself then",
-        )),
+        Some(code::FULL) => {
+            StoreError::Unavailable(text("Make room on the disk; novascale goes on by itself then"))
+        }
         Some(code::BUSY | code::LOCKED) => StoreError::Unavailable(text(
             "Another program holds the file: close it; novascale goes on by itself then",
         )),

@@ -25,7 +25,8 @@ use novascale::domain::server::Server;
 use novascale::domain::signal::{Command, Ordered};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::store::{
-    Admit, Admitted, Gathered, Identified, Lease, MemoryStore, Store, StoreError, What, Window,
+    Admit, Admitted, Gathered, IdempotencyKey, Identified, Lease, MemoryStore, Store, StoreError,
+    What, Window,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -174,6 +175,15 @@ impl Store for Stumbling {
         self.inner.admit(lease, admit).await
     }
 
+    async fn repeated(
+        &self,
+        group: &GroupName,
+        key: &IdempotencyKey,
+        now: Now,
+    ) -> Result<bool, StoreError> {
+        self.inner.repeated(group, key, now).await
+    }
+
     async fn gather(&self, group: &GroupName, since: Window) -> Result<Gathered, StoreError> {
         self.inner.gather(group, since).await
     }
@@ -288,7 +298,8 @@ async fn a_sample_counts_as_long_as_its_policy_says() {
     world.measure("load", 50.0);
     let samples = world.samples.drain(..).map(|sample| Identified { sample, id: None }).collect();
     let (name, at) = (world.group.name.clone(), world.now);
-    let admit = Admit { group: name, what: What::Samples(samples), key: None, at };
+    let admit =
+        Admit { group: name, what: What::Samples(samples, Default::default()), key: None, at };
     parts.store.admit(&parts.lease, admit).await.unwrap();
     let now = at.plus(STALE_MOST);
     parts.store.sweep(&parts.lease, now).await.unwrap();

@@ -20,6 +20,21 @@ fn answered(world: &mut World, command: Command) -> String {
 }
 
 #[test]
+fn no_number_is_a_line_of_digits() {
+    let said = [-12.5, 0.0, 50.0, 1e15, -f64::MAX, f64::MIN_POSITIVE]
+        .map(|by| Command::Percent { by }.to_string().replace("change the base by ", ""));
+    let short = ["-12.5 %", "+0 %", "+50 %", "+1e15 %"];
+    assert_eq!(said[..4], short);
+    assert!(said.iter().all(|said| said.len() < 32), "{said:?}");
+    let mut crew = group(0, 10);
+    crew.policies.push(target("requests", 100.0));
+    let mut world = World::new(crew, 1);
+    world.measure("requests", f64::MAX);
+    let headline = world.pass().headline();
+    assert!(headline.contains("requests is 1.797") && headline.len() < 200, "{headline}");
+}
+
+#[test]
 fn an_answer_says_what_the_command_did_and_what_becomes_of_it() {
     let mut world = settled(2, 10, 3);
     let owner = Owner::new("nightly").unwrap();

@@ -31,12 +31,17 @@ use novascale::http::limit::Peer;
 use novascale::http::tokens::{Scope, Tokens};
 use novascale::http::{App, Parts, router};
 use novascale::store::memory::Memory;
-use novascale::store::{Admit, Admitted, Gathered, Lease, Store, StoreError, Window};
+use novascale::store::{
+    Admit, Admitted, Gathered, IdempotencyKey, Lease, Store, StoreError, Window,
+};
 use novascale::telemetry::{CallCount, Counters};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt;
+
+/// After which silence a loop counts as hanging here.
+pub const OVERDUE: Duration = Duration::from_secs(180);
 
 /// A clock that moves when it is told to.
 pub struct Hand {
@@ -97,6 +102,16 @@ impl Store for Shop {
         self.admits.fetch_add(1, Ordering::SeqCst);
         self.door().await?;
         self.inner.admit(lease, admit).await
+    }
+
+    async fn repeated(
+        &self,
+        group: &GroupName,
+        key: &IdempotencyKey,
+        now: Now,
+    ) -> Result<bool, StoreError> {
+        self.door().await?;
+        self.inner.repeated(group, key, now).await
     }
 
     async fn gather(&self, group: &GroupName, since: Window) -> Result<Gathered, StoreError> {
@@ -219,7 +234,7 @@ impl Face {
             ends.insert(group.name.to_string(), end);
             handles.push(handle);
         }
-        let (observer, pulse) = watch::channel(pulse(None));
+        let (observer, pulse) = watch::channel(pulse(clock.now(), None));
         let counters = Counters::default();
         let tokens = Tokens::open(&home.path().join("tokens")).unwrap();
         let loopback = "127.0.0.1:0".parse().unwrap();
@@ -234,6 +249,7 @@ impl Face {
                 behind_proxy: false,
                 limits,
             },
+            overdue: OVERDUE,
             tokens: tokens.clone(),
             counters: counters.clone(),
             calls: Box::new(|| vec![call("compute", "GET", "2xx", 3)]),
@@ -308,7 +324,7 @@ impl Face {
 
     /// The region was listed completely just now.
     pub fn listed(&self) {
-        self.observer.send_replace(pulse(Some(self.clock.now())));
+        self.observer.send_replace(pulse(self.clock.now(), Some(self.clock.now())));
     }
 }
 
@@ -403,9 +419,10 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap().trim().to_owned()
 }
 
-fn pulse(seen: Option<Now>) -> ObserverPulse {
+fn pulse(tried: Now, seen: Option<Now>) -> ObserverPulse {
     ObserverPulse {
         region: Region::new("GRA11").unwrap(),
+        tried,
         seen,
         listings: 5,
         failed: 1,

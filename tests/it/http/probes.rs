@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use novascale::control::handle::LoopPulse;
+use novascale::domain::time::Clock;
+use novascale::http::probe::overdue;
 use serde_json::json;
 
-use super::face::{Answer, Face, Listener, Mood};
+use super::face::{Answer, Face, Listener, Mood, OVERDUE};
 
 async fn probe(face: &Face, path: &str) -> Answer {
     let answer = face.stranger("GET", path).send().await;
@@ -18,12 +19,20 @@ async fn probe(face: &Face, path: &str) -> Answer {
     answer
 }
 
+/// The group's loop shows that it lives.
+fn beats(face: &Face, group: &str) {
+    announces(face, group, Duration::ZERO);
+}
+
+/// The group's loop will look again so much later.
+fn announces(face: &Face, group: &str, later: Duration) {
+    let due = Some(face.clock.now().steady.plus(later));
+    face.ends[group].pulse.send_modify(|pulse| pulse.due = due);
+}
+
 /// Both loops pass, their region is listed.
 fn well(face: &Face) {
-    let passed = Some(novascale::domain::time::Clock::now(&*face.clock));
-    for end in face.ends.values() {
-        end.pulse.send_replace(LoopPulse { passed, ..LoopPulse::default() });
-    }
+    face.ends.keys().for_each(|group| beats(face, group));
     face.listed();
 }
 
@@ -31,9 +40,11 @@ fn well(face: &Face) {
 async fn a_loop_that_hangs_is_not_alive() {
     let face = Face::new();
     assert_eq!(probe(&face, "/healthz").await.status, 200, "starting is being alive");
-    face.clock.forward(Duration::from_secs(179));
+    well(&face);
+    face.clock.forward(OVERDUE);
+    face.listed();
     assert_eq!(probe(&face, "/healthz").await.status, 200);
-    face.clock.forward(Duration::from_secs(2));
+    face.clock.forward(Duration::from_secs(1));
     let answer = probe(&face, "/healthz").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "not-alive"));
     well(&face);
@@ -41,21 +52,37 @@ async fn a_loop_that_hangs_is_not_alive() {
 }
 
 #[tokio::test]
+async fn a_first_listing_that_takes_long_is_no_hanging_loop_but_an_observer_may_hang() {
+    let face = Face::new();
+    face.clock.forward(OVERDUE);
+    assert_eq!(probe(&face, "/healthz").await.status, 200);
+    face.clock.forward(Duration::from_secs(1));
+    assert_eq!(probe(&face, "/healthz").await.status, 503, "no look was begun since the start");
+    face.listed();
+    assert_eq!(probe(&face, "/healthz").await.status, 200);
+}
+
+#[test]
+fn no_call_within_its_bound_makes_a_loop_hang() {
+    for secs in [1, 60, 600] {
+        let call_timeout = Duration::from_secs(secs);
+        assert!(overdue(call_timeout) > 3 * call_timeout + Duration::from_secs(60), "{secs}");
+        assert!(overdue(call_timeout) >= OVERDUE, "an observer's whole cycle: {secs}");
+    }
+}
+
+#[tokio::test]
 async fn a_loop_may_sleep_as_long_as_it_said() {
     let face = Face::new();
     well(&face);
-    let mut decision = face.decide("web", 2);
-    decision.next_look = decision.next_look.plus(Duration::from_secs(3600));
-    face.ends["web"].latest.send_replace(Some(std::sync::Arc::new(decision)));
+    announces(&face, "web", Duration::from_secs(3600));
     face.clock.forward(Duration::from_secs(3600));
-    let passed = Some(novascale::domain::time::Clock::now(&*face.clock));
-    face.ends["db"].pulse.send_replace(LoopPulse { passed, ..LoopPulse::default() });
+    face.listed();
+    beats(&face, "db");
     assert_eq!(probe(&face, "/healthz").await.status, 200);
     face.clock.forward(Duration::from_secs(300));
-    face.ends["db"].pulse.send_replace(LoopPulse {
-        passed: Some(novascale::domain::time::Clock::now(&*face.clock)),
-        ..LoopPulse::default()
-    });
+    face.listed();
+    beats(&face, "db");
     assert_eq!(probe(&face, "/healthz").await.status, 503);
 }
 

@@ -41,6 +41,31 @@ async fn a_key_with_another_body_is_refused() {
 }
 
 #[tokio::test]
+async fn a_repetition_is_told_however_old_its_samples_have_become() {
+    let face = Face::new();
+    let body = "[{\"name\": \"requests\", \"value\": 1, \"at\": \"2026-11-22T12:00:30Z\"}]";
+    assert_eq!(keyed(&face, SIGNALS, "k", body).await.status, 202);
+    face.clock.forward(Duration::from_secs(60));
+    let again = keyed(&face, SIGNALS, "k", body).await;
+    assert_eq!(again.status, 202, "{again:?}");
+    assert_eq!(again.json(), serde_json::json!({"accepted": 1, "fresh": 0, "repeated": true}));
+    let other = keyed(&face, SIGNALS, "k-2", body).await;
+    assert_eq!((other.status, other.pointer().as_deref()), (422, Some("/0/at")));
+    let reused = keyed(&face, SIGNALS, "k", &body.replace("1,", "2,")).await;
+    assert_eq!((reused.status, reused.code().as_str()), (422, "idempotency-key-reused"));
+}
+
+#[tokio::test]
+async fn a_signal_that_is_read_is_taken_however_many_others_came_first() {
+    let face = Face::new();
+    let strange: Vec<_> =
+        (0..256).map(|i| format!("{{\"name\": \"n{i}\", \"value\": 1}}")).collect();
+    assert_eq!(face.signals(&format!("[{}]", strange.join(","))).await.status, 202);
+    assert_eq!(face.signals("{\"name\": \"requests\", \"value\": 1}").await.status, 202);
+    assert_eq!(face.signals("{\"name\": \"n256\", \"value\": 1}").await.status, 422);
+}
+
+#[tokio::test]
 async fn keys_have_a_form() {
     let face = Face::new();
     for key in ["", " ", &"k".repeat(256)] {
@@ -58,7 +83,10 @@ async fn signals_tell_what_was_new() {
     let first = face.signals(body).await.json();
     assert_eq!(first, serde_json::json!({"accepted": 2, "fresh": 2, "repeated": false}));
     let again = face.signals(body).await.json();
-    assert_eq!(again, serde_json::json!({"accepted": 2, "fresh": 0, "repeated": false}));
+    let note = "2 of 2 changed nothing: the `id`, or the time of measuring with no smaller value, \
+                came before";
+    let same = serde_json::json!({"accepted": 2, "fresh": 0, "repeated": false, "note": note});
+    assert_eq!(again, same);
     let keyed_body = "{\"name\": \"requests\", \"value\": 3}";
     keyed(&face, SIGNALS, "k", keyed_body).await;
     let repeated = keyed(&face, SIGNALS, "k", keyed_body).await.json();

@@ -194,7 +194,13 @@ pub fn with_id(mut identified: Identified, id: &str) -> Identified {
 }
 
 pub fn samples(group: &GroupName, secs: u64, samples: Vec<Identified>) -> Admit {
-    Admit { group: group.clone(), what: What::Samples(samples), key: None, at: at(secs) }
+    read_by(group, secs, samples, &[])
+}
+
+/// Samples for a group whose policies read these names.
+pub fn read_by(group: &GroupName, secs: u64, samples: Vec<Identified>, names: &[&str]) -> Admit {
+    let names = names.iter().map(|name| SignalName::new(*name).unwrap()).collect();
+    Admit { group: group.clone(), what: What::Samples(samples, names), key: None, at: at(secs) }
 }
 
 pub fn order(command: Command, secs: u64) -> Ordered {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use novascale::domain::id::Owner;
 use novascale::domain::signal::{Command, CommandError, Sample};
-use novascale::store::{Admitted, Identified, StoreError, Window, keep};
+use novascale::store::{Admitted, IdempotencyKey, Identified, StoreError, Window, keep};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
@@ -111,6 +111,36 @@ async fn late_samples_and_replays_change_no_newest(
     assert_eq!(measured, [at(99).wall, at(100).wall, at(100).wall]);
 }
 
+/// Measured and received in this second by a wall clock that was set back by an hour.
+fn after_a_step(secs: u64, value: f64) -> Identified {
+    let mut identified = sample("load", value, secs, secs);
+    let hour = Duration::from_secs(3600);
+    identified.sample.at = identified.sample.at.minus(hour);
+    identified.sample.received.wall = identified.sample.received.wall.minus(hour);
+    identified
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_wall_clock_set_back_hides_no_signal(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+    let desk = kind.open().await;
+    let newest = async |desk: &Desk| desk.all(&web()).await.samples[0].clone();
+    for secs in [0, 3600, 3700] {
+        stored(desk.admit(samples(&web(), secs, vec![sample("load", 9.0, secs, secs)])).await);
+    }
+    // The second one falls on a wall time at which a larger value was measured before the step.
+    for secs in [3701, 7200, 7201] {
+        let sent = after_a_step(secs, 1.0);
+        let admitted = desk.admit(samples(&web(), secs, vec![sent.clone()])).await;
+        assert_eq!(stored(admitted).0, 1, "{secs}");
+        assert_eq!(newest(&desk).await, sent.sample, "{secs}");
+    }
+    // Nor does what was measured before come back.
+    let replayed = samples(&web(), 7202, vec![after_a_step(7000, 5.0)]);
+    stored(desk.admit(replayed).await);
+    assert_eq!(newest(&desk).await, after_a_step(7201, 1.0).sample);
+}
+
 #[rstest]
 #[tokio::test]
 async fn a_pass_sees_the_samples_of_its_window(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
@@ -166,6 +196,37 @@ async fn a_name_too_many_is_refused_with_its_whole_request(
 
 #[rstest]
 #[tokio::test]
+async fn other_names_take_no_room_from_those_that_are_read(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let desk = kind.open().await;
+    let strange = (0..keep::NAMES_MOST).map(|i| sample(&format!("n{i}"), 1.0, 1, 1));
+    stored(desk.admit(samples(&web(), 1, strange.collect())).await);
+    let one = |name: &str| read_by(&web(), 2, vec![sample(name, 2.0, 2, 2)], &["load"]);
+    assert_eq!(stored(desk.admit(one("load")).await).0, 1);
+    assert!(matches!(desk.admit(one("other")).await, Err(StoreError::Limit(_))));
+    assert!(desk.all(&web()).await.samples.iter().any(|s| s.name.as_str() == "load"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_repetition_can_be_told_without_a_write(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let desk = kind.open().await;
+    let key = |digest| IdempotencyKey { key: "k".to_owned(), digest: [digest; 32] };
+    let day = keep::KEYS.as_secs();
+    let repeated = async |digest, secs| desk.store().repeated(&web(), &key(digest), at(secs)).await;
+    assert!(!repeated(1, 1).await.unwrap());
+    assert!(!repeated(1, 1).await.unwrap(), "asking notes nothing");
+    stored(desk.admit(keyed(samples(&web(), 1, vec![sample("load", 1.0, 1, 1)]), "k", 1)).await);
+    assert!(repeated(1, 1 + day).await.unwrap());
+    assert!(matches!(repeated(2, 2).await, Err(StoreError::KeyReused)));
+    assert!(!repeated(2, 2 + day).await.unwrap());
+}
+
+#[rstest]
+#[tokio::test]
 async fn servers_too_many_are_refused(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
     let desk = kind.open().await;
     // Row by row SQLite would take seconds here.
@@ -184,6 +245,10 @@ async fn servers_too_many_are_refused(#[values(Kind::Memory, Kind::Sqlite)] kind
     assert!(matches!(&refused, StoreError::Limit(text) if text.contains("20000")), "{refused}");
     assert_eq!(stored(desk.admit(from("s19999")).await).0, 1, "known ones go on");
     assert_eq!(desk.all(&web()).await.samples.len(), keep::SERIES_MOST as usize);
+    let read = read_by(&web(), 2, vec![of_server(sample("load", 2.0, 2, 2), "s1")], &["load"]);
+    assert_eq!(stored(desk.admit(read).await).0, 1, "what is read has room of its own");
+    let more = read_by(&web(), 3, vec![of_server(sample("cpu", 2.0, 3, 3), "s20000")], &["cpu"]);
+    assert!(matches!(desk.admit(more).await, Err(StoreError::Limit(_))), "and that has an end");
 }
 
 #[rstest]

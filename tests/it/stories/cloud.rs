@@ -70,6 +70,8 @@ pub enum Fault {
     Lose,
     /// It takes so long to get there, and so long again to come back.
     Slow(Duration),
+    /// It is done, and the answer never comes.
+    Mute,
 }
 
 /// An answer, read whole.
@@ -294,6 +296,7 @@ impl Wire {
         self.note_tokens(&answer);
         match fault {
             Some(Fault::Lose) => return Err(Cut),
+            Some(Fault::Mute) => std::future::pending().await,
             Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
             Some(Fault::Alter(alter)) => answer = alter(answer),
             Some(Fault::Answer(..)) | None => {}

@@ -10,6 +10,7 @@ mod broken_group;
 mod canary;
 #[expect(dead_code, reason = "shared with the benchmarks, which use the rest")]
 mod cloud;
+mod crowded;
 mod killed;
 mod place;
 mod quick_start;

@@ -18,6 +18,9 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 /// How often a state is looked at while it is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
+/// Libraries as well: whoever looks for a fault asks for their lines, too.
+const LOUD: &str = "trace,novascale=trace";
+
 /// Calls follow fast, and listeners are on ports of the system's choice.
 pub const FAST: &str = "[cloud.limits]\nread_per_second = 100.0\nwrite_per_second = 100.0\n\
                         call_timeout = \"1s\"\n\n[http]\nwebhook = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n";
@@ -80,6 +83,13 @@ impl Place {
         place
     }
 
+    /// One group on this cloud, whose calls are waited for until anything else has happened.
+    pub fn patient(cloud: &super::cloud::Cloud, min: u32, max: u32) -> Self {
+        let limits = FAST.replace("call_timeout = \"1s\"", "call_timeout = \"10s\"");
+        let group = group("web", min, max).replace("settle = \"3s\"", "settle = \"21s\"");
+        Self::new(&format!("{}{limits}{group}", cloud.section()))
+    }
+
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -125,22 +135,33 @@ impl Place {
         self.start_with(&[])
     }
 
+    /// The same from a shell, after this line of it.
+    pub fn start_after(&self, line: &str) -> Daemon<'_> {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("{line} && exec \"$0\" \"$@\"")]);
+        command.args([env!("CARGO_BIN_EXE_novascale"), "run", "--log-level", LOUD]);
+        command.current_dir(self.path()).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Daemon::ready(self, &mut command)
+    }
+
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Daemon<'_> {
-        // Libraries as well: whoever looks for a fault asks for their lines, too.
-        let mut command = self.command(&["run", "--log-level", "trace,novascale=trace"]);
-        let daemon = Daemon::spawn(self, command.envs(variables.iter().copied()));
-        daemon.says("state and tokens in");
-        canary::wait_for(&self.state("daemon.json"));
-        daemon
+        let mut command = self.command(&["run", "--log-level", LOUD]);
+        Daemon::ready(self, command.envs(variables.iter().copied()))
+    }
+
+    /// Where the daemon's listener `which` is.
+    pub fn address(&self, which: &str) -> String {
+        let daemon = std::fs::read(self.state("daemon.json")).unwrap();
+        let daemon: Value = serde_json::from_slice(&daemon).unwrap();
+        daemon[which].as_str().unwrap().to_owned()
     }
 
     /// Asks the daemon's listener `which` (`webhook` or `admin`), with the token of a scope,
     /// as any program would.
     pub fn ask(&self, which: &str, line: &str, scope: &str, body: Option<Value>) -> Heard {
-        let daemon = std::fs::read(self.state("daemon.json")).unwrap();
-        let daemon: Value = serde_json::from_slice(&daemon).unwrap();
         let (method, path) = line.split_once(' ').unwrap();
-        let url = format!("{}{path}", daemon[which].as_str().unwrap());
+        let url = format!("{}{path}", self.address(which));
         let mut request = self.client.request(method.parse().unwrap(), url);
         request = request.bearer_auth(self.token(scope));
         if let Some(body) = body {
@@ -215,6 +236,14 @@ struct Log {
 }
 
 impl<'p> Daemon<'p> {
+    /// One that has said that it is ready, and can be found.
+    fn ready(place: &'p Place, command: &mut Command) -> Self {
+        let daemon = Self::spawn(place, command);
+        daemon.says("state and tokens in");
+        canary::wait_for(&place.state("daemon.json"));
+        daemon
+    }
+
     fn spawn(place: &'p Place, command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Log::default());

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::canary;
+use super::cloud::{Cloud, Fault};
 use super::place::{FAST, Place, group};
 
 /// The shipped configuration's shape on a fast embedded cloud.
@@ -96,22 +97,23 @@ fn an_operator_sets_reserves_and_pins() {
 
 #[test]
 fn a_plan_tells_of_changes_before_they_are_made() {
-    // One pass a second at most: right after a pass, the next one is still to come.
-    let place = Place::new(&fast());
+    let cloud = Cloud::start();
+    let place = Place::patient(&cloud, 2, 10);
     let daemon = place.start();
     place.until_steady("web", 2);
-    let told = (0..20).find_map(|n| {
-        // To and fro, so that each round has something to plan.
-        let wanted = if n % 2 == 0 { 3 } else { 2 };
-        place.does(&format!("pin web {wanted}"));
-        let plan = place.novascale("plan web --detailed-exitcode --output json");
-        assert!([0, 2].contains(&plan.code), "{plan:?}");
-        (plan.code == 2).then(|| plan.json())
-    });
-    let told = told.expect("some plan was asked for before its pass");
+    assert_eq!(place.novascale("plan web --detailed-exitcode").code, 0);
+    // While a pass waits for its call, the next one is still to come.
+    cloud.tamper(|ask| ask.creates().then_some(Fault::Mute));
+    place.does("pin web 3");
+    place.until("web", "a create under way", |_| cloud.members("web") == 3);
+    place.does("pin web 6");
+    let plan = place.novascale("plan web --detailed-exitcode --output json");
+    assert_eq!(plan.code, 2, "{plan:?}");
+    let told = plan.json();
     assert_eq!(told["changes"], Value::Bool(true), "{told}");
     let words = told.to_string();
-    assert!(words.contains("Launch 1 of d2-2") || words.contains("Terminate"), "{words}");
-    assert_eq!(daemon.stop().code, 0);
-    canary::search(&place, None);
+    assert!(words.contains("Launch 3 of d2-2"), "{words}");
+    assert_eq!(cloud.members("web"), 3, "asking made nothing");
+    daemon.kill();
+    canary::search(&place, Some(&cloud));
 }

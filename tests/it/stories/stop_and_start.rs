@@ -46,6 +46,46 @@ fn a_stop_and_a_start_change_nothing_and_are_told() {
     canary::search(&place, None);
 }
 
+/// The fleet is known again by the install id, which lies in a file of its own.
+#[test]
+fn a_lost_database_costs_no_capacity() {
+    let place = Place::new(&format!(
+        "[cloud]\nuse = \"sandbox\"\n\n[cloud.sandbox]\nbuild = [\"10ms\", \"50ms\"]\n\
+         delete = \"20ms\"\n\n{FAST}{}[[group.web.target]]\nsignal = \"requests\"\nper_server = 100\n",
+        group("web", 0, 5)
+    ));
+    let daemon = place.start();
+    place.does("signal web requests 290");
+    place.until_steady("web", 3);
+    assert_eq!(daemon.stop().code, 0);
+    let database = place.state("clouds/sandbox/state.db");
+    std::fs::remove_file(&database).unwrap();
+    // Beside it only after a crash.
+    let _ = std::fs::remove_file(database.with_extension("db-wal"));
+
+    let daemon = place.start();
+    let seen = place.until("web", "3 that serve", |g| g["tally"]["serving"] == 3);
+    assert_eq!(seen["desired"], 3, "{seen:#}");
+    // Passes come and go, long past the stabilization, and none of them lets a server go.
+    let passes = || {
+        let told = place.ask("admin", "GET /metrics", "read", None).body;
+        let line = told.lines().find(|l| l.starts_with("novascale_passes_total")).unwrap();
+        line.split_whitespace().last().unwrap().parse::<f64>().unwrap()
+    };
+    let enough = passes() + 4.0;
+    while passes() < enough {
+        place.does("signal web other 1");
+    }
+    let held = place.group("web");
+    assert_eq!((&held["desired"], &held["tally"]["serving"]), (&3.into(), &3.into()), "{held:#}");
+    // Data for its claim ends the hold.
+    place.does("signal web requests 90");
+    place.until_steady("web", 1);
+    let log = daemon.stop().log;
+    assert!(!log.contains("done: launch"), "{log}");
+    canary::search(&place, None);
+}
+
 #[test]
 fn a_second_daemon_on_the_same_state_is_refused() {
     let cloud = Cloud::start();
@@ -91,12 +131,13 @@ fn a_call_under_way_is_waited_for_and_its_answer_kept() {
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let cloud = Cloud::start();
-    let place = on(&cloud);
+    // The call is waited for far longer than the second signal takes to come.
+    let place = Place::patient(&cloud, 0, 20);
     let daemon = place.start();
     place.until_steady("web", 0);
-    cloud.tamper(|ask| ask.creates().then(|| Fault::Slow(Duration::from_millis(450))));
+    cloud.tamper(|ask| ask.creates().then_some(Fault::Mute));
     place.does("scale web 2");
-    place.until("web", "a create under way", |_| cloud.asked(Ask::creates) == 1);
+    place.until("web", "a create under way", |_| cloud.members("web") == 2);
     daemon.signal("TERM");
     daemon.says("stopping: no new call");
     let stopped = daemon.stop();
