@@ -91,6 +91,7 @@ impl Embedded {
                 project: Project::Id(config.project_id.clone()),
             }),
             region: Some(settings.region.clone()),
+            region_keys: settings.region_keys.clone(),
             interface: Interface::Public,
             tls: Tls::default(),
             limits: settings.limits,

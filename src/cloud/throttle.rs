@@ -2,54 +2,39 @@
 //!
 //! Every call to one cloud enters here and reports what it heard. It waits for its turn
 //! in its class (reads, writes, and signing in, at the pace of reads but apart from them: a
-//! busy Keystone must not keep Nova unread, nor the other way round), which governor paces, and for one of the slots that
-//! bound how many calls are under way. A cloud that says "busy" is asked at half the pace,
-//! and not before its Retry-After; success brings the pace back slowly. A service that
-//! fails again and again is left alone for a while: its breaker opens, calls fail at once,
-//! and one call at a time tries whether it is back.
+//! busy Keystone must not keep Nova unread, nor the other way round), which governor paces
+//! (`throttle/lane.rs`), and for one of the slots that bound how many calls are under way. A
+//! cloud that says "busy" is asked at half the pace; success brings the pace back slowly. What
+//! one service in one region says of itself counts for it alone (`throttle/door.rs`): it is not
+//! asked before its Retry-After, and one that fails again and again is left alone for a while:
+//! its breaker opens, calls fail at once, and one call at a time tries whether it is back. Reads
+//! and writes have a breaker each: creates that fail must not keep servers unseen.
 //!
 //! It never repeats a call and never waits longer than [`WAIT_MOST`]: a call that was not
 //! let through is a failure that says so, certain to have done nothing. Time is the
 //! [`Clock`]'s; sleeping is tokio's. The user of all this is `openstack/session.rs`.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::Clock as GovernorClock;
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::cloud::Limits;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::{Clock, Steady, spoken};
 
+mod door;
+mod lane;
+
+use door::{BREAK_AFTER, Door};
+use lane::Lane;
+
 /// The longest that a call waits to be let through. A plan older than this is not acted on.
 pub const WAIT_MOST: Duration = Duration::from_secs(30);
 
-/// A pace is halved at most once in this span: answers to calls that were under way
-/// together are one complaint.
-const SHRINK_EVERY: Duration = Duration::from_secs(1);
-
-/// No pace falls below this share of the configured one.
-const FLOOR: f64 = 0.1;
-
-/// After this long without a complaint a pace regains [`RECOVER_BY`] of the configured one.
-const RECOVER_EVERY: Duration = Duration::from_secs(10);
-const RECOVER_BY: f64 = 0.1;
-
-/// So many failures in a row open a breaker: fewer happen in any restart behind a proxy.
-const BREAK_AFTER: u32 = 5;
-
-/// How long a breaker stays open: first, and at most, doubling with each failed trial.
-const OPEN_FIRST: Duration = Duration::from_secs(5);
-const OPEN_MOST: Duration = Duration::from_secs(60);
-
 /// Which allowance a call uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     Read,
     Write,
@@ -61,7 +46,7 @@ pub enum Class {
 pub struct Heard {
     /// 429, 413 or 503: slower.
     pub busy: bool,
-    /// Nothing of this class before that long.
+    /// Nothing of this class to this service before that long.
     pub after: Option<Duration>,
     /// Not reached, unclear, or 5xx: the service may be down.
     pub broken: bool,
@@ -74,26 +59,11 @@ pub struct Throttle {
     write: Lane,
     sign_in: Lane,
     slots: Arc<Semaphore>,
-    breakers: Mutex<BTreeMap<String, Breaker>>,
+    doors: Mutex<BTreeMap<Way, Door>>,
 }
 
-/// How a class stands, for metrics.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PaceReport {
-    pub class: Class,
-    /// Calls per second now, and as configured.
-    pub per_second: f64,
-    pub full_per_second: f64,
-    /// How long nothing will be sent, by a Retry-After.
-    pub blocked: Duration,
-}
-
-/// How a service's breaker stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BreakerReport {
-    pub service: String,
-    pub open: bool,
-}
+/// A service in its region, and the class of the call.
+type Way = (String, Class);
 
 impl Throttle {
     pub fn new(limits: &Limits, clock: Arc<dyn Clock>) -> Self {
@@ -102,7 +72,7 @@ impl Throttle {
         let sign_in = lane(limits.read_per_second);
         let slots = limits.concurrency.clamp(1, 1024) as usize;
         let slots = Arc::new(Semaphore::new(slots));
-        Self { clock, read, write, sign_in, slots, breakers: Mutex::default() }
+        Self { clock, read, write, sign_in, slots, doors: Mutex::default() }
     }
 
     /// Lets one call through, at its time. The pass is to be held for as long as the call
@@ -111,19 +81,57 @@ impl Throttle {
     /// Fails with `Unreached` while the service's breaker is open, and with `Busy` where the
     /// wait would be too long; in both cases nothing was sent.
     pub async fn enter(&self, service: &str, class: Class) -> Result<Pass<'_>, Failure> {
-        self.breaker(service, |breaker, now| breaker.refuses(now))?;
-        let slot = match tokio::time::timeout(WAIT_MOST, self.slot(class)).await {
+        let way = (service.to_owned(), class);
+        self.door(&way, |door, now| door.breaker.refuses(now))
+            .map_err(|left| broken(&way, left))?;
+        let slot = match tokio::time::timeout(WAIT_MOST, self.slot(&way)).await {
             Ok(slot) => slot?,
             Err(_) => return Err(too_busy(None)),
         };
-        let trial = self.breaker(service, Breaker::begin)?;
-        Ok(Pass { throttle: self, service: service.to_owned(), class, trial, _slot: slot })
+        let begun = self.door(&way, |door, now| door.breaker.begin(now));
+        let trial = begun.map_err(|left| broken(&way, left))?;
+        Ok(Pass { throttle: self, way, trial, _slot: slot })
     }
 
-    async fn slot(&self, class: Class) -> Result<OwnedSemaphorePermit, Failure> {
-        self.lane(class).turn(&*self.clock).await?;
+    /// Signing in takes no slot: it is one at a time by itself, and may rest half done while
+    /// nobody waits for it.
+    async fn slot(&self, way: &Way) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        self.turn(way).await?;
+        if way.1 == Class::SignIn {
+            return Ok(None);
+        }
         let slots = Arc::clone(&self.slots);
-        slots.acquire_owned().await.map_err(|_| too_busy(None))
+        slots.acquire_owned().await.map(Some).map_err(|_| too_busy(None))
+    }
+
+    async fn turn(&self, way: &Way) -> Result<(), Failure> {
+        let lane = self.lane(way.1);
+        loop {
+            // Outside the line, in which others wait for other services.
+            self.unblocked(way).await?;
+            let _first = lane.line.lock().await;
+            while self.blocked(way).is_zero() {
+                match lane.turn(self.clock.now().steady) {
+                    Ok(()) => return Ok(()),
+                    Err(left) => tokio::time::sleep(left).await,
+                }
+            }
+        }
+    }
+
+    /// Waits until the service may be asked again, by its Retry-After.
+    async fn unblocked(&self, way: &Way) -> Result<(), Failure> {
+        loop {
+            match self.blocked(way) {
+                Duration::ZERO => return Ok(()),
+                left if left > WAIT_MOST => return Err(too_busy(Some((way, left)))),
+                left => tokio::time::sleep(left).await,
+            }
+        }
+    }
+
+    fn blocked(&self, way: &Way) -> Duration {
+        self.door(way, |door, now| door.blocked(now))
     }
 
     fn lane(&self, class: Class) -> &Lane {
@@ -134,47 +142,25 @@ impl Throttle {
         }
     }
 
-    fn breaker<T>(
-        &self,
-        service: &str,
-        act: impl FnOnce(&mut Breaker, Steady) -> Result<T, Duration>,
-    ) -> Result<T, Failure> {
+    fn door<T>(&self, way: &Way, act: impl FnOnce(&mut Door, Steady) -> T) -> T {
         let now = self.clock.now().steady;
-        let mut breakers = lock(&self.breakers);
-        let breaker = breakers.entry(service.to_owned()).or_default();
-        act(breaker, now).map_err(|left| {
-            let text = format!(
-                "not sent: {service} failed {BREAK_AFTER} times in a row and is left alone for {}",
-                spoken(left)
-            );
-            Failure { retry_after: Some(left), ..Failure::new(FailureKind::Unreached, text) }
-        })
-    }
-
-    pub fn paces(&self) -> [PaceReport; 3] {
-        let now = self.clock.now().steady;
-        [Class::Read, Class::Write, Class::SignIn].map(|class| {
-            let pace = lock(&self.lane(class).pace);
-            let blocked = pace.blocked_until.since(now);
-            PaceReport { class, per_second: pace.rate, full_per_second: pace.full, blocked }
-        })
-    }
-
-    /// Every service that was ever called, with its breaker.
-    pub fn breakers(&self) -> Vec<BreakerReport> {
-        let breakers = lock(&self.breakers);
-        let report = |(service, breaker): (&String, &Breaker)| BreakerReport {
-            service: service.clone(),
-            open: !matches!(breaker, Breaker::Closed { .. }),
-        };
-        breakers.iter().map(report).collect()
+        act(lock(&self.doors).entry(way.clone()).or_default(), now)
     }
 }
 
-fn too_busy(left: Option<Duration>) -> Failure {
-    let text = match left {
-        Some(left) => {
-            format!("not sent: the cloud asked for no more calls for {}", spoken(left))
+fn broken(way: &Way, left: Duration) -> Failure {
+    let text = format!(
+        "not sent: {} failed {BREAK_AFTER} times in a row and is left alone for {}",
+        way.0,
+        spoken(left)
+    );
+    Failure { retry_after: Some(left), ..Failure::new(FailureKind::Unreached, text) }
+}
+
+fn too_busy(asked: Option<(&Way, Duration)>) -> Failure {
+    let text = match asked {
+        Some((way, left)) => {
+            format!("not sent: {} asked for no more calls for {}", way.0, spoken(left))
         }
         None => format!(
             "not sent: no turn came within {}; the cloud is slow, or more is asked of it than \
@@ -182,7 +168,8 @@ fn too_busy(left: Option<Duration>) -> Failure {
             spoken(WAIT_MOST)
         ),
     };
-    Failure { retry_after: left, ..Failure::new(FailureKind::Busy, text) }
+    let retry_after = asked.map(|(_, left)| left);
+    Failure { retry_after, ..Failure::new(FailureKind::Busy, text) }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -193,206 +180,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[must_use]
 pub struct Pass<'a> {
     throttle: &'a Throttle,
-    service: String,
-    class: Class,
+    way: Way,
     /// The one call that tries whether the service is back; taken when reported.
     trial: bool,
-    _slot: OwnedSemaphorePermit,
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Pass<'_> {
     /// What the call heard. It frees the slot.
     pub fn heard(mut self, heard: Heard) {
         self.trial = false;
-        let now = self.throttle.clock.now().steady;
-        let lane = self.throttle.lane(self.class);
-        lock(&lane.pace).heard(heard, now, &self.throttle.clock);
-        if let Some(breaker) = lock(&self.throttle.breakers).get_mut(&self.service) {
-            breaker.heard(heard.broken, now);
-        }
+        let Throttle { clock, .. } = self.throttle;
+        self.throttle.lane(self.way.1).heard(heard, clock.now().steady, clock);
+        self.throttle.door(&self.way, |door, now| door.heard(heard, now));
     }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.trial
-            && let Some(breaker) = lock(&self.throttle.breakers).get_mut(&self.service)
-        {
-            breaker.abandon(self.throttle.clock.now().steady);
+        if self.trial {
+            self.throttle.door(&self.way, |door, now| door.breaker.abandon(now));
         }
-    }
-}
-
-/// One class of calls: who waits, waits in line.
-struct Lane {
-    line: tokio::sync::Mutex<()>,
-    pace: Mutex<Pace>,
-}
-
-impl Lane {
-    fn new(rate: f64, clock: &Arc<dyn Clock>) -> Self {
-        let pace = Pace {
-            full: rate,
-            rate,
-            limiter: limiter(rate, clock),
-            changed: Steady(0),
-            blocked_until: Steady(0),
-        };
-        Self { line: tokio::sync::Mutex::new(()), pace: Mutex::new(pace) }
-    }
-
-    async fn turn(&self, clock: &dyn Clock) -> Result<(), Failure> {
-        let _first = self.line.lock().await;
-        loop {
-            let wait = lock(&self.pace).wait(clock.now().steady);
-            match wait {
-                Wait::Go => return Ok(()),
-                Wait::Blocked(left) if left > WAIT_MOST => return Err(too_busy(Some(left))),
-                Wait::Blocked(left) | Wait::Paced(left) => tokio::time::sleep(left).await,
-            }
-        }
-    }
-}
-
-enum Wait {
-    Go,
-    /// By a Retry-After.
-    Blocked(Duration),
-    /// By the bucket.
-    Paced(Duration),
-}
-
-type Bucket = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Duration>>;
-
-struct Pace {
-    full: f64,
-    rate: f64,
-    limiter: Bucket,
-    /// When the rate last changed.
-    changed: Steady,
-    blocked_until: Steady,
-}
-
-impl Pace {
-    fn wait(&self, now: Steady) -> Wait {
-        let left = self.blocked_until.since(now);
-        if !left.is_zero() {
-            return Wait::Blocked(left);
-        }
-        match self.limiter.check() {
-            Ok(()) => Wait::Go,
-            // At least a millisecond: the clock's grain, below which sleeping would spin.
-            Err(until) => Wait::Paced(
-                until.wait_time_from(Duration::from_millis(now.0)).max(Duration::from_millis(1)),
-            ),
-        }
-    }
-
-    fn heard(&mut self, heard: Heard, now: Steady, clock: &Arc<dyn Clock>) {
-        if let Some(after) = heard.after {
-            self.blocked_until = self.blocked_until.max(now.plus(after));
-        }
-        let since = now.since(self.changed);
-        if heard.busy && (since >= SHRINK_EVERY || self.rate >= self.full) {
-            self.set((self.rate / 2.0).max(self.full * FLOOR), now, clock);
-        } else if !heard.busy && !heard.broken && self.rate < self.full && since >= RECOVER_EVERY {
-            self.set((self.rate + self.full * RECOVER_BY).min(self.full), now, clock);
-        }
-    }
-
-    /// A changed pace begins with an empty bucket: a busy cloud must not get a burst for it.
-    fn set(&mut self, rate: f64, now: Steady, clock: &Arc<dyn Clock>) {
-        (self.rate, self.changed) = (rate, now);
-        self.limiter = limiter(rate, clock);
-        let _always_fits = self.limiter.check_n(burst(rate));
-    }
-}
-
-/// governor's view of our steady clock.
-struct Ticks(Arc<dyn Clock>);
-
-impl GovernorClock for Ticks {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.0.now().steady.0)
-    }
-}
-
-/// As many at once, after a pause, as in one second.
-fn burst(rate: f64) -> NonZeroU32 {
-    NonZeroU32::new(rate.clamp(1.0, 10_000.0).round() as u32).unwrap_or(NonZeroU32::MIN)
-}
-
-fn limiter(rate: f64, clock: &Arc<dyn Clock>) -> Bucket {
-    let period = Duration::from_secs_f64(1.0 / rate.clamp(0.001, 10_000.0));
-    let quota = Quota::with_period(period).unwrap_or(Quota::per_second(NonZeroU32::MIN));
-    RateLimiter::direct_with_clock(quota.allow_burst(burst(rate)), Ticks(Arc::clone(clock)))
-}
-
-/// Whether a service is asked at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Breaker {
-    Closed {
-        failures: u32,
-    },
-    Open {
-        until: Steady,
-        wait: Duration,
-    },
-    /// One call is trying.
-    Trying {
-        wait: Duration,
-    },
-}
-
-impl Default for Breaker {
-    fn default() -> Self {
-        Self::Closed { failures: 0 }
-    }
-}
-
-impl Breaker {
-    /// An error is how long nothing will be sent.
-    fn refuses(&mut self, now: Steady) -> Result<(), Duration> {
-        match *self {
-            Self::Open { until, .. } if now < until => Err(until.since(now)),
-            Self::Trying { wait } => Err(wait),
-            Self::Closed { .. } | Self::Open { .. } => Ok(()),
-        }
-    }
-
-    /// Whether the call that begins is a trial.
-    fn begin(&mut self, now: Steady) -> Result<bool, Duration> {
-        self.refuses(now)?;
-        if let Self::Open { wait, .. } = *self {
-            *self = Self::Trying { wait };
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    fn heard(&mut self, broken: bool, now: Steady) {
-        *self = match *self {
-            _ if !broken => Self::default(),
-            Self::Closed { failures } if failures + 1 < BREAK_AFTER => {
-                Self::Closed { failures: failures + 1 }
-            }
-            Self::Closed { .. } => Self::open(OPEN_FIRST, now),
-            Self::Trying { wait } => Self::open((wait * 2).min(OPEN_MOST), now),
-            open @ Self::Open { .. } => open,
-        };
-    }
-
-    /// The trial was given up without an answer: the next call tries.
-    fn abandon(&mut self, now: Steady) {
-        if let Self::Trying { wait } = *self {
-            *self = Self::Open { until: now, wait };
-        }
-    }
-
-    fn open(wait: Duration, now: Steady) -> Self {
-        Self::Open { until: now.plus(wait), wait }
     }
 }
 
@@ -400,6 +208,8 @@ impl Breaker {
 mod tests {
     use tokio::time::Instant;
 
+    use super::door::OPEN_FIRST;
+    use super::lane::{RECOVER_EVERY, SHRINK_EVERY};
     use super::*;
     use crate::domain::time::{Now, Wall};
 
@@ -447,22 +257,22 @@ mod tests {
         );
         a.heard(busy);
         b.heard(busy);
-        assert_eq!(throttle.paces()[0].per_second, 2.5);
+        assert_eq!(lock(&throttle.read.pace).rate, 2.5);
         for _ in 0..10 {
             tokio::time::sleep(SHRINK_EVERY).await;
             call(&throttle, Class::Read, busy).await;
         }
-        assert_eq!(throttle.paces()[0].per_second, 0.5, "a tenth is the floor");
-        assert_eq!(throttle.paces()[1].per_second, 5.0);
+        assert_eq!(lock(&throttle.read.pace).rate, 0.5, "a tenth is the floor");
+        assert_eq!(lock(&throttle.write.pace).rate, 5.0);
         for _ in 0..9 {
             tokio::time::sleep(RECOVER_EVERY).await;
             call(&throttle, Class::Read, FINE).await;
         }
-        assert!((throttle.paces()[0].per_second - 5.0).abs() < 1e-9);
+        assert!((lock(&throttle.read.pace).rate - 5.0).abs() < 1e-9);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn retry_after_blocks_the_class_and_not_the_other() {
+    async fn retry_after_blocks_the_class_and_no_other() {
         let throttle = throttle(Limits::default());
         let wait = |secs| Heard { busy: true, after: Some(Duration::from_secs(secs)), ..FINE };
         let began = Instant::now();
@@ -476,6 +286,38 @@ mod tests {
         assert!(refused.message.starts_with("not sent"), "{refused}");
         assert_eq!(refused.retry_after, Some(Duration::from_secs(300)));
         assert_eq!(began.elapsed().as_secs(), 7, "it fails without waiting");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_blocks_its_service_and_no_other() {
+        let throttle = throttle(Limits::default());
+        let wait = Heard { busy: true, after: Some(Duration::from_secs(20)), ..FINE };
+        call(&throttle, Class::Read, wait).await;
+        let began = Instant::now();
+        let waits = call(&throttle, Class::Read, FINE);
+        let others = async {
+            for other in ["image in A", "compute in B"] {
+                throttle.enter(other, Class::Read).await.unwrap().heard(FINE);
+            }
+            began.elapsed()
+        };
+        let ((), others) = tokio::join!(waits, others);
+        assert!(others < Duration::from_secs(2), "at half the pace, but not held: {others:?}");
+        assert_eq!(began.elapsed().as_secs(), 20);
+    }
+
+    /// Who stands in line when a Retry-After comes obeys it too.
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_holds_those_already_in_line() {
+        let throttle = throttle(Limits { read_per_second: 1.0, ..Limits::default() });
+        let first = throttle.enter("compute", Class::Read).await.unwrap();
+        let began = Instant::now();
+        let refused = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            first.heard(Heard { after: Some(Duration::from_secs(9)), ..FINE });
+        };
+        tokio::join!(call(&throttle, Class::Read, FINE), refused);
+        assert!(began.elapsed() >= Duration::from_secs(9));
     }
 
     #[tokio::test(start_paused = true)]
@@ -497,8 +339,10 @@ mod tests {
         }
         let refused = throttle.enter("compute", Class::Read).await.err().unwrap();
         assert_eq!(refused.kind, FailureKind::Unreached);
-        assert!(throttle.breakers()[0].open);
-        throttle.enter("image", Class::Read).await.unwrap().heard(FINE);
+        for other in ["image", "compute in B"] {
+            throttle.enter(other, Class::Read).await.unwrap().heard(FINE);
+        }
+        call(&throttle, Class::Write, FINE).await;
 
         tokio::time::sleep(OPEN_FIRST).await;
         let trial = throttle.enter("compute", Class::Read).await.unwrap();
@@ -509,7 +353,7 @@ mod tests {
         assert!(throttle.enter("compute", Class::Read).await.is_err(), "twice as long");
         tokio::time::sleep(OPEN_FIRST).await;
         call(&throttle, Class::Read, FINE).await;
-        assert!(!throttle.breakers()[0].open);
+        call(&throttle, Class::Read, FINE).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -521,6 +365,14 @@ mod tests {
             }
             call(&throttle, Class::Read, FINE).await;
         }
-        assert!(!throttle.breakers()[0].open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_fail_side_by_side_keep_nothing_unread() {
+        let throttle = throttle(Limits::default());
+        let creates = (0..BREAK_AFTER).map(|_| call(&throttle, Class::Write, BROKEN));
+        futures_util::future::join_all(creates).await;
+        assert!(throttle.enter("compute", Class::Write).await.is_err());
+        call(&throttle, Class::Read, FINE).await;
     }
 }

@@ -1,5 +1,6 @@
 //! Which cloud to talk to, and how to sign in to it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct SandboxSettings {
     /// 127.0.0.1 port to listen on; 0 lets the system choose.
     pub port: u16,
     pub region: Region,
+    /// As in [`CloudSettings`].
+    pub region_keys: BTreeMap<Region, Vec<String>>,
     /// A server takes between these to become ACTIVE.
     pub build: (Duration, Duration),
     /// How long a delete takes.
@@ -39,6 +42,8 @@ pub struct CloudSettings {
     pub auth: Auth,
     /// The default for groups without one; required when the catalog holds several.
     pub region: Option<Region>,
+    /// Which settings name a region that groups are in, as `group.web.region`.
+    pub region_keys: BTreeMap<Region, Vec<String>>,
     pub interface: Interface,
     pub tls: Tls,
     pub limits: Limits,

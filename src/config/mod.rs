@@ -18,6 +18,7 @@ use crate::domain::id::InstallId;
 pub mod cloud;
 pub mod env;
 pub mod fault;
+pub mod host;
 pub mod http;
 pub mod paths;
 pub mod secret;

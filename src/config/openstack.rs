@@ -34,6 +34,20 @@ const SELECTORS: [&str; 5] = [
 /// Variables of other programs. Source: as above.
 const FOREIGN: [&str; 3] = ["OS_TEST", "OS_STD", "OS_LOG"];
 
+/// The cloud that the variables say, and they must say one.
+pub(super) fn from_variables(region: Option<&str>, env: &Env) -> Result<Found, Fault> {
+    if env.var("OS_CLOUD").is_none() && variables(env).is_none() {
+        let reason = "`cloud.use` is \"env\", but no OS_* variable says which cloud to use";
+        let mut fault = Fault::new(Severity::Fault, reason);
+        fault.hint(
+            "set OS_CLOUD, or OS_AUTH_URL and its neighbours (a variable that is empty counts as \
+             not set); or write cloud = \"NAME\" for a cloud of clouds.yaml",
+        );
+        return Err(fault);
+    }
+    find(None, region, env)
+}
+
 /// The cloud of that name, or the one that is meant when none is named, in that region.
 pub(super) fn find(name: Option<&str>, region: Option<&str>, env: &Env) -> Result<Found, Fault> {
     let mut warnings = Vec::new();

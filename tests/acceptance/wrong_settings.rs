@@ -68,8 +68,7 @@ fn each_wrong_name_in_a_group_is_told_by_its_key_and_the_others_work() {
         ("flavor", "group.flavor.flavor", "d2-2"),
         ("image", "group.image.image", "Debian 12"),
         ("network", "group.network.networks", "Ext-Net"),
-        // A region is looked at for all its groups: the explanation names both keys.
-        ("region", "cloud.region", "or the group's region"),
+        ("region", "group.region.region", "its regions are"),
     ] {
         let said = daemon.explains(name, key);
         assert!(said.contains(meant), "{name} does not say what there is: {said}");

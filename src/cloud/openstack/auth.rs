@@ -4,7 +4,8 @@
 //! call only asks the [`Keeper`] for the current [`Ticket`]. One sign-in is under way at a
 //! time, and whoever needs a token joins it. After a 401 the ticket that was sent is
 //! compared with the current one: the first to notice signs in, the others only take the
-//! new ticket. A token that still lives is used while a refresh runs or fails. A failed
+//! new ticket. A token that still lives is used while a refresh runs or fails: a caller lends
+//! the refresh [`AHEAD`] of its time, and the next one takes it on where it stands. A failed
 //! sign-in is remembered for some seconds, for Keystone counts sign-ins (60 per minute at
 //! OVHcloud). Source of the rules: keystoneauth1/identity/base.py, without its two traps:
 //! signing in again for a token that was just issued, and giving up on parallel 401s.
@@ -19,27 +20,29 @@ use url::Url;
 
 use super::catalog::Catalog;
 use super::link::Link;
-use crate::config::cloud::{Auth, Interface};
+use crate::config::cloud::Auth;
 use crate::config::secret::{Secret, SecretEnv};
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::domain::time::{Now, Steady, Wall};
+use crate::domain::time::{Steady, Wall};
 
+mod attempt;
 mod identity;
 mod oidc;
 mod step;
 
-/// How long before its end a token is renewed: keystoneauth's `MIN_TOKEN_LIFE_SECONDS`, but
-/// at most a fifth of its life, or a short-lived token would be renewed at every call.
-const MARGIN: Duration = Duration::from_secs(120);
+use attempt::{Attempt, SignIn};
 
-/// A token that was just issued is used for so long whatever its expiry says: clocks differ.
-const FRESH: Duration = Duration::from_secs(5);
+/// How long a call waits for a token that is renewed ahead of its end: it has a good one.
+const AHEAD: Duration = Duration::from_secs(3);
+
+/// After a call has waited so in vain, the next ones only look whether the renewal has ended.
+const AHEAD_REST: Duration = Duration::from_secs(10);
 
 /// How long a failed sign-in is remembered before the next is tried.
 const HOLD: Duration = Duration::from_secs(5);
 
 /// The same where the other side said no: it will hardly change its mind sooner.
-const HOLD_DENIED: Duration = Duration::from_secs(15);
+pub(super) const HOLD_DENIED: Duration = Duration::from_secs(15);
 
 /// What a sign-in brought: for people, without the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,12 +52,9 @@ pub struct SignedIn {
     pub user: (String, Option<String>),
     /// Names of the granted roles; shown, never relied upon.
     pub roles: Vec<String>,
-    pub at: Wall,
     pub expires_at: Wall,
     /// False for `v3token`: when the token ends, novascale cannot go on.
     pub renewable: bool,
-    /// In which the catalog offers compute.
-    pub regions: Vec<String>,
 }
 
 /// A token and all that came with it.
@@ -68,11 +68,8 @@ pub(super) struct Ticket {
 
 /// Keeps the ticket.
 pub(super) struct Keeper {
-    link: Arc<Link>,
-    auth: Auth,
-    interface: Interface,
+    how: SignIn,
     current: Mutex<Option<Arc<Ticket>>>,
-    last: Mutex<Option<SignedIn>>,
     flight: tokio::sync::Mutex<Flight>,
 }
 
@@ -81,6 +78,11 @@ pub(super) struct Keeper {
 struct Flight {
     /// The token endpoint, as discovered.
     discovered: Option<Url>,
+    /// A sign-in that began and has not ended. Whoever waited for it gave up or was dropped;
+    /// it goes on when the next one waits.
+    attempt: Option<Attempt>,
+    /// Until when nobody waits for a renewal ahead.
+    rests_until: Steady,
     failed: Option<(Steady, Failure)>,
 }
 
@@ -92,17 +94,17 @@ impl Flight {
 }
 
 impl Keeper {
-    pub(super) fn new(link: Arc<Link>, auth: Auth, interface: Interface) -> Self {
-        let (current, last, flight) = (Mutex::default(), Mutex::default(), <_>::default());
-        Self { link, auth, interface, current, last, flight }
+    pub(super) fn new(link: Arc<Link>, auth: Auth) -> Self {
+        let how = SignIn { link, auth: Arc::new(auth) };
+        Self { how, current: Mutex::default(), flight: <_>::default() }
     }
 
     /// The current ticket, signed in for if need be.
     pub(super) async fn ticket(&self) -> Result<Arc<Ticket>, Failure> {
-        let now = self.link.now().steady;
+        let now = self.now();
         let Some(ticket) = self.current().clone().filter(|t| now < t.dies) else {
             let mut flight = self.flight.lock().await;
-            let now = self.link.now().steady;
+            let now = self.now();
             let joined = self.current().clone().filter(|t| now < t.dies);
             return match joined {
                 Some(ticket) => Ok(ticket),
@@ -118,10 +120,17 @@ impl Keeper {
             // It was told when it failed, and is not yet tried again.
             return Ok(ticket);
         }
-        match self.sign_in(&mut flight).await {
-            Ok(fresh) => Ok(fresh),
-            Err(failure) => {
+        let wait = if now < flight.rests_until { Duration::ZERO } else { AHEAD };
+        match tokio::time::timeout(wait, self.sign_in(&mut flight)).await {
+            Ok(Ok(fresh)) => Ok(fresh),
+            Ok(Err(failure)) => {
                 tracing::warn!(%failure, "the token could not be renewed yet; it still lives");
+                Ok(ticket)
+            }
+            Err(_) => {
+                if !wait.is_zero() {
+                    flight.rests_until = self.now().plus(AHEAD_REST);
+                }
                 Ok(ticket)
             }
         }
@@ -135,6 +144,8 @@ impl Keeper {
             return Ok(other);
         }
         *self.current() = None;
+        // What began before the refusal may hold a token that is refused as well.
+        flight.attempt = None;
         self.sign_in(&mut flight).await
     }
 
@@ -146,20 +157,8 @@ impl Keeper {
         }
     }
 
-    /// A service refused a ticket that was just issued: the next calls need not try.
-    pub(super) async fn distrust(&self, refused: &Arc<Ticket>, failure: &Failure) {
-        let mut flight = self.flight.lock().await;
-        let same = self.current().as_ref().is_some_and(|t| Arc::ptr_eq(t, refused));
-        if same {
-            *self.current() = None;
-            let until = self.link.now().steady.plus(HOLD_DENIED);
-            flight.failed = Some((until, failure.clone()));
-        }
-    }
-
-    /// What the last successful sign-in brought.
-    pub(super) fn last(&self) -> Option<SignedIn> {
-        lock(&self.last).clone()
+    fn now(&self) -> Steady {
+        self.how.link.now().steady
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Arc<Ticket>>> {
@@ -167,87 +166,51 @@ impl Keeper {
     }
 
     async fn sign_in(&self, flight: &mut Flight) -> Result<Arc<Ticket>, Failure> {
-        let began = self.link.now().steady;
+        let began = self.now();
         if let Some((until, failure)) = flight.held(began) {
             let left = until.since(began);
             let after = failure.retry_after.map_or(left, |after| after.max(left));
             return Err(Failure { retry_after: Some(after), ..failure.clone() });
         }
-        match self.attempt(flight).await {
+        let attempt = flight.attempt.take();
+        let attempt = attempt.unwrap_or_else(|| self.how.begin(flight.discovered.clone()));
+        // It stays in the flight while it is waited for: who gives up leaves it to the next.
+        let landed = flight.attempt.insert(attempt).as_mut().await;
+        flight.attempt = None;
+        flight.discovered = landed.discovered;
+        match landed.result {
             Ok(ticket) => {
                 let ticket = Arc::new(ticket);
                 flight.failed = None;
                 *self.current() = Some(Arc::clone(&ticket));
-                *lock(&self.last) = Some(ticket.record.clone());
-                self.announce(&ticket.record);
+                announce(&ticket.record);
                 Ok(ticket)
             }
             Err(failure) => {
                 let hold = if failure.kind == FailureKind::Denied { HOLD_DENIED } else { HOLD };
                 let hold = failure.retry_after.map_or(hold, |after| after.max(hold));
-                flight.failed = Some((self.link.now().steady.plus(hold), failure.clone()));
+                flight.failed = Some((self.now().plus(hold), failure.clone()));
                 Err(failure)
             }
         }
     }
-
-    fn announce(&self, record: &SignedIn) {
-        tracing::debug!(
-            project.id = record.project.0,
-            roles = ?record.roles,
-            expires_at = %record.expires_at,
-            "signed in"
-        );
-        if !record.renewable {
-            tracing::warn!(
-                expires_at = %record.expires_at,
-                "cloud.auth_type is v3token: the token cannot be renewed, and nothing works \
-                 after it has expired"
-            );
-        }
-    }
-
-    async fn attempt(&self, flight: &mut Flight) -> Result<Ticket, Failure> {
-        let issued = match &self.auth {
-            Auth::OidcClientCredentials(oidc) => {
-                let unscoped = oidc::unscoped(&self.link, oidc, &mut flight.discovered).await?;
-                identity::rescope(&self.link, oidc, unscoped).await?
-            }
-            Auth::ApplicationCredential(credential) => {
-                identity::application_credential(&self.link, credential).await?
-            }
-            Auth::Password(password) => identity::password(&self.link, password).await?,
-            Auth::Token(token) => identity::token(&self.link, token).await?,
-        };
-        Ok(self.ticket_of(issued))
-    }
-
-    /// Life is counted on the steady clock from the server's own time, so that neither a
-    /// wrong nor a jumping wall clock here matters.
-    fn ticket_of(&self, issued: identity::IssuedTicket) -> Ticket {
-        let now: Now = self.link.now();
-        let renewable = !matches!(self.auth, Auth::Token(_));
-        let life = issued.expires_at.since(issued.server_time.unwrap_or(now.wall));
-        let margin = if renewable { MARGIN.min(life / 5) } else { Duration::ZERO };
-        let regions = issued.catalog.regions(super::Service::Compute, self.interface);
-        Ticket {
-            record: SignedIn {
-                project: issued.project,
-                user: issued.user,
-                roles: issued.roles,
-                at: now.wall,
-                expires_at: issued.expires_at,
-                renewable,
-                regions: regions.into_iter().map(str::to_owned).collect(),
-            },
-            token: issued.token,
-            catalog: issued.catalog,
-            refresh_from: now.steady.plus((life - margin).max(FRESH)),
-            dies: now.steady.plus(life.max(FRESH)),
-        }
-    }
 }
 
+fn announce(record: &SignedIn) {
+    tracing::debug!(
+        project.id = record.project.0,
+        roles = ?record.roles,
+        expires_at = %record.expires_at,
+        "signed in"
+    );
+    if !record.renewable {
+        tracing::warn!(
+            expires_at = %record.expires_at,
+            "cloud.auth_type is v3token: the token cannot be renewed, and nothing works \
+             after it has expired"
+        );
+    }
+}
 /// Where Keystone is, by the configuration.
 pub(super) fn auth_url(auth: &Auth) -> &str {
     match auth {

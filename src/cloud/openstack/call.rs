@@ -9,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::cloud::throttle::Class;
+use crate::domain::group::Placement;
 use crate::domain::id::{GroupName, Region};
 use crate::domain::time::Steady;
 
@@ -40,6 +41,34 @@ impl Service {
     }
 }
 
+/// The group that a call is made for.
+#[derive(Clone)]
+pub(super) struct Owner {
+    group: GroupName,
+    placement: &'static str,
+}
+
+impl Owner {
+    /// One of the group's settings, under the name that its file has: a server group comes
+    /// from either of two.
+    pub(super) fn key(&self, setting: &str) -> String {
+        let setting = if setting == "server_group" { self.placement } else { setting };
+        group_key(&self.group, setting)
+    }
+}
+
+/// A setting of a group, as failures name it.
+pub(super) fn group_key(group: &GroupName, setting: &str) -> String {
+    format!("group.{group}.{setting}")
+}
+
+fn placement_setting(placement: &Placement) -> &'static str {
+    match placement {
+        Placement::AntiAffinity(_) => "anti_affinity",
+        Placement::ServerGroup(_) | Placement::Anywhere => "server_group",
+    }
+}
+
 /// A call, ready to be sent but for its token.
 #[derive(Clone)]
 pub(super) struct Call {
@@ -53,8 +82,8 @@ pub(super) struct Call {
     pub body: Vec<u8>,
     /// How many servers a create asks for.
     pub servers: Option<u32>,
-    /// Whose setting is to be mended if the call is refused.
-    pub group: Option<GroupName>,
+    /// Whose settings are to be mended if the call is refused.
+    pub owner: Option<Owner>,
     /// Until when the plan is good that it belongs to: it is not sent after that.
     pub not_after: Option<Steady>,
     /// What the body holds that nobody may read in an error.
@@ -63,7 +92,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(service: Service, method: Method, template: &'static str, url: Url) -> Self {
-        let (region, headers, body, servers, group) = (None, Vec::new(), Vec::new(), None, None);
+        let (region, headers, body, servers, owner) = (None, Vec::new(), Vec::new(), None, None);
         let (not_after, secrets) = (None, Vec::new());
         Self {
             service,
@@ -74,7 +103,7 @@ impl Call {
             headers,
             body,
             servers,
-            group,
+            owner,
             not_after,
             secrets,
         }
@@ -100,8 +129,8 @@ impl Call {
         self
     }
 
-    pub(super) fn group(mut self, group: &GroupName) -> Self {
-        self.group = Some(group.clone());
+    pub(super) fn owner(mut self, group: &GroupName, placement: &Placement) -> Self {
+        self.owner = Some(Owner { group: group.clone(), placement: placement_setting(placement) });
         self
     }
 

@@ -6,13 +6,16 @@
 //! Source: keystoneauth1/access/service_catalog.py; service types and their aliases from
 //! os-service-types.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use url::Url;
 
 use super::auth::auth_url;
 use super::call::{Service, below};
-use super::transport::{guard, loopback};
+use super::transport::guard;
 use crate::config::cloud::{CloudSettings, Interface};
+use crate::config::host::loopback;
 use crate::domain::id::Region;
 use crate::domain::outcome::{Failure, FailureKind};
 
@@ -38,6 +41,8 @@ pub(super) struct Trust {
     pub interface: Interface,
     pub allow_http: bool,
     pub allowed_hosts: Vec<String>,
+    /// Which settings name a region.
+    pub region_keys: BTreeMap<Region, Vec<String>>,
 }
 
 impl Trust {
@@ -47,7 +52,17 @@ impl Trust {
             interface: settings.interface,
             allow_http: settings.allow_http,
             allowed_hosts: settings.allowed_hosts.clone(),
+            region_keys: settings.region_keys.clone(),
         }
+    }
+
+    /// The first setting that names the region.
+    pub(super) fn region_key(&self, region: &Region) -> &str {
+        self.region_keys(region).first().map_or("cloud.region", String::as_str)
+    }
+
+    fn region_keys(&self, region: &Region) -> &[String] {
+        self.region_keys.get(region).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -86,7 +101,7 @@ impl Catalog {
         trust: &Trust,
     ) -> Result<Url, Failure> {
         let found = self.of(service, trust.interface).find(|e| e.region == region.as_str());
-        let found = found.ok_or_else(|| self.absent(service, region, trust.interface))?;
+        let found = found.ok_or_else(|| self.absent(service, region, trust))?;
         let url = Url::parse(&found.url).ok().filter(|url| !url.cannot_be_a_base());
         let url = url.ok_or_else(|| {
             refused(service, region, format!("its URL cannot be read: {:?}", found.url))
@@ -95,30 +110,8 @@ impl Catalog {
         Ok(versioned(service, &url))
     }
 
-    /// The one region of a cloud that has only one.
-    pub(super) fn only_region(&self, interface: Interface) -> Result<Region, Failure> {
-        let regions = self.regions(Service::Compute, interface);
-        if let [only] = regions.as_slice()
-            && let Ok(region) = Region::new(*only)
-        {
-            return Ok(region);
-        }
-        let message = match regions.as_slice() {
-            [] => "the catalog holds no compute service: the token has no project, or the \
-                   project has no cloud"
-                .to_owned(),
-            several => format!(
-                "no region is configured, and the catalog holds several: {}",
-                several.join(", ")
-            ),
-        };
-        Err(Failure::new(FailureKind::Refused, message)
-            .hint("Set cloud.region to one of them; nothing is guessed.")
-            .key("cloud.region"))
-    }
-
-    fn absent(&self, service: Service, region: &Region, interface: Interface) -> Failure {
-        let regions = self.regions(service, interface);
+    fn absent(&self, service: Service, region: &Region, trust: &Trust) -> Failure {
+        let regions = self.regions(service, trust.interface);
         let word = service.word();
         if regions.is_empty() {
             let message = format!("the catalog holds no {word} service on this interface");
@@ -131,11 +124,12 @@ impl Catalog {
             regions.join(", ")
         );
         let same = regions.iter().find(|r| r.eq_ignore_ascii_case(region.as_str()));
-        let hint = match same {
-            Some(right) => format!("Regions are compared exactly: write {right}."),
-            None => "Set cloud.region, or the group's region, to one of them.".to_owned(),
+        let hint = match (same, trust.region_keys(region)) {
+            (Some(right), _) => format!("Regions are compared exactly: write {right}."),
+            (None, keys @ [_, _, ..]) => format!("Set {} to one of them.", keys.join(" and ")),
+            (None, _) => "Set it to one of them.".to_owned(),
         };
-        Failure::new(FailureKind::Refused, message).hint(hint).key("cloud.region")
+        Failure::new(FailureKind::Refused, message).hint(hint).key(trust.region_key(region))
     }
 }
 
@@ -273,6 +267,14 @@ mod tests {
             interface: Interface::Public,
             allow_http: false,
             allowed_hosts: vec!["nova.partner.test".into(), "*.elsewhere.test".into()],
+            region_keys: [
+                ("GRA9", &["group.a.region"][..]),
+                ("GRA8", &["cloud.region", "group.b.region"]),
+            ]
+            .map(|(region, keys)| {
+                (Region::new(region).unwrap(), keys.iter().map(|key| (*key).to_owned()).collect())
+            })
+            .into(),
         }
     }
 
@@ -370,11 +372,9 @@ mod tests {
         let absent = ask("GRA99").unwrap_err();
         assert!(absent.message.contains("GRA11, SBG5"), "{absent}");
         assert_eq!(absent.key.as_deref(), Some("cloud.region"));
-
-        let several = catalog.only_region(Interface::Public).unwrap_err();
-        assert!(several.message.contains("GRA11, SBG5"), "{several}");
-        let only = catalog.only_region(Interface::Internal).unwrap();
-        assert_eq!(only.as_str(), "GRA11");
-        assert!(Catalog::default().only_region(Interface::Public).is_err());
+        let own = ask("GRA9").unwrap_err();
+        assert_eq!(own.key.as_deref(), Some("group.a.region"));
+        let several = ask("GRA8").unwrap_err().hint.unwrap();
+        assert!(several.contains("cloud.region and group.b.region"), "{several}");
     }
 }

@@ -1,4 +1,4 @@
-//! Nova: list by tag, get, create, delete; versions and limits.
+//! Nova: list by tag, audit, get, create, delete; versions.
 //!
 //! A listing is complete or an error: every page is followed, from our own base URL and the
 //! last id seen, for the links carry the API node's idea of its address. It is checked
@@ -14,13 +14,13 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::call::{Call, Service};
+use super::call::{Call, Service, group_key};
 use super::catalog::compute_root;
-use super::error::{group_key, not_sent, unreadable};
+use super::error::{not_sent, unreadable};
 use super::microversion::{Microversion, VOLUME_TYPE};
 use super::session::{Session, json};
 use super::transport::Response;
-use super::wire::{self, Created, LimitsBody, OneServer, ServerBody, ServersPage, VersionDocument};
+use super::wire::{self, Created, OneServer, ServerBody, ServersPage, VersionDocument};
 use crate::cloud::{Audit, Create, Deleted, MayDelete, ResolvedNetworks};
 use crate::domain::id::{Region, ServerId, Tag};
 use crate::domain::outcome::{Failure, FailureKind};
@@ -44,24 +44,6 @@ pub(super) struct Nova {
     versions: Mutex<BTreeMap<Region, Microversion>>,
 }
 
-/// A project's absolute limits in a region: a hint, racy and never a promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProjectLimits {
-    pub instances: Limit,
-    pub cores: Limit,
-    pub ram_mib: Limit,
-    pub server_group_members: Limit,
-}
-
-/// How much of something is used, and may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// None where Nova does not say.
-    pub used: Option<u64>,
-    /// None for no limit, or where Nova does not say.
-    pub most: Option<u64>,
-}
-
 impl Nova {
     pub(super) fn new(session: Arc<Session>) -> Self {
         Self { session, versions: Mutex::default() }
@@ -76,14 +58,20 @@ impl Nova {
         let call = Call::new(Service::Compute, Method::GET, "/v2.1/", compute_root(&base));
         let call = call.region(region);
         let ask = async || {
-            let answer = self.session.link.send(&call).await?.success()?;
+            let answered = self.session.link.send(&call).await?;
+            let answer = match answered.response.status {
+                // Older deployments put the token check before the versions as well.
+                StatusCode::UNAUTHORIZED => self.session.call(&call).await?,
+                _ => answered.success()?,
+            };
             json::<VersionDocument>(&call, &answer)
         };
         let document = match ask().await {
             Err(failure) if !failure.kind.certain() => ask().await.map_err(not_sent)?,
             other => other.map_err(not_sent)?,
         };
-        let version = Microversion::choose(&document.version, region)?;
+        let version = Microversion::choose(&document.version, region)
+            .map_err(|failure| failure.key(self.session.trust.region_key(region)))?;
         self.versions().insert(region.clone(), version);
         Ok(version)
     }
@@ -131,12 +119,7 @@ impl Nova {
     pub(super) async fn list(&self, region: &Region, tags: &[Tag]) -> Result<Vec<Server>, Failure> {
         let mut found: BTreeMap<ServerId, Server> = BTreeMap::new();
         for tags in tags.chunks(TAGS_IN_A_CALL) {
-            let listed = match self.all_pages(region, tags).await {
-                // The marker's server was deleted meanwhile: once more from the start.
-                Err(failure) if marker_gone(&failure) => self.all_pages(region, tags).await?,
-                other => other?,
-            };
-            for server in listed {
+            for server in self.tagged(region, tags).await? {
                 found.entry(server.id.clone()).or_insert(server);
             }
         }
@@ -144,7 +127,7 @@ impl Nova {
         Ok(found.into_values().collect())
     }
 
-    async fn all_pages(&self, region: &Region, tags: &[Tag]) -> Result<Vec<Server>, Failure> {
+    async fn tagged(&self, region: &Region, tags: &[Tag]) -> Result<Vec<Server>, Failure> {
         let wanted = tags.iter().map(Tag::as_str).collect::<Vec<_>>().join(",");
         let template = "/servers/detail";
         let first = self.call(region, Method::GET, template, &["servers", "detail"]).await?;
@@ -180,6 +163,14 @@ impl Nova {
 
     /// All pages that begin with this call, or an error.
     async fn pages(&self, region: &Region, first: &Call) -> Result<Vec<ServerBody>, Failure> {
+        match self.follow(region, first).await {
+            // The marker's server was deleted meanwhile: once more from the start.
+            Err(failure) if marker_gone(&failure) => self.follow(region, first).await,
+            other => other,
+        }
+    }
+
+    async fn follow(&self, region: &Region, first: &Call) -> Result<Vec<ServerBody>, Failure> {
         let mut servers = Vec::new();
         let mut marker: Option<String> = None;
         for _ in 0..PAGES_MOST {
@@ -233,7 +224,7 @@ impl Nova {
         let version = self.version(&request.region).await?;
         let body = body(request, version)?;
         let call = self.call(&request.region, Method::POST, "/servers", &["servers"]).await?;
-        let mut call = call.group(&request.group).json(&body);
+        let mut call = call.owner(&request.group, request.placement()).json(&body);
         if let Some(user_data) = body["server"]["user_data"].as_str() {
             call = call.hiding(user_data);
         }
@@ -265,20 +256,6 @@ impl Nova {
             Err(failure) if gone(&failure, id) => Ok(Deleted::Gone),
             Err(failure) => Err(no_proof(failure)),
         }
-    }
-
-    pub(super) async fn limits(&self, region: &Region) -> Result<ProjectLimits, Failure> {
-        let call = self.call(region, Method::GET, "/limits", &["limits"]).await?;
-        let absolute = self.read::<LimitsBody>(region, &call).await?.limits.absolute;
-        // -1 is unlimited, and so none.
-        let number = |key: &str| absolute.get(key).and_then(Value::as_u64);
-        let limit = |most: &str, used: &str| Limit { used: number(used), most: number(most) };
-        Ok(ProjectLimits {
-            instances: limit("maxTotalInstances", "totalInstancesUsed"),
-            cores: limit("maxTotalCores", "totalCoresUsed"),
-            ram_mib: limit("maxTotalRAMSize", "totalRAMUsed"),
-            server_group_members: limit("maxServerGroupMembers", ""),
-        })
     }
 }
 
@@ -399,7 +376,7 @@ fn boot_volume(request: &Create, version: Microversion) -> Result<Value, Failure
                  {VOLUME_TYPE}",
                 request.region
             );
-            let key = group_key(Some(&request.group), "boot_volume").unwrap_or_default();
+            let key = group_key(&request.group, "boot_volume");
             return Err(Failure::new(FailureKind::Refused, message).key(key));
         }
         device["volume_type"] = json!(kind);
@@ -416,7 +393,7 @@ fn user_data(request: &Create) -> Result<Option<String>, Failure> {
             plain.0.len(),
             encoded.len()
         );
-        let key = group_key(Some(&request.group), "user_data").unwrap_or_default();
+        let key = group_key(&request.group, "user_data");
         return Err(Failure::new(FailureKind::Refused, message)
             .hint("Let the server fetch what is large.")
             .key(key));

@@ -6,39 +6,29 @@
 //! where the service surely did nothing; a create that ended in a 5xx never is, nor one that
 //! was answered in words that are not OpenStack's: proxies put pages of any status in the
 //! place of a lost answer. Services repeat what they were sent, so what is secret in a call
-//! is taken out of its refusal. The story: [`told`] opens the envelope, [`kind`] judges, and
-//! [`failure`] says it in a sentence with the key to mend and what to do. Quota numbers are
-//! read in `error/quota.rs`.
+//! is taken out of its refusal. The story: `error/envelope.rs` opens the envelope, [`kind`]
+//! judges, and [`failure`] says it in a sentence, with the key to mend and what to do
+//! (`error/advice.rs`). Quota numbers are read in `error/quota.rs`.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
 
 use super::call::{Call, Service};
 use super::transport::{Response, TransportError};
-use crate::cloud::rights::{self, Right};
-use crate::domain::id::GroupName;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::Wall;
 
+mod advice;
+mod envelope;
 mod quota;
 
-/// How much of a service's own words is kept.
-const WORDS_MOST: usize = 400;
+pub(super) use envelope::told;
 
-/// What an envelope said, cut and without control characters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    /// The envelope's key (`itemNotFound`, `NeutronError`) or OAuth's `error`.
-    pub name: String,
-    pub message: String,
-    /// Neutron's type of error.
-    pub kind: String,
-    retry_after: Option<String>,
-}
+use advice::{CERTIFICATE, address, advice, place};
+use envelope::{Told, tidy, told_without};
 
 /// How far an answer's own clock and our patience bound what it asks.
 #[derive(Debug, Clone, Copy)]
@@ -70,17 +60,22 @@ pub(super) fn failure(call: &Call, answer: &Response, patience: Patience) -> Opt
 
 /// The failure in having no answer.
 pub(super) fn unanswered(call: &Call, error: &TransportError) -> Failure {
-    let (kind, hint) = match error {
-        TransportError::Unreached(_) => (
-            FailureKind::Unreached,
-            "Check the address, the network, the proxy and the certificates (cloud.cacert).",
-        ),
-        TransportError::Unclear(_) => {
-            (FailureKind::Unclear, "Nobody knows whether the call was carried out.")
+    let place = place(&call.url);
+    match error {
+        TransportError::Unreached(why) => {
+            let message = format!("{call}: {place} was not reached: {why}");
+            let hint = match why.contains("certificate") {
+                true => CERTIFICATE.to_owned(),
+                false => format!("{}, the network and the proxy.", address(call)),
+            };
+            Failure::new(FailureKind::Unreached, message).hint(hint)
         }
-    };
-    let reached = if kind == FailureKind::Unreached { "not reached" } else { "no answer" };
-    Failure::new(kind, format!("{call}: {reached}: {error}")).hint(hint)
+        TransportError::Unclear(why) => {
+            let message = format!("{call}: no answer of {place}: {why}");
+            Failure::new(FailureKind::Unclear, message)
+                .hint("Nobody knows whether the call was carried out.")
+        }
+    }
 }
 
 /// An answer of success that cannot be what was asked for.
@@ -106,82 +101,6 @@ pub(super) fn not_sent(failure: Failure) -> Failure {
 pub(super) fn request_id(answer: &Response) -> Option<String> {
     let id = answer.header("x-openstack-request-id").or(answer.header("x-compute-request-id"))?;
     Some(id.chars().take(64).collect())
-}
-
-/// Opens an envelope: `{"error": "word"}` of OAuth, `{"KEY": {"message": …}}` of OpenStack,
-/// `{"message": …}` of gateways; of an HTML page, its title.
-pub(super) fn told(body: &[u8]) -> Told {
-    told_without(body, &[])
-}
-
-/// The same without these secrets, wherever they are repeated.
-fn told_without(body: &[u8], secrets: &[&str]) -> Told {
-    let tidy = |words: &str| tidy(&veiled(words, secrets));
-    let Ok(Value::Object(top)) = serde_json::from_slice(body) else {
-        let text = String::from_utf8_lossy(&body[..body.len().min(PAGE_MOST)]);
-        return Told { message: title(&veiled(&text, secrets)), ..Told::default() };
-    };
-    let text = |value: Option<&Value>| tidy(value.and_then(Value::as_str).unwrap_or_default());
-    if let Some(Value::String(word)) = top.get("error") {
-        let message = text(top.get("error_description").or(top.get("message")));
-        return Told { name: tidy(word), message, ..Told::default() };
-    }
-    for (name, inner) in &top {
-        if let Some(fields) = inner.as_object().filter(|fields| fields.contains_key("message")) {
-            let kind = text(fields.get("type"));
-            let after = fields.get("retryAfter");
-            let after = after.map(|a| a.as_str().map_or_else(|| a.to_string(), str::to_owned));
-            let message = text(fields.get("message"));
-            return Told { name: tidy(name), message, kind, retry_after: after };
-        }
-        // Neutron's older envelope.
-        if name == "NeutronError" && inner.is_string() {
-            return Told { name: name.clone(), message: text(Some(inner)), ..Told::default() };
-        }
-    }
-    Told { message: text(top.get("message")), ..Told::default() }
-}
-
-/// Of an answer that is not JSON, as much is looked at; a call's secrets are shorter.
-const PAGE_MOST: usize = 256 * 1024;
-
-/// Nova's schema check, for one, repeats the whole request: "Invalid input for field/attribute
-/// server. Value: {…}" (nova/api/validation/validators.py).
-fn veiled(text: &str, secrets: &[&str]) -> String {
-    secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
-}
-
-fn title(text: &str) -> String {
-    let head: String = text.chars().take(4096).collect();
-    let after = head.split_once("<title>").map(|(_, rest)| rest);
-    let title = after.and_then(|rest| rest.split_once("</title>")).map(|(title, _)| title);
-    match title {
-        Some(title) => tidy(title),
-        None if head.trim_start().starts_with('<') => tidy(&without_marks(&head)),
-        None => tidy(&head),
-    }
-}
-
-fn without_marks(html: &str) -> String {
-    let mut inside = false;
-    let keep = |c: char| {
-        match c {
-            '<' => inside = true,
-            '>' => {
-                inside = false;
-                return Some(' ');
-            }
-            _ => {}
-        }
-        (!inside).then_some(c)
-    };
-    html.chars().filter_map(keep).collect()
-}
-
-fn tidy(words: &str) -> String {
-    let cut: String = words.chars().take(WORDS_MOST).collect();
-    let line = cut.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
-    line.collect::<Vec<_>>().join(" ")
 }
 
 /// Texts of Nova and Neutron that mean: no place for it, now.
@@ -293,139 +212,6 @@ fn sentence(call: &Call, answer: &Response, told: &Told) -> String {
     text
 }
 
-#[derive(Default)]
-struct Advice {
-    hint: Option<String>,
-    key: Option<String>,
-}
-
-impl Advice {
-    fn hint(text: impl Into<String>) -> Self {
-        Self { hint: Some(text.into()), key: None }
-    }
-
-    fn key(self, key: impl Into<Option<String>>) -> Self {
-        Self { key: key.into(), ..self }
-    }
-}
-
-fn advice(call: &Call, answer: &Response, told: &Told, kind: FailureKind) -> Advice {
-    match kind {
-        FailureKind::Quota { .. } if told.message.contains("too many servers in group") => {
-            let key = group_key(call.group.as_ref(), "server_group");
-            Advice::hint("Nova allows so many members of a server group only (10 by default).")
-                .key(key)
-        }
-        FailureKind::Quota { .. } => {
-            Advice::hint("Raise the project's quota in this region, or lower the group's max.")
-        }
-        FailureKind::Capacity => {
-            Advice::hint("The place is full: another flavor, zone or region may have room.")
-        }
-        FailureKind::Denied if answer.status == StatusCode::FORBIDDEN => {
-            let policy = policy(&told.message);
-            let right = policy.and_then(Right::of_policy).unwrap_or_else(|| needed(call));
-            Advice::hint(rights::remedy(right, policy))
-        }
-        FailureKind::Denied => Advice::hint(
-            "The service refused a fresh token: check that the project is enabled and that the \
-             account still has a right on it.",
-        ),
-        FailureKind::Refused => refused(call, answer, told),
-        FailureKind::Unclear if answer.status == StatusCode::NOT_FOUND => Advice::hint(
-            "This 404 is not Nova's own: a proxy or a wrong endpoint answered. It proves nothing.",
-        ),
-        FailureKind::Unclear if makes(call) && !answer.status.is_server_error() => Advice::hint(
-            "This answer is not Nova's own: what stands between may have put it in the place of \
-             one that was lost. Servers that were made all the same are looked for.",
-        ),
-        FailureKind::Unclear if call.method != Method::GET => {
-            Advice::hint("Nobody knows whether the call was carried out.")
-        }
-        FailureKind::Busy
-        | FailureKind::Gone
-        | FailureKind::Conflict
-        | FailureKind::Unreached
-        | FailureKind::Unclear => Advice::default(),
-    }
-}
-
-/// Which text of a refused create blames which setting of the group.
-/// Source: nova/api/openstack/compute/servers.py, nova/exception.py.
-const BLAMED: [(&str, &str); 16] = [
-    ("Can not find requested image", "image"),
-    ("Image ", "image"),
-    ("Flavor", "flavor"),
-    ("Invalid flavorRef", "flavor"),
-    ("Only volume-backed servers", "boot_volume"),
-    ("Block Device Mapping is Invalid", "boot_volume"),
-    ("external network", "networks"),
-    ("possible networks", "networks"),
-    ("Network", "networks"),
-    ("ecurity group", "security_groups"),
-    ("ecurity_group", "security_groups"),
-    ("Instance group", "server_group"),
-    ("key_name", "key_pair"),
-    ("availability zone", "availability_zones"),
-    ("ser_data", "user_data"),
-    ("User data", "user_data"),
-];
-
-fn refused(call: &Call, answer: &Response, told: &Told) -> Advice {
-    let words = &told.message;
-    if answer.status.is_redirection() {
-        return Advice::hint("Configure the address that the redirect names, if it is right.");
-    }
-    if answer.status == StatusCode::NOT_ACCEPTABLE {
-        return Advice::hint(
-            "The region's Nova does not know this microversion: it was updated or is too old.",
-        );
-    }
-    if words.contains("Malformed request URL") {
-        return Advice::hint("The catalog's project is not the token's.")
-            .key("cloud.project_id".to_owned());
-    }
-    let blamed = BLAMED.iter().find(|(text, _)| words.contains(text)).map(|(_, setting)| *setting);
-    match (blamed, &call.group) {
-        (Some(setting), Some(group)) => {
-            Advice::hint("Check the setting; names are looked up anew before the next try.")
-                .key(group_key(Some(group), setting))
-        }
-        _ => Advice::default(),
-    }
-}
-
-/// A setting of a group, as failures name it.
-pub(super) fn group_key(group: Option<&GroupName>, setting: &str) -> Option<String> {
-    group.map(|name| format!("group.{name}.{setting}"))
-}
-
-/// The policy that a 403 names: Nova's `Policy doesn't allow P to be performed.`,
-/// Neutron's `(rule:P) is disallowed by policy`, Glance's `You are not authorized to complete P action.`
-fn policy(words: &str) -> Option<&str> {
-    let between = |from: &str, to: &str| {
-        let (_, rest) = words.split_once(from)?;
-        let (name, _) = rest.split_once(to)?;
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_:-.".contains(c);
-        (!name.is_empty() && name.chars().all(plain)).then_some(name)
-    };
-    between("Policy doesn't allow ", " to be performed")
-        .or_else(|| between("(rule:", ") is disallowed"))
-        .or_else(|| between("rule:", " is disallowed"))
-        .or_else(|| between("authorized to complete ", " action"))
-}
-
-/// The right that a call needs, where the refusal names no policy.
-fn needed(call: &Call) -> Right {
-    match call.service {
-        Service::Image => Right::ImageRead,
-        Service::Network if call.template.contains("security-groups") => Right::SecurityGroupRead,
-        Service::Network => Right::NetworkRead,
-        _ if call.method == Method::GET => Right::ComputeRead,
-        Service::Compute | Service::Identity | Service::IdentityProvider => Right::ComputeManage,
-    }
-}
-
 /// How long a busy service wants to be left alone, capped: seconds or an HTTP date
 /// (RFC 9110 § 10.2.3), from the header or from Nova's body. Nonsense counts as none.
 fn retry_after(answer: &Response, told: &Told, patience: Patience) -> Option<Duration> {
@@ -455,48 +241,6 @@ pub(super) fn http_date(text: &str) -> Option<Wall> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn envelopes_of_all_kinds_are_opened() {
-        for (body, name, message) in [
-            (r#"{"itemNotFound":{"code":404,"message":"gone"}}"#, "itemNotFound", "gone"),
-            (r#"{"error":{"code":401,"message":"who?"}}"#, "error", "who?"),
-            (
-                r#"{"error":"invalid_scope","error_description":"no\n such"}"#,
-                "invalid_scope",
-                "no such",
-            ),
-            (r#"{"NeutronError":"old words"}"#, "NeutronError", "old words"),
-            (r#"{"class":"Client::NotFound","message":"Not found"}"#, "", "Not found"),
-            (r#"{"a":1,"b":{"c":2}}"#, "", ""),
-            ("<html><title>504 Gateway Time-out</title></html>", "", "504 Gateway Time-out"),
-            ("<html><h1>Forbidden</h1><p>No.</p></html>", "", "Forbidden No."),
-            ("plain", "", "plain"),
-            ("[1, 2", "", "[1, 2"),
-            ("", "", ""),
-        ] {
-            let told = told(body.as_bytes());
-            assert_eq!((told.name.as_str(), told.message.as_str()), (name, message), "{body}");
-        }
-        let long = format!(r#"{{"message":"{}"}}"#, "x".repeat(10_000));
-        assert_eq!(told(long.as_bytes()).message.len(), WORDS_MOST);
-    }
-
-    #[test]
-    fn policies_are_read_out_of_refusals() {
-        for (words, named) in [
-            (
-                "Policy doesn't allow os_compute_api:servers:create to be performed.",
-                Some("os_compute_api:servers:create"),
-            ),
-            ("(rule:create_port) is disallowed by policy", Some("create_port")),
-            ("You are not authorized to complete get_images action.", Some("get_images")),
-            ("Policy doesn't allow <b>x</b> to be performed.", None),
-            ("You are not authorized to perform the requested action.", None),
-        ] {
-            assert_eq!(policy(words), named, "{words}");
-        }
-    }
 
     fn asked(header: &str, date: Option<&str>) -> Option<u64> {
         let mut answer =

@@ -48,6 +48,10 @@ async fn by_id(session: &Session, region: &Region, id: &str) -> Result<Found, Fa
     match session.read_json::<ImageBody>(&call).await {
         Ok(image) if image.status == "active" => Ok(Found::Image(image.id)),
         Ok(image) => Ok(Found::Inactive(image.status)),
+        Err(failure) if failure.status == Some(403) => {
+            tracing::debug!(%failure, "the image goes unverified");
+            Ok(Found::Image(id.to_owned()))
+        }
         Err(failure) if failure.status == Some(404) => newest(session, region, |_| false).await,
         Err(failure) => Err(failure),
     }

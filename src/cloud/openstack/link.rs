@@ -120,7 +120,7 @@ impl Link {
             Err(failure) => (0, Some(failure)),
         };
         let outcome = failure.map_or("ok", |f| f.kind.word());
-        self.stats.note(call.service.word(), call.method.as_str(), outcome, took);
+        self.stats.note(call.service.word(), call.method.as_str(), outcome);
         let answered = result.as_ref().ok().and_then(|a| error::request_id(&a.response));
         tracing::debug!(
             cloud.service = call.service.word(),

@@ -14,11 +14,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::stats::{CallCount, Latency};
-use super::throttle::{BreakerReport, PaceReport};
+use super::stats::CallCount;
 use super::{Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, Wanted};
 use crate::config::CloudSettings;
-use crate::config::cloud::Interface;
 use crate::domain::id::{Region, ServerId, Tag};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::server::Server;
@@ -40,7 +38,6 @@ mod wire;
 
 pub use auth::SignedIn;
 pub use call::Service;
-pub use compute::{Limit, ProjectLimits};
 
 use auth::Keeper;
 use catalog::Trust;
@@ -56,8 +53,6 @@ pub struct OpenStack {
     session: Arc<Session>,
     nova: Arc<Nova>,
     names: Arc<Names>,
-    region: Option<Region>,
-    interface: Interface,
 }
 
 impl OpenStack {
@@ -69,11 +64,11 @@ impl OpenStack {
     ) -> Self {
         let trust = Trust::of(&settings);
         let link = Arc::new(Link::new(transport, clock, settings.limits, settings.allow_http));
-        let keeper = Keeper::new(Arc::clone(&link), settings.auth, settings.interface);
-        let session = Arc::new(Session { link, keeper, trust });
+        let keeper = Keeper::new(Arc::clone(&link), settings.auth);
+        let session = Arc::new(Session::new(link, keeper, trust));
         let nova = Arc::new(Nova::new(Arc::clone(&session)));
         let names = Arc::new(Names::new(Arc::clone(&session), Arc::clone(&nova)));
-        Self { session, nova, names, region: settings.region, interface: settings.interface }
+        Self { session, nova, names }
     }
 
     /// Signs in, unless that was done. The failure names the step, the likely cause and the
@@ -82,54 +77,14 @@ impl OpenStack {
         Ok(self.session.keeper.ticket().await?.record.clone())
     }
 
-    /// What the last sign-in brought; none before the first.
-    pub fn signed_in(&self) -> Option<SignedIn> {
-        self.session.keeper.last()
-    }
-
-    /// The configured region, checked against the catalog; without one, the catalog's only one.
-    pub async fn region(&self) -> Result<Region, Failure> {
-        if let Some(region) = &self.region {
-            self.check_region(region).await?;
-            return Ok(region.clone());
-        }
-        let ticket = self.session.keeper.ticket().await?;
-        ticket.catalog.only_region(self.interface)
-    }
-
-    /// Whether the catalog offers compute in the region, at an address that may be followed.
-    pub async fn check_region(&self, region: &Region) -> Result<(), Failure> {
-        self.session.endpoint(Service::Compute, region).await.map(|_| ())
-    }
-
     /// The microversion spoken with the region's Nova, as `2.75`; asked of it once.
     pub async fn microversion(&self, region: &Region) -> Result<String, Failure> {
         self.nova.version(region).await.map(|version| version.to_string())
     }
 
-    /// The project's quota and its use in the region.
-    pub async fn limits(&self, region: &Region) -> Result<ProjectLimits, Failure> {
-        self.nova.limits(region).await
-    }
-
     /// Calls so far, by service, method and outcome.
     pub fn calls(&self) -> Vec<CallCount> {
         self.session.link.stats.calls()
-    }
-
-    /// How long answers took, by service.
-    pub fn latencies(&self) -> Vec<Latency> {
-        self.session.link.stats.latencies()
-    }
-
-    /// How fast reads, writes and sign-ins may go now.
-    pub fn paces(&self) -> [PaceReport; 3] {
-        self.session.link.throttle.paces()
-    }
-
-    /// Which services are left alone for now because they failed again and again.
-    pub fn breakers(&self) -> Vec<BreakerReport> {
-        self.session.link.throttle.breakers()
     }
 }
 

@@ -4,7 +4,8 @@
 //! look-ups; `forget` empties it when a create was refused because of an id, for image ids
 //! change under their names. What is missing or ambiguous is a failure that names the
 //! setting and what there is instead. A right to look that is missing stops nothing that
-//! Nova can check itself: security groups and key pairs then go unverified.
+//! Nova can check itself: security groups, key pairs, and images and networks given by id then
+//! go unverified.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,9 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
+use super::call::group_key;
 use super::compute::Nova;
-use super::error::{group_key, not_sent};
+use super::error::not_sent;
 use super::microversion::GROUP_POLICY;
 use super::session::{Session, json};
 use super::wire::{FlavorsPage, Named, OneServerGroup, ServerGroup, ServerGroups, has_next};
@@ -326,7 +328,7 @@ impl Names {
         };
         let path = ["os-server-groups"];
         let call = self.nova.call(region, Method::POST, "/os-server-groups", &path).await?;
-        let call = call.group(wanted.group).json(&body);
+        let call = call.owner(wanted.group, &wanted.template.placement).json(&body);
         let answer = self.session.call(&call).await?;
         Ok(json::<OneServerGroup>(&call, &answer)?.server_group.id)
     }
@@ -346,8 +348,7 @@ fn fitting(all: &[Named], text: &str) -> Vec<String> {
 }
 
 fn blame(wanted: &Wanted<'_>, kind: Kind, message: String) -> Failure {
-    let key = group_key(Some(wanted.group), kind.words().1).unwrap_or_default();
-    Failure::new(FailureKind::Refused, message).key(key)
+    Failure::new(FailureKind::Refused, message).key(group_key(wanted.group, kind.words().1))
 }
 
 fn ambiguous(wanted: &Wanted<'_>, kind: Kind, name: &str, ids: &[String]) -> Failure {

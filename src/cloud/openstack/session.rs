@@ -3,16 +3,18 @@
 //! A call refused with 401 is made once more with a renewed token: the token check sits in
 //! front of the service, so nothing had been done, not even by a POST
 //! (keystonemiddleware/auth_token). A 401 to a create that is not the token check's is no
-//! such proof: it is an outcome, and the token is doubted. A GET that failed in a way that says nothing is read
-//! once more. Everything else is an outcome.
+//! such proof: it is an outcome, and the token is doubted. A service that refuses a token
+//! which was just issued is left alone for a while; for all others the token stays good. A GET
+//! that failed in a way that says nothing is read once more. Everything else is an outcome.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::auth::{Keeper, Ticket};
+use super::auth::{HOLD_DENIED, Keeper, Ticket};
 use super::call::{Call, Service, below};
 use super::catalog::Trust;
 use super::error::{not_sent, unreadable};
@@ -20,15 +22,22 @@ use super::link::{Answered, Link};
 use super::transport::Response;
 use crate::domain::id::Region;
 use crate::domain::outcome::{Failure, FailureKind};
+use crate::domain::time::Steady;
 
 /// One signed-in conversation with one cloud.
 pub(super) struct Session {
     pub link: Arc<Link>,
     pub keeper: Keeper,
     pub trust: Trust,
+    /// Which service in which region refused a fresh token, and until when that is believed.
+    refused: Mutex<BTreeMap<String, (Steady, Failure)>>,
 }
 
 impl Session {
+    pub(super) fn new(link: Arc<Link>, keeper: Keeper, trust: Trust) -> Self {
+        Self { link, keeper, trust, refused: Mutex::default() }
+    }
+
     /// The base URL of a service, as the current catalog has it. Fails with a certain kind
     /// only: nothing was asked of the service yet.
     pub(super) async fn endpoint(&self, service: Service, region: &Region) -> Result<Url, Failure> {
@@ -57,6 +66,7 @@ impl Session {
 
     /// Makes one call with a token; any success (2xx) is returned.
     pub(super) async fn call(&self, call: &Call) -> Result<Response, Failure> {
+        self.held(call)?;
         let ticket = self.keeper.ticket().await.map_err(not_sent)?;
         let first = self.send(call, &ticket).await?;
         if first.response.status != StatusCode::UNAUTHORIZED {
@@ -70,10 +80,33 @@ impl Session {
         let second = self.send(call, &renewed).await?;
         if second.response.status == StatusCode::UNAUTHORIZED
             && let Some(failure) = &second.failure
+            && failure.kind == FailureKind::Denied
         {
-            self.keeper.distrust(&renewed, failure).await;
+            self.hold(call, failure);
         }
         second.success()
+    }
+
+    /// Signing in once more would not help: this service says no to fresh tokens.
+    fn hold(&self, call: &Call, failure: &Failure) {
+        let until = self.link.now().steady.plus(HOLD_DENIED);
+        self.refused().insert(call.whom(), (until, failure.clone()));
+    }
+
+    fn held(&self, call: &Call) -> Result<(), Failure> {
+        let (now, whom) = (self.link.now().steady, call.whom());
+        let refused = self.refused();
+        let Some((until, failure)) = refused.get(&whom).filter(|(until, _)| now < *until) else {
+            return Ok(());
+        };
+        let message =
+            format!("not sent: a fresh token was refused a moment ago: {}", failure.message);
+        let retry_after = Some(until.since(now));
+        Err(Failure { message, retry_after, ..failure.clone() })
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<String, (Steady, Failure)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn send(&self, call: &Call, ticket: &Ticket) -> Result<Answered, Failure> {

@@ -8,7 +8,6 @@
 //! leaves, [`guard`] judges where it goes. Read on in `session.rs`, the only user of all this.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +17,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use tower::ServiceExt;
-use url::{Host, Url};
+use url::Url;
+
+use crate::config::host::{loopback, names_link_local};
 
 pub mod http;
 
@@ -164,7 +165,7 @@ pub enum Forbidden {
 /// `allow_http`), and never to a link-local address, however it is written.
 pub fn guard(url: &Url, allow_http: bool) -> Result<(), Forbidden> {
     let shown = || format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
-    if host_address(url).is_some_and(link_local) {
+    if names_link_local(url) {
         return Err(Forbidden::LinkLocal(shown()));
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -175,30 +176,6 @@ pub fn guard(url: &Url, allow_http: bool) -> Result<(), Forbidden> {
         "http" if allow_http || loopback(url) => Ok(()),
         "http" => Err(Forbidden::PlainHttp(shown())),
         _ => Err(Forbidden::Scheme(shown())),
-    }
-}
-
-/// Whether the URL names this machine: `localhost`, 127/8 or `::1`.
-pub fn loopback(url: &Url) -> bool {
-    url.host_str() == Some("localhost") || host_address(url).is_some_and(|ip| ip.is_loopback())
-}
-
-fn host_address(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
-        Host::Ipv6(ip) => Some(IpAddr::V6(ip).to_canonical()),
-        Host::Domain(_) => None,
-    }
-}
-
-/// 169.254/16 also as `::ffff:169.254.…`, fe80::/10, and `fd00:ec2::254`, where Amazon's
-/// metadata service listens on IPv6.
-pub(crate) fn link_local(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => {
-            ip.is_unicast_link_local() || ip.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
-        }
     }
 }
 

@@ -164,16 +164,6 @@ pub(super) struct Created {
 }
 
 #[derive(Deserialize)]
-pub(super) struct LimitsBody {
-    pub limits: AbsoluteBody,
-}
-
-#[derive(Deserialize)]
-pub(super) struct AbsoluteBody {
-    pub absolute: BTreeMap<String, Value>,
-}
-
-#[derive(Deserialize)]
 pub(super) struct FlavorsPage {
     pub flavors: Vec<Named>,
     #[serde(default)]

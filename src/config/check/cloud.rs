@@ -4,6 +4,7 @@
 //! themselves; without any of these, openstacksdk's rules find it. What `[cloud]` writes lies over
 //! what was found.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::cloud::{Cloud, CloudSettings, Limits, SandboxSettings};
@@ -110,6 +111,7 @@ fn sandbox(text: &CloudText, limits: Limits, sink: &mut Sink) -> Outcome {
     let settings = SandboxSettings {
         port: u16::try_from(range::number(text.port.as_ref(), 0, 0..=65_535, sink)).unwrap_or(0),
         region: region.clone(),
+        region_keys: BTreeMap::new(),
         build: build(text.build.as_ref(), sink),
         delete: range::span(text.delete.as_ref(), 2 * SECOND, Duration::ZERO..=HOUR, sink),
         token_life: range::span(text.token_life.as_ref(), HOUR, SECOND..=24 * HOUR, sink),
@@ -222,6 +224,7 @@ fn openstack(text: &At<CloudText>, limits: Limits, around: Around<'_>, sink: &mu
         name,
         auth,
         region: region.clone(),
+        region_keys: BTreeMap::new(),
         interface,
         tls,
         limits,
@@ -255,7 +258,11 @@ fn found(text: &At<CloudText>, around: Around<'_>, sink: &mut Sink) -> Option<Fo
         return Some(Found { name: host.to_owned(), options, warnings: Vec::new() });
     }
     let name = text.cloud.as_ref().map(|at| at.value.as_str());
-    match openstack::find(name, region, around.env) {
+    let found = match &text.source {
+        Some(_) => openstack::from_variables(region, around.env),
+        None => openstack::find(name, region, around.env),
+    };
+    match found {
         Ok(found) => Some(found),
         Err(fault) => {
             let at = text.cloud.as_ref().or(text.source.as_ref());

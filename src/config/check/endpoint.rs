@@ -3,9 +3,9 @@
 //! A sign-in carries secrets, so it goes over https, or never leaves the machine; and never to the
 //! link-local addresses where clouds keep their machines' metadata.
 
-use std::net::{IpAddr, Ipv4Addr};
+use ::url::Url;
 
-use ::url::{Host, Url};
+use super::super::host;
 
 /// What was allowed beyond the rule.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,50 +26,27 @@ pub(super) fn refusal(text: &str, allowed: Allowed) -> Option<Refusal> {
     let Ok(url) = Url::parse(text) else {
         return no("is not a URL", "write it as https://host/path");
     };
-    let Some(host) = url.host() else {
+    if url.host().is_none() {
         return no("is not a URL with a host", "write it as https://host/path");
-    };
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return no("holds a user name or password", "take it out of the URL");
     }
     if url.query().is_some() || url.fragment().is_some() {
         return no("holds a query or a fragment", "end it before the '?' or '#'");
     }
-    if is_link_local(&host) {
-        let hint = "169.254.0.0/16 is where machines find their metadata, not an API";
+    if host::names_link_local(&url) {
+        let hint = "link-local addresses are where machines find their metadata, not an API";
         return no("points to a link-local address", hint);
     }
     match url.scheme() {
         "https" => None,
-        "http" if allowed.http || is_loopback(&host) => None,
+        "http" if allowed.http || host::loopback(&url) => None,
         "http" => no(
             "would send secrets over plain http",
             "write https://, or set allow_http = true in [cloud] if the network is yours alone",
         ),
         _ => no("is neither https nor http", "write it as https://host/path"),
-    }
-}
-
-/// Whether traffic to the host stays on this machine.
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Host::Ipv4(ip) => ip.is_loopback(),
-        Host::Ipv6(ip) => IpAddr::V6(*ip).to_canonical().is_loopback(),
-    }
-}
-
-fn is_link_local(host: &Host<&str>) -> bool {
-    let v4 = |ip: &Ipv4Addr| ip.is_link_local();
-    match host {
-        Host::Domain(_) => false,
-        Host::Ipv4(ip) => v4(ip),
-        Host::Ipv6(ip) => {
-            ip.is_unicast_link_local() || ip.to_ipv4_mapped().as_ref().is_some_and(v4)
-        }
     }
 }
 
@@ -100,6 +77,7 @@ mod tests {
             "http://a.example/v3",
             "http://10.0.0.1",
             "http://localhost.example",
+            "http://keystone.localhost",
             "ftp://a",
             "a.example/v3",
             "https://",
@@ -116,6 +94,7 @@ mod tests {
             "https://169.254.0.1",
             "https://[fe80::1]",
             "https://[::ffff:169.254.169.254]/",
+            "https://[fd00:ec2::254]",
             "https://2852039166/",
             "https://user:pw@a.example",
             "https://a.example/v3?x=1",

@@ -1,5 +1,6 @@
 //! Groups: bounds, behaviour and policies, and that no two claim the same servers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::digest;
@@ -25,6 +26,26 @@ pub(super) struct Setting<'a> {
 const BATCH_MOST: u32 = 200;
 /// How long a sample counts when nobody says otherwise: a few periods of common senders.
 const STALE_AFTER: Duration = Duration::from_secs(300);
+
+/// Which settings name a region that groups are in.
+pub(super) fn region_keys(
+    entries: &[NamedEntry<GroupText>],
+    default: Option<&Region>,
+) -> BTreeMap<Region, Vec<String>> {
+    let mut keys: BTreeMap<Region, Vec<String>> = BTreeMap::new();
+    for NamedEntry { entry: text, .. } in entries {
+        let (region, key) = match (&text.region, default) {
+            (Some(at), _) => (Region::new(at.value.as_str()).ok(), at.spot.key.as_str()),
+            (None, default) => (default.cloned(), "cloud.region"),
+        };
+        let Some(region) = region else { continue };
+        let known = keys.entry(region).or_default();
+        if !known.iter().any(|known| known == key) {
+            known.push(key.to_owned());
+        }
+    }
+    keys
+}
 
 /// All groups that could be understood, in the order of their names.
 pub(super) fn check(
@@ -61,6 +82,7 @@ fn check_one(
     let region = region(text, setting.region.as_ref(), sink);
     let bounds = bounds(text, sink);
     let template = template::check(text, &entry.name, setting.around, sink);
+    judge_server_group(text, bounds, sink);
     let policies = policies(text.target.as_ref(), sink);
     let behaviour = behaviour(text.scale_in.as_deref(), sink);
     let patience = patience(text.patience.as_deref(), setting.call_timeout, sink);
@@ -127,6 +149,23 @@ fn bounds(text: &At<GroupText>, sink: &mut Sink) -> Bounds {
         sink.fault(&at.spot, reason);
     }
     Bounds::new(min, max)
+}
+
+/// Nova's default for `quota.server_group_members`. Source: nova `nova/conf/quota.py`.
+const SERVER_GROUP_MOST: u32 = 10;
+
+fn judge_server_group(text: &At<GroupText>, bounds: Bounds, sink: &mut Sink) {
+    let Some(at) = &text.anti_affinity else { return };
+    if bounds.max > SERVER_GROUP_MOST {
+        let reason = format!(
+            "`{}` puts all servers into one server group: Nova's default allows {SERVER_GROUP_MOST} \
+             there, and `{}.max` is {}",
+            at.spot.key, text.spot.key, bounds.max
+        );
+        sink.warn(&at.spot, reason).hint(
+            "ask the cloud for a higher quota of server group members, or make several groups",
+        );
+    }
 }
 
 fn policies(targets: Option<&At<Vec<At<TargetText>>>>, sink: &mut Sink) -> Vec<Policy> {

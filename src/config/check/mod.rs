@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use super::cloud::Cloud;
 use super::env::Env;
 use super::fault::{Sink, Spot};
 use super::file::{CloudText, ControllerText, File, HttpText};
@@ -52,9 +53,14 @@ pub(super) fn check(
         let fault = sink.warn(&root, "no group is configured, so there is nothing to do");
         fault.hint("add a section [group.NAME]");
     }
+    let region_keys = group::region_keys(&groups, cloud.region.as_ref());
     let setting = group::Setting { around, region: cloud.region, call_timeout };
     let groups = group::check(&groups, &setting, sink);
-    let (cloud, view) = cloud.cloud?;
+    let (mut cloud, view) = cloud.cloud?;
+    match &mut cloud {
+        Cloud::Sandbox(settings) => settings.region_keys = region_keys,
+        Cloud::OpenStack(settings) => settings.region_keys = region_keys,
+    }
     Some((Config { controller, cloud, http, groups }, view))
 }
 

@@ -1,5 +1,7 @@
 //! How a cloud's certificates are verified.
 
+use std::path::Path;
+
 use super::super::cloud::{Interface, Tls};
 use super::super::options::Origin;
 use super::auth::Taker;
@@ -24,7 +26,7 @@ pub(super) fn check(taker: &mut Taker<'_>) -> Tls {
             taker.options.fault(name, why, taker.sink);
         }
     }
-    let cacert = taker.text("cacert").map(|text| {
+    let cacert = taker.text("cacert").filter(|_| !insecure).map(|text| {
         let written = taker.options.get("cacert").map(|given| &given.origin);
         let base = match written {
             Some(Origin::Written(_)) => taker.around.base,
@@ -34,13 +36,23 @@ pub(super) fn check(taker: &mut Taker<'_>) -> Tls {
         };
         taker.around.env.path(&text, base)
     });
-    if let Some(path) = cacert.as_ref().filter(|_| !insecure)
-        && let Err(error) = std::fs::File::open(path)
+    if let Some(path) = &cacert
+        && let Err(why) = certificates(path)
     {
-        let why = format!("cannot be read: {}: {error}", path.display());
         taker.options.fault("cacert", &why, taker.sink);
     }
     Tls { cacert, insecure }
+}
+
+/// Whether the file holds what the client will look for in it.
+fn certificates(path: &Path) -> Result<(), String> {
+    let text = std::fs::read(path);
+    let text = text.map_err(|error| format!("cannot be read: {}: {error}", path.display()))?;
+    let mark = b"-----BEGIN CERTIFICATE-----";
+    if text.windows(mark.len()).any(|window| window == mark) {
+        return Ok(());
+    }
+    Err(format!("holds no certificate in PEM: {}", path.display()))
 }
 
 /// Both YAML's and people's words for yes and no.

@@ -207,7 +207,10 @@ fn a_credential_that_only_the_unit_has_warns() {
 #[case::token_type("access_token_type = \"jwt\"", "it is \"id_token\" or \"access_token\"")]
 #[case::interface("interface = \"private\"", "it is \"public\", \"internal\" or \"admin\"")]
 #[case::hosts("allowed_hosts = [\"https://x\"]", "is not a host")]
+#[case::localhost("auth_url = \"http://keystone.localhost/v3\"", "secrets over plain http")]
+#[case::metadata_v6("auth_url = \"https://[fd00:ec2::254]/v3\"", "link-local")]
 #[case::cacert("cacert = \"absent.pem\"", "`cloud.cacert` cannot be read")]
+#[case::no_pem("cacert = \"s\"", "`cloud.cacert` holds no certificate in PEM")]
 #[case::two_ways("cloud = \"x\"", "`cloud.preset` and `cloud.cloud` exclude each other")]
 #[case::sandbox("use = \"sandbox\"", "`cloud.use` and `cloud.preset` exclude each other")]
 fn a_cloud_that_cannot_be_right_is_refused(#[case] line: &str, #[case] said: &str) {
@@ -259,6 +262,42 @@ fn without_any_cloud_there_is_a_way_shown() {
         .var("OS_PASSWORD", "x")
         .var("OS_PROJECT_ID", "p");
     assert!(matches!(settings(&place).auth, Auth::Password(_)));
+}
+
+/// Another cloud than was meant would be the worst answer.
+#[test]
+fn variables_that_say_no_cloud_are_not_replaced_by_clouds_yaml() {
+    let text = with_cloud("use = \"env\"");
+    let yaml =
+        "clouds:\n  other:\n    auth: {auth_url: https://k.example, username: u, password: x}\n";
+    let place = Place::with(&text)
+        .var("OS_AUTH_URL", "")
+        .var("OS_REGION_NAME", "GRA11")
+        .var("OS_CLIENT_CONFIG_FILE", "clouds.yaml");
+    place.write("clouds.yaml", yaml);
+    let refused = place.refused();
+    assert!(refused.contains("no OS_* variable says which cloud"), "{refused}");
+    assert!(refused.contains("scaling.toml:") && refused.contains("set OS_CLOUD"), "{refused}");
+
+    let yaml = yaml.replace("username: u", "user_id: u, project_id: p");
+    let place = Place::with(&text).var("OS_CLOUD", "other").var("OS_REGION_NAME", "GRA11");
+    place.write("clouds.yaml", &yaml.replace("    auth:", "    region_name: GRA11\n    auth:"));
+    assert_eq!(settings(&place).name, "other");
+}
+
+#[test]
+fn settings_that_name_a_region_are_known() {
+    let text = with_cloud(&format!("preset = \"ovhcloud-eu\"\n{ACCOUNT}"));
+    let rest = "min = 0\nmax = 1\nflavor = \"f\"\nimage = \"i\"\nnetworks = \"auto\"\n";
+    let groups = format!("\n[group.own]\nregion = \"SBG5\"\n{rest}\n[group.plain]\n{rest}");
+    let place = Place::with(&format!("{text}{groups}"));
+    private(&place.write("s", "hunter2\n"));
+    let keys = settings(&place).region_keys;
+    let keys: Vec<String> = keys.iter().map(|(r, keys)| format!("{r} {keys:?}")).collect();
+    assert_eq!(
+        keys,
+        ["GRA11 [\"cloud.region\", \"group.web.region\"]", "SBG5 [\"group.own.region\"]"]
+    );
 }
 
 #[test]

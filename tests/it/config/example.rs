@@ -132,7 +132,7 @@ fn every_other_cloud_shown_loads() {
             .var("OS_PROJECT_ID", "p")
             .var("OS_REGION_NAME", "R");
         place.write("client-secret", "x\n");
-        place.write("ca.pem", "");
+        place.write("ca.pem", "-----BEGIN CERTIFICATE-----\n");
         place.write(
             "clouds.yaml",
             "clouds:\n  ovhcloud:\n    region_name: R\n    auth:\n      auth_url: https://k.example\n      \

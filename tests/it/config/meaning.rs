@@ -225,6 +225,18 @@ fn a_volume_that_outlives_its_server_warns() {
 }
 
 #[test]
+fn more_servers_than_a_server_group_holds_warn() {
+    let place = |max: u32| {
+        let text = right("anti_affinity = \"soft\"");
+        let line = text.lines().find(|line| line.starts_with("max")).unwrap().to_owned();
+        Place::with(&text.replace(&line, &format!("max = {max}")))
+    };
+    assert_eq!(place(10).warnings(), Vec::<String>::new());
+    let warning = &place(11).warnings()[0];
+    assert!(warning.contains("`group.web.anti_affinity`") && warning.contains("10"), "{warning}");
+}
+
+#[test]
 fn a_file_without_groups_warns() {
     let place = Place::with("[cloud]\nuse = \"sandbox\"\n");
     assert_eq!(place.warnings(), ["no group is configured, so there is nothing to do"]);

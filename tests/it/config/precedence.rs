@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use novascale::config::cloud::{
-    AccessTokenType, Auth, CredentialName, Domain, Interface, Project, User,
+    AccessTokenType, Auth, CredentialName, Domain, Interface, Project, Tls, User,
 };
 use novascale::config::secret::{Secret, SecretEnv};
 use novascale::config::{Cloud, CloudSettings, Env};
@@ -41,7 +41,7 @@ fn place(case: &Value) -> Place {
     let asked = case["case"].as_str().unwrap().ends_with("SBG5 asked");
     let cloud = if asked { "[cloud]\nregion = \"SBG5\"\n" } else { "" };
     let mut place = Place::with(&format!("{cloud}{GROUP}"));
-    let ca = place.write("home/ca.pem", "");
+    let ca = place.write("home/ca.pem", "-----BEGIN CERTIFICATE-----\n");
     for (name, value) in case["env"].as_object().unwrap() {
         let value = value.as_str().unwrap().replace("/x/ca.pem", ca.to_str().unwrap());
         place = place.var(name, &value);
@@ -272,6 +272,9 @@ fn unverified_tls_warns() {
         let place = named(&format!("clouds:\n  a:\n    {line}\n{CLOUD}"));
         assert!(settings(&place).tls.insecure, "{line}");
         assert!(place.warnings()[0].contains("verification of certificates off"), "{line}");
+        // The client would look into the file, which nobody needs then.
+        let place = named(&format!("clouds:\n  a:\n    {line}\n    cacert: absent.pem\n{CLOUD}"));
+        assert_eq!(settings(&place).tls, Tls { cacert: None, insecure: true }, "{line}");
     }
     assert!(!settings(&named(&format!("clouds:\n  a:\n    verify: true\n{CLOUD}"))).tls.insecure);
 }

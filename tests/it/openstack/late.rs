@@ -8,8 +8,8 @@ use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::time::{Clock, Steady};
 use reqwest::Method;
 
-use super::answers::permit;
-use super::golden::create;
+use super::changing::permit;
+use super::samples::create;
 use super::script::{Paused, Script, answer, client, page, region, sign_in, tags};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ async fn a_change_that_waited_for_the_sign_in_too_long_is_not_sent() {
     let client = client(&script);
     let not_after = clock.now().steady.plus(30 * SECOND);
     too_late(client.create(&Create { not_after, ..create() }).await);
-    too_late(client.delete(&region(), permit(not_after)).await);
+    too_late(client.delete(&region(), permit("s1", not_after)).await);
     assert_eq!(changes(&script), 0);
 }
 

@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-use super::golden::{create, template};
+use super::samples::{create, template};
 use super::script::{given, group, settings, tags};
 
 /// Stands still: nothing here waits.

@@ -1,9 +1,15 @@
 //! The conversation with OpenStack, held against transcripts, refusals and nonsense.
 
 mod answers;
+mod changing;
 mod golden;
 mod late;
+mod listing;
 mod lost;
 mod names;
+mod samples;
 mod script;
+mod tls;
 mod token;
+mod transcript;
+mod trouble;

@@ -10,7 +10,7 @@ use novascale::domain::id::InstallId;
 use novascale::domain::outcome::{Failure, FailureKind};
 use serde_json::{Value, json};
 
-use super::golden;
+use super::samples;
 use super::script::{
     PROJECT, Reply, Script, Seen, answer, client, group, nova, region, sign_in, versions,
 };
@@ -89,7 +89,7 @@ fn template() -> Template {
     Template {
         networks: Networks::Named(vec!["private".into(), NET.into()]),
         security_groups: vec!["web".into()],
-        ..golden::template()
+        ..samples::template()
     }
 }
 
@@ -207,6 +207,48 @@ async fn a_missing_right_to_see_networks_names_the_action() {
     assert_eq!(failure.kind, FailureKind::Denied);
     let hint = failure.hint.unwrap();
     assert!(hint.contains("get_network") && hint.contains("computeOperator"), "{hint}");
+}
+
+/// An id needs no look-up: Nova says itself if it is wrong.
+#[tokio::test(start_paused = true)]
+async fn ids_go_unverified_where_glance_and_neutron_cannot_be_asked() {
+    let script = Script::new(|seen| {
+        let path = seen.url.path();
+        if path.starts_with("/v2/") || path.starts_with("/v2.0/") {
+            return answer(403, &[], "{}");
+        }
+        cloud(seen)
+    });
+    let client = client(&script);
+    let by_id = Template {
+        image: ImageRef::Id("i4".into()),
+        networks: Networks::Named(vec![NET.into()]),
+        ..template()
+    };
+    let resolved = resolve(&client, &by_id, "f1").await.unwrap();
+    assert_eq!(resolved.image, "i4");
+    assert_eq!(resolved.networks, ResolvedNetworks::Ids(vec![NET.into()]));
+    for by_name in [
+        Template { image: ImageRef::Name("Debian 12".into()), ..by_id.clone() },
+        Template { networks: Networks::Named(vec![NET.into(), "private".into()]), ..by_id },
+    ] {
+        let failure = resolve(&client, &by_name, "f1").await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Denied, "a name must be looked up: {failure}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_room_for_another_server_group_names_the_setting() {
+    let script = Script::new(|seen| {
+        if seen.method == "POST" && seen.url.path().ends_with("/os-server-groups") {
+            let words = "Quota exceeded, too many server groups.";
+            return nova(403, json!({"forbidden": {"code": 403, "message": words}}));
+        }
+        cloud(seen)
+    });
+    let failure = resolve(&client(&script), &apart(AntiAffinity::Soft), "f1").await.unwrap_err();
+    assert_eq!(failure.key.as_deref(), Some("group.web.anti_affinity"));
+    assert!(failure.hint.unwrap().contains("so many server groups"));
 }
 
 fn apart(policy: AntiAffinity) -> Template {

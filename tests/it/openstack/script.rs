@@ -86,12 +86,12 @@ type Act = Box<dyn Fn(&Seen) -> Reply + Send + Sync>;
 pub(super) struct Script {
     act: Act,
     seen: Mutex<Vec<Seen>>,
-    delay: Duration,
+    delay: Box<dyn Fn(&Seen) -> Duration + Send + Sync>,
 }
 
 impl Script {
     pub(super) fn new(act: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Arc<Self> {
-        Self::slow(Duration::ZERO, act)
+        Self::delayed(|_| Duration::ZERO, act)
     }
 
     /// Each answer takes so long.
@@ -99,7 +99,15 @@ impl Script {
         delay: Duration,
         act: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { act: Box::new(act), seen: Mutex::default(), delay })
+        Self::delayed(move |_| delay, act)
+    }
+
+    /// The answer to each request takes as long as this says.
+    pub(super) fn delayed(
+        delay: impl Fn(&Seen) -> Duration + Send + Sync + 'static,
+        act: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { act: Box::new(act), seen: Mutex::default(), delay: Box::new(delay) })
     }
 
     /// Signs in whoever asks, and answers calls to services from this list in turn.
@@ -135,8 +143,9 @@ impl Transport for Script {
             body: request.body,
         };
         self.seen.lock().unwrap().push(seen.clone());
-        if !self.delay.is_zero() {
-            tokio::time::sleep(self.delay).await;
+        let delay = (self.delay)(&seen);
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         (self.act)(&seen)
     }
@@ -206,6 +215,7 @@ pub(super) fn settings(auth: Auth) -> CloudSettings {
         name: "test".into(),
         auth,
         region: Some(region()),
+        region_keys: <_>::default(),
         interface: Interface::Public,
         tls: Tls::default(),
         limits: Limits::default(),

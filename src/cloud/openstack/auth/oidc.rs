@@ -18,9 +18,10 @@ use super::step::{self, Step};
 use super::{parse_url, read_secret, sensitive};
 use crate::cloud::openstack::call::{Call, Service, below};
 use crate::cloud::openstack::link::Link;
-use crate::cloud::openstack::transport::{Response, loopback};
+use crate::cloud::openstack::transport::Response;
 use crate::cloud::openstack::wire::Discovery;
 use crate::config::cloud::{AccessTokenType, Oidc};
+use crate::config::host::loopback;
 use crate::domain::outcome::{Failure, FailureKind};
 
 /// Redirects of the discovery that are followed: one for a moved document, one for https.

@@ -1,6 +1,6 @@
 //! Quotas, as refusals word them, and how many servers would still fit.
 
-use super::Told;
+use super::envelope::Told;
 
 /// Whether the answer says that a quota is used up.
 /// Source: nova/exception.py TooManyInstances, GroupMemberLimitExceeded, PortLimitExceeded;

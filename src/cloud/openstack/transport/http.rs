@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 
-use super::{BODY_MOST, Request, Response, Transport, TransportError, link_local, loopback};
-use super::{timed_out, too_long};
+use super::{BODY_MOST, Request, Response, Transport, TransportError, timed_out, too_long};
 use crate::config::cloud::Tls;
+use crate::config::host::{link_local, loopback};
 
 /// How long a connection may take, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
