@@ -1,11 +1,12 @@
 //! The daemon: configuration → parts → running, and the order of stopping.
 //!
 //! It names every concrete type once and spawns what is not a loop. Starting: the state
-//! directory, the embedded cloud if it is used, the store with its lease, the
-//! conversation with the cloud, the loops, the listeners; then `daemon.json` tells the
-//! command line where to find all this, and systemd that we are ready. Stopping goes the
-//! other way: no new request, no new call, what is in flight ends or is recorded within
-//! [`STOP_WITHIN`]; the store last. It decides nothing and calls nobody itself.
+//! directory, held against any other daemon ([`root`]), the embedded cloud if it is used,
+//! the store with its lease, the conversation with the cloud, the loops, the listeners;
+//! then `daemon.json` tells the command line where to find all this, and systemd that we
+//! are ready. Stopping goes the other way: no new request, no new call, what is in flight
+//! ends or is recorded within [`STOP_WITHIN`]; the store last. It decides nothing and calls
+//! nobody itself.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,9 +38,11 @@ mod announce;
 mod count;
 mod descriptors;
 mod embedded;
+pub mod root;
 mod upkeep;
 
 use embedded::Embedded;
+use root::make_private;
 
 /// What the command line hands in.
 #[derive(Debug)]
@@ -65,8 +68,9 @@ pub enum Error {
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(
-        "could not {what} {path}: {source}. The state directory is $STATE_DIRECTORY, else \
-         `controller.state_dir`, else .novascale in the working directory: it must be writable"
+        "could not {what} {path}: {source}. The state directory is that of --state-dir, else \
+         $STATE_DIRECTORY, else `controller.state_dir`, else .novascale beside the configuration \
+         file: it must be writable"
     )]
     State { what: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -104,6 +108,8 @@ pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result
 /// Everything that runs.
 struct App {
     root: PathBuf,
+    /// The lock on `root`, let go of last: until then `daemon.json` there is ours.
+    held: std::fs::File,
     groups: Vec<Arc<Group>>,
     cloud: String,
     recovered: announce::Recovered,
@@ -130,7 +136,6 @@ struct State {
 
 impl State {
     async fn open(root: &Path, cloud: &Cloud, id: Option<InstallId>) -> Result<Self, Error> {
-        make_private(root)?;
         let home = paths::cloud_dir(root, cloud);
         make_private(&home)?;
         let id_file = paths::install_id_file(root);
@@ -146,6 +151,9 @@ impl App {
     async fn start(loaded: Loaded) -> Result<Self, Error> {
         let Config { controller, cloud, http: mut settings, groups } = loaded.config;
         let root = controller.state_dir;
+        let held = root::claim(&root).await?;
+        // What an earlier run left there leads nowhere.
+        announce::remove_daemon_file(&root);
         let State { install, store, lease, clock } =
             State::open(&root, &cloud, controller.id).await?;
         let (stopping, broken, tasks) =
@@ -177,6 +185,7 @@ impl App {
         let seed = || clock::entropy() as u64;
         let app = Self {
             root,
+            held,
             groups,
             cloud: name,
             recovered,
@@ -268,6 +277,7 @@ impl App {
             tracing::warn!("the embedded cloud did not end in time; its state was saved before");
         }
         announce::remove_daemon_file(&self.root);
+        drop(self.held);
         announce::stopped(began.elapsed(), ended, closed);
     }
 
@@ -330,13 +340,6 @@ async fn listeners(settings: &HttpSettings) -> Result<(TcpListener, TcpListener)
 fn local(listener: &TcpListener, which: &'static str) -> Result<std::net::SocketAddr, Error> {
     let unknown = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
     listener.local_addr().map_err(|source| Error::Listen { which, address: unknown, source })
-}
-
-/// A directory that only our user may enter.
-fn make_private(path: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|source| Error::State { what: "create", path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! It loads no configuration: the daemon's state root tells both. There the daemon
 //! leaves `daemon.json` (its process and addresses) and one token for each scope in
 //! `tokens/`, readable by its own user only. A daemon elsewhere is named by `--url`
-//! and `--token-file`. A token never leaves this machine unencrypted.
+//! and `--token-file`. A token never leaves this machine unencrypted, and none is sent to
+//! an address whose daemon has ended: whoever listens there now is somebody else.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::exit::{Error, Exit};
-use crate::config::{Env, paths};
+use crate::app::root;
+use crate::config::{DEFAULT_FILE, Env, paths};
 
 /// How the user says where the daemon is.
 #[derive(Debug, clap::Args)]
@@ -22,7 +24,7 @@ pub struct Where {
     /// The daemon's state directory
     ///
     /// If it is not given: $STATE_DIRECTORY, else `controller.state_dir` of the
-    /// configuration file, else ./.novascale.
+    /// configuration file, else .novascale beside that file. `run` keeps its state there.
     #[arg(
         long,
         global = true,
@@ -87,6 +89,8 @@ pub(super) struct Daemon {
     /// Its process, if it runs on this machine.
     pid: Option<u32>,
     tokens: Tokens,
+    /// Why it may be another one that was meant.
+    doubt: Option<String>,
 }
 
 #[derive(Debug)]
@@ -104,25 +108,26 @@ struct DaemonFile {
 }
 
 impl Daemon {
-    pub(super) fn find(given: &Where, config: &Path, env: &Env) -> Result<Self, Error> {
-        let root = match &given.state_dir {
-            Some(dir) => dir.clone(),
-            None => paths::state_root(configured(config, env).as_deref(), env),
-        };
-        let tokens = match &given.token_file {
-            Some(file) => Tokens::File(file.clone()),
-            None => Tokens::Below(root.clone()),
-        };
-        let Some(url) = &given.url else {
-            let (pid, url) = read_daemon_file(&root)?;
-            return Ok(Self { url, pid: Some(pid), tokens });
-        };
-        if given.token_file.is_none() && given.state_dir.is_none() {
-            return Err(Error::new(Exit::Usage, format!("no token is named for {url}"))
-                .hint("name it with --token-file FILE or NOVASCALE_TOKEN_FILE"));
+    /// `config` is the configuration file, if one was named.
+    pub(super) fn find(given: &Where, config: Option<&Path>, env: &Env) -> Result<Self, Error> {
+        let file = given.token_file.clone().map(Tokens::File);
+        if let Some(url) = &given.url {
+            let below = || given.state_dir.clone().map(Tokens::Below);
+            let tokens = file.or_else(below).ok_or_else(|| {
+                Error::new(Exit::Usage, format!("no token is named for {url}"))
+                    .hint("name it with --token-file FILE or NOVASCALE_TOKEN_FILE")
+            })?;
+            check_encrypted(url)?;
+            return Ok(Self { url: url.clone(), pid: None, tokens, doubt: None });
         }
-        check_encrypted(url)?;
-        Ok(Self { url: url.clone(), pid: None, tokens })
+        let (root, doubt) = match &given.state_dir {
+            Some(dir) => (dir.clone(), None),
+            None => state_root(config, env)?,
+        };
+        let found = read_daemon_file(&root).map_err(|error| doubted(error, doubt.as_deref()));
+        let (pid, url) = found?;
+        let tokens = file.unwrap_or(Tokens::Below(root));
+        Ok(Self { url, pid: Some(pid), tokens, doubt })
     }
 
     pub(super) fn token_path(&self, scope: Scope) -> PathBuf {
@@ -148,14 +153,14 @@ impl Daemon {
     pub(super) fn silent(&self, why: &str) -> Error {
         let error =
             Error::new(Exit::Unavailable, format!("no daemon answers at {}: {why}", self.url));
-        match self.pid {
+        let error = match self.pid {
             None => error.hint("is it running there, and is this its admin address?"),
-            Some(pid) if gone(pid) => error.hint(format!(
-                "its process {pid} is gone without having said goodbye; start it again with \
-                 `novascale run`, it recovers by itself"
+            Some(pid) => error.hint(format!(
+                "its process {pid} is there: it is just stopping, or it hangs. Its log says more; \
+                 once it has ended, start it with `novascale run`"
             )),
-            Some(_) => error.hint("start it with `novascale run`"),
-        }
+        };
+        doubted(error, self.doubt.as_deref())
     }
 
     /// Whether answers come from this machine, without encryption.
@@ -164,13 +169,63 @@ impl Daemon {
     }
 }
 
-/// `controller.state_dir` of the configuration, if it can be had. The rest of the file
-/// is not looked at: what the cloud needs may be known to the daemon alone.
-fn configured(config: &Path, env: &Env) -> Option<PathBuf> {
-    let config = env.cwd().join(config);
-    let file: toml::Table = std::fs::read_to_string(&config).ok()?.parse().ok()?;
-    let dir = file.get("controller")?.get("state_dir")?.as_str()?;
-    Some(env.path(dir, config.parent()?))
+fn doubted(error: Error, doubt: Option<&str>) -> Error {
+    match doubt {
+        Some(doubt) => error.hint(doubt),
+        None => error,
+    }
+}
+
+/// The state root that a daemon with this configuration has, and why that may not be so.
+fn state_root(config: Option<&Path>, env: &Env) -> Result<(PathBuf, Option<String>), Error> {
+    if let Some(dir) = paths::systemd_root(env) {
+        return Ok((dir, None));
+    }
+    let file = config.unwrap_or(Path::new(DEFAULT_FILE));
+    let full = env.cwd().join(file);
+    let base = full.parent().unwrap_or(env.cwd());
+    let (dir, doubt) = match (configured(&full, base, env), config) {
+        (Ok(dir), _) => (dir, None),
+        (Err(Unheeded::Absent(_)), None) => (None, None),
+        (Err(why), None) => {
+            let doubt = format!("{} {why}; its state_dir was not heeded", file.display());
+            (None, Some(doubt))
+        }
+        (Err(why), Some(_)) => {
+            let message = format!("{} {why}", file.display());
+            let hint = "`controller.state_dir` in it says where the daemon's state lies; \
+                        or name that with --state-dir";
+            return Err(Error::new(Exit::Config, message).hint(hint));
+        }
+    };
+    Ok((paths::state_root(dir.as_deref(), base, env), doubt))
+}
+
+/// Why a configuration does not say where state lies.
+#[derive(Debug, thiserror::Error)]
+enum Unheeded {
+    #[error("cannot be read: {0}")]
+    Absent(io::Error),
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    #[error("could not be understood")]
+    NotToml,
+}
+
+/// `controller.state_dir` of the configuration, if it is set. The rest of the file is not
+/// looked at: what the cloud needs may be known to the daemon alone.
+fn configured(file: &Path, base: &Path, env: &Env) -> Result<Option<PathBuf>, Unheeded> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let absent = error.kind() == io::ErrorKind::NotFound;
+        if absent { Unheeded::Absent(error) } else { Unheeded::Unreadable(error) }
+    })?;
+    let file: toml::Table = text.parse().map_err(|_| Unheeded::NotToml)?;
+    let Some(dir) = file.get("controller").and_then(|controller| controller.get("state_dir"))
+    else {
+        return Ok(None);
+    };
+    let dir = dir.as_str().ok_or(Unheeded::NotToml)?;
+    Ok(Some(env.path(dir, base)))
 }
 
 /// The daemon's process and its admin address.
@@ -190,14 +245,27 @@ fn read_daemon_file(root: &Path) -> Result<(u32, Url), Error> {
     let file = serde_json::from_str::<DaemonFile>(&text).map_err(|e| strange(e.to_string()))?;
     let admin: Url = file.admin.parse().map_err(|e| strange(format!("{}: {e}", file.admin)))?;
     check_encrypted(&admin)?;
+    if !root::runs(root, file.pid).unwrap_or_else(|| !gone(file.pid)) {
+        return Err(vanished(root, file.pid));
+    }
     Ok((file.pid, admin))
 }
 
 fn stopped(root: &Path) -> Error {
-    let root = root.display();
-    let message = format!("no daemon runs with the state directory {root}");
-    Error::new(Exit::Unavailable, message)
+    no_daemon(root)
         .hint("start it with `novascale run`, or say where it is with --state-dir or --url")
+}
+
+fn vanished(root: &Path, pid: u32) -> Error {
+    no_daemon(root).hint(format!(
+        "its process {pid} is gone without having said goodbye; start it again with \
+         `novascale run`, it recovers by itself"
+    ))
+}
+
+fn no_daemon(root: &Path) -> Error {
+    let message = format!("no daemon runs with the state directory {}", root.display());
+    Error::new(Exit::Unavailable, message)
 }
 
 /// Plain http only where no network sees the token.
@@ -261,8 +329,7 @@ mod tests {
     fn a_url_wants_its_own_token() {
         let given =
             Where { state_dir: None, url: Some(parsed("https://scale.example")), token_file: None };
-        let error =
-            Daemon::find(&given, Path::new("scaling.toml"), &Env::from_process()).unwrap_err();
+        let error = Daemon::find(&given, None, &Env::from_process()).unwrap_err();
         assert_eq!(error.exit, Exit::Usage);
         assert!(error.message.contains("no token is named"), "{error}");
     }

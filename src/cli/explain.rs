@@ -9,6 +9,7 @@ use crate::domain::id::GroupName;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 }
 

@@ -10,11 +10,13 @@
 //! `client` talks to it, `view` has the shapes of its answers, `output` prints.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod check;
 mod client;
@@ -36,7 +38,7 @@ use client::Client;
 use exit::{Error, Exit};
 use output::{Answer, Output};
 
-use crate::config::Env;
+use crate::config::{DEFAULT_FILE, Env};
 
 /// The commit is set by whoever builds packages, as `NOVASCALE_COMMIT`.
 static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("NOVASCALE_COMMIT") {
@@ -55,11 +57,11 @@ Exit codes:
   0   done
   1   failed
   64  the command line is wrong
-  69  the daemon (or, for `run`, the cloud) is unavailable
+  69  the daemon is unavailable
   75  busy: try again later
   77  not permitted: the token, or the rights of its file
   78  the configuration is invalid
-  With `plan --detailed-exitcode`: 0 no change, 1 any error, 2 changes";
+  With `plan --detailed-exitcode`: 0 no change, 1 any error but 64, 2 changes";
 
 /// Keeps fleets of OpenStack Nova servers at the size that their load asks for
 #[derive(Debug, Parser)]
@@ -82,17 +84,17 @@ pub struct Cli {
 
 /// What every command understands.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The configuration file
+    /// The configuration file, if it is not ./scaling.toml
     #[arg(
         long,
         global = true,
         value_name = "FILE",
         env = "NOVASCALE_CONFIG",
-        hide_env_values = true,
-        default_value = "scaling.toml"
+        hide_env_values = true
     )]
-    pub config: PathBuf,
+    pub config: Option<PathBuf>,
 
     /// How data is printed: table or json
     #[arg(
@@ -127,6 +129,12 @@ pub struct Global {
 
     #[command(flatten)]
     pub daemon: daemon::Where,
+}
+
+impl Global {
+    fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -178,26 +186,44 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
-    let exit = match Cli::try_parse_from(arguments).and_then(settled) {
+    let exit = match parsed(arguments) {
         Ok(cli) => perform(&cli),
         Err(error) => misused(&error),
     };
     ExitCode::from(exit.code())
 }
 
+fn parsed<I, T>(arguments: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    settled(Cli::from_arg_matches(&matches)?, &matches)
+}
+
 /// `novascale --log json run` and `novascale run --log json` mean the same; before
-/// any other command the daemon's options mean nothing.
-fn settled(mut cli: Cli) -> Result<Cli, clap::Error> {
+/// any other command the daemon's options mean nothing, and nothing means an option that
+/// finds a daemon to a command that asks none.
+fn settled(mut cli: Cli, matches: &ArgMatches) -> Result<Cli, clap::Error> {
     match cli.command.take() {
         None => {}
         Some(Command::Run(args)) => cli.run = args.or(cli.run.clone()),
         Some(other) if cli.run == run::Args::default() => cli.command = Some(other),
-        Some(_) => {
-            let words = "--log and --log-level belong to `novascale run`";
-            return Err(Cli::command().error(ErrorKind::ArgumentConflict, words));
-        }
+        Some(_) => return Err(conflict("--log and --log-level belong to `novascale run`")),
+    }
+    // What a variable says is for all commands of a shell, and here for none.
+    let typed = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let asks = matches!(cli.command, Some(Command::Ask(_)));
+    if !asks && (typed("url") || typed("token_file")) {
+        let words = "--url and --token-file name a daemon to ask; `run` and `check` ask none";
+        return Err(conflict(words));
     }
     Ok(cli)
+}
+
+fn conflict(words: &str) -> clap::Error {
+    Cli::command().error(ErrorKind::ArgumentConflict, words)
 }
 
 /// Help and version are what was asked for; anything else is a usage error, whose
@@ -213,7 +239,7 @@ fn perform(cli: &Cli) -> Exit {
     let output = Output { format, colour, quiet, verbose };
     let done = match &cli.command {
         None | Some(Command::Run(_)) => run::run(&cli.run, &cli.global, output),
-        Some(Command::Check(args)) => check::run(args, &cli.global.config, output),
+        Some(Command::Check(args)) => check::run(args, cli.global.config(), output),
         Some(Command::Ask(what)) => {
             let answer = ask(what, &cli.global, output).map_err(|error| what.blamed(error));
             answer.map(|answer| output.answer(&answer))
@@ -224,7 +250,8 @@ fn perform(cli: &Cli) -> Exit {
 
 /// One question to the daemon.
 fn ask(what: &Ask, global: &Global, output: Output) -> Result<Answer, Error> {
-    let daemon = daemon::Daemon::find(&global.daemon, &global.config, &Env::from_process())?;
+    let daemon =
+        daemon::Daemon::find(&global.daemon, global.config.as_deref(), &Env::from_process())?;
     let client = Client::new(daemon, output)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime
@@ -253,7 +280,7 @@ mod tests {
     use crate::telemetry::log::LogFormat;
 
     fn parsed(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' ')).and_then(settled)
+        super::parsed(line.split(' '))
     }
 
     #[test]
@@ -270,6 +297,10 @@ mod tests {
             assert_eq!(cli.run.log, Some(LogFormat::Json), "{line}");
         }
         assert!(parsed("novascale --log json status").is_err());
+        for refused in ["--url http://[::1]:1", "run --token-file x", "--token-file x check"] {
+            assert!(parsed(&format!("novascale {refused}")).is_err(), "{refused}");
+        }
+        assert!(parsed("novascale --url http://[::1]:1 status").is_ok());
     }
 
     #[test]

@@ -72,12 +72,15 @@ pub(super) struct Answer {
     pub(super) json: Value,
     /// For people, beside the data; left out by `--quiet`.
     pub(super) notes: Vec<String>,
+    /// What the data may not be read without; shown even with `--quiet`.
+    pub(super) warnings: Vec<String>,
     pub(super) exit: Exit,
 }
 
 impl Answer {
     pub(super) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, notes: Vec::new(), exit: Exit::Done }
+        let (notes, warnings) = (Vec::new(), Vec::new());
+        Self { text: text.into(), json, notes, warnings, exit: Exit::Done }
     }
 }
 
@@ -100,6 +103,9 @@ impl Output {
         let mut out = AutoStream::new(io::stdout(), self.colour.into());
         let written = writeln!(out, "{text}").and_then(|()| out.flush());
         // What is to be added comes behind what was asked for.
+        for warning in &answer.warnings {
+            self.say(&format!("{WARN}warning{WARN:#}: {}", escape(warning)));
+        }
         for note in &answer.notes {
             self.note(note);
         }

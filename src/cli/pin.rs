@@ -15,6 +15,7 @@ use crate::domain::id::GroupName;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 
     /// How many servers, whatever signals say; min and max still hold
@@ -31,6 +32,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Args)]
 pub struct UnpinArgs {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 }
 

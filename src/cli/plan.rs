@@ -15,6 +15,7 @@ pub struct Args {
     pub group: Option<GroupName>,
 
     /// End with 0 if nothing would change, 2 if something would, 1 on any error
+    /// (64 still is a wrong command line)
     #[arg(long)]
     pub detailed_exitcode: bool,
 }
@@ -23,22 +24,33 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
     let mut texts = Vec::new();
     let mut plans = Vec::new();
     let mut changes = false;
+    let mut held = Vec::new();
     for group in &groups(args, client).await? {
         let reply = client.get_of(group, "/plan").await?;
         let plan: PlanView = reply.parse()?;
         changes |= plan.changes;
+        held.extend(plan.held.is_some().then(|| group.to_string()));
         texts.push(render(group, &plan));
         plans.push(named(group, reply.body));
     }
-    texts.push(if changes {
-        "This is a preview: nothing was done.".to_owned()
-    } else {
-        "No changes.".to_owned()
+    texts.push(match (held.is_empty(), changes) {
+        (false, _) => paragraph(
+            &format!(
+                "Held: the cloud could not be looked at. What would change of {} is not known.",
+                held.join(", ")
+            ),
+            0,
+        ),
+        (true, true) => "This is a preview: nothing was done.".to_owned(),
+        (true, false) => "No changes.".to_owned(),
     });
-    let mut answer = Answer::new(texts.join("\n\n"), json!({ "changes": changes, "plans": plans }));
-    if args.detailed_exitcode && changes {
-        answer.exit = Exit::Changes;
-    }
+    let json = json!({ "changes": changes, "held": held, "plans": plans });
+    let mut answer = Answer::new(texts.join("\n\n"), json);
+    answer.exit = match (args.detailed_exitcode, held.is_empty(), changes) {
+        (true, false, _) => Exit::Failed,
+        (true, true, true) => Exit::Changes,
+        (true, true, false) | (false, ..) => Exit::Done,
+    };
     Ok(answer)
 }
 
@@ -59,7 +71,11 @@ fn named(group: &GroupName, mut plan: Value) -> Value {
 }
 
 fn render(group: &GroupName, plan: &PlanView) -> String {
-    let would = if plan.changes { "would change" } else { "would not change" };
+    let would = match (&plan.held, plan.changes) {
+        (Some(_), _) => "is held",
+        (None, true) => "would change",
+        (None, false) => "would not change",
+    };
     let head = paint(BOLD, &paragraph(&format!("{group} {would}"), 0));
     format!("{head}\n{}", sentences(&plan.sentences, 2)).trim_end().to_owned()
 }

@@ -12,6 +12,7 @@ use crate::domain::id::{GroupName, Owner};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 
     /// How many servers are to be there
@@ -31,6 +32,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Args)]
 pub struct ReleaseArgs {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 
     /// Whose reservation ends

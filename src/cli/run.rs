@@ -1,8 +1,9 @@
-//! `novascale run`, and `novascale` alone: the daemon. It ends on SIGTERM or SIGINT,
-//! when what is in flight is finished or recorded; a second signal ends it at once,
-//! which is safe, for every call stands in the journal before it is made.
+//! `novascale run`, and `novascale` alone: the daemon. It ends on SIGTERM, SIGINT or
+//! SIGHUP, when what is in flight is finished or recorded; a second signal ends it at
+//! once, which is safe, for every call stands in the journal before it is made.
 
 use std::future::Future;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -54,7 +55,10 @@ impl Args {
 
 pub(super) fn run(args: &Args, global: &Global, output: Output) -> Result<Exit, Error> {
     let env = Env::from_process();
-    let Some(loaded) = load(&global.config, &env, output) else { return Ok(Exit::Config) };
+    let Some(mut loaded) = load(global.config(), &env, output) else { return Ok(Exit::Config) };
+    if let Some(dir) = &global.daemon.state_dir {
+        loaded.config.controller.state_dir = env.cwd().join(dir);
+    }
     let options = app::Options { loaded, log: args.log_options(output, &env) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed("cannot start a runtime", &error))?;
@@ -91,33 +95,62 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Error {
     Error::new(Exit::Failed, format!("{what}: {}", chain(error)))
 }
 
-/// The two signals that mean "stop".
+/// Signals that come so soon after the first belong to it: `timeout` signals its child and then
+/// the whole group, and a shell does much the same at its end.
+const BURST: Duration = Duration::from_secs(1);
+
+/// The signals that mean "stop".
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// None where whoever started us wants it ignored, as `nohup` does.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
+        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, hangup })
     }
 
-    /// Passes the first on and returns at the second.
+    /// Passes the first on and returns at the second, past the first one's burst.
     async fn twice(&mut self, stop: oneshot::Sender<()>) {
         self.next().await;
         // If nobody listens the daemon has ended already.
         let _ = stop.send(());
+        let burst = async {
+            loop {
+                self.next().await;
+            }
+        };
+        // Its end is the time's: the loop has none.
+        let _over = tokio::time::timeout(BURST, burst).await;
         self.next().await;
     }
 
     fn next(&mut self) -> impl Future<Output = ()> + '_ {
-        let Self { terminate, interrupt } = self;
+        let Self { terminate, interrupt, hangup } = self;
         async move {
+            let hangup = async {
+                match hangup {
+                    Some(hangup) => drop(hangup.recv().await),
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                () = hangup => {}
             }
         }
     }
+}
+
+/// Whether SIGHUP was ignored when we were started. Source: proc_pid_status(5), `SigIgn`, a mask
+/// in which signal 1 is the lowest bit. Where there is no /proc it counts as not ignored.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.is_some_and(|mask| mask.trim_end().ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f']))
 }

@@ -11,11 +11,13 @@ use super::daemon::Scope;
 use super::exit::Error;
 use super::output::Answer;
 use super::view::Told;
+use crate::domain::count::MOST;
 use crate::domain::id::GroupName;
 use crate::telemetry::escape::escape;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 
     /// The new base (5), or how it changes: +2, -1, +50%, -10%
@@ -63,7 +65,11 @@ impl FromStr for Change {
             (true, Some(percent)) => percent.parse().map(Self::Percent).map_err(|_| wrong()),
             (false, Some(_)) => Err(format!("{text} of what? write +{text} or -{text}")),
             (true, None) => text.parse().map(Self::Adjust).map_err(|_| wrong()),
-            (false, None) => text.parse().map(Self::Set).map_err(|_| wrong()),
+            (false, None) => match text.parse() {
+                Ok(n) => Ok(Self::Set(n)),
+                Err(_) if text.contains('.') => Err(wrong()),
+                Err(_) => Err(format!("{text} is too large: a group has at most {MOST} servers")),
+            },
         }
     }
 }
@@ -148,5 +154,6 @@ mod tests {
         for text in refused {
             assert!(text.parse::<Change>().is_err(), "{text:?}");
         }
+        assert!("4294967296".parse::<Change>().unwrap_err().contains("is too large"));
     }
 }

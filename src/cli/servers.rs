@@ -11,6 +11,7 @@ use crate::domain::id::GroupName;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 
     /// Also show zones, flavors and addresses; wider than 80 columns
@@ -20,14 +21,28 @@ pub struct Args {
 
 pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
     let reply = client.get_of(&args.group, "/servers").await?;
-    let Servers { mut servers, decided_at } = reply.parse()?;
+    let Servers { mut servers, decided_at, observer } = reply.parse()?;
     servers.sort_by(|a, b| order(a).cmp(&order(b)));
-    let text = match (servers.is_empty(), decided_at) {
-        (false, _) => render(&servers, args.wide, reply.at),
-        (true, Some(_)) => format!("{} has no servers.", args.group),
-        (true, None) => format!("{} was not looked at yet: its servers are unknown.", args.group),
+    let trouble = observer.trouble(reply.at);
+    let group = &args.group;
+    let text = match (servers.is_empty(), decided_at, observer.seen_at) {
+        (false, ..) => render(&servers, args.wide, reply.at),
+        (true, None, _) => format!("{group} was not looked at yet: its servers are unknown."),
+        (true, Some(_), None) => {
+            let why = trouble.as_deref().unwrap_or("the cloud was not listed yet");
+            paragraph(&format!("{group}: its servers are not known: {why}"), 0)
+        }
+        (true, Some(_), Some(_)) => format!("{group} has no servers."),
     };
-    Ok(Answer::new(text, reply.body))
+    let mut answer = Answer::new(text, reply.body);
+    // Where it is not the answer itself, it says how much the answer is worth.
+    let told = servers.is_empty() && observer.seen_at.is_none();
+    answer.warnings.extend(
+        trouble
+            .filter(|_| !told)
+            .map(|trouble| format!("this is what was known before: {trouble}")),
+    );
+    Ok(answer)
 }
 
 fn order(server: &ServerView) -> impl Ord + '_ {

@@ -10,10 +10,10 @@ use super::exit::Error;
 use super::output::Answer;
 use crate::domain::id::{GroupName, ServerId, SignalName};
 use crate::domain::signal::Value;
-use crate::telemetry::escape::escape;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The group's name, as in [group.NAME]
     pub group: GroupName,
 
     /// Which signal: the name that a policy of the group reads
@@ -57,10 +57,10 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
         _ => format!("{group} has heard: {name} is {}.", value.get()),
     };
     let mut answer = Answer::new(text, reply.body);
-    answer.notes.push(match note {
-        Some(note) => escape(&note).into_owned(),
-        None => format!("What follows from it: `novascale explain {group}`"),
-    });
+    match note {
+        Some(note) => answer.warnings.push(note),
+        None => answer.notes.push(format!("What follows from it: `novascale explain {group}`")),
+    }
     Ok(answer)
 }
 

@@ -1,12 +1,14 @@
 //! `novascale status [GROUP]`: how the groups fare, one row and one sentence each;
 //! of a single group, also what was ordered and when it was looked at.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::client::{Client, Reply};
 use super::exit::Error;
 use super::output::{Answer, BOLD, Column, Line, paint, paragraph, table};
-use super::view::{GroupView, Groups, ObserverView, or_dash};
+use super::view::{GroupView, Groups, or_dash};
 use crate::domain::id::GroupName;
 
 #[derive(Debug, clap::Args)]
@@ -40,9 +42,20 @@ fn answer(text: String, reply: Reply) -> Answer {
 }
 
 fn all(groups: &[GroupView], now: Option<Timestamp>) -> String {
-    let lines = groups.iter().map(|group| headline(group, now));
-    let lines = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+    let lines = groups.iter().map(headline).filter(|line| !line.is_empty());
+    let lines = lines.chain(troubles(groups, now)).collect::<Vec<_>>().join("\n");
     format!("{}\n\n{lines}", rows(groups)).trim_end().to_owned()
+}
+
+/// What keeps regions from being looked at, each once.
+fn troubles(groups: &[GroupView], now: Option<Timestamp>) -> impl Iterator<Item = String> {
+    let troubled = groups.iter().filter_map(|group| {
+        let trouble = group.observer.as_ref()?.trouble(now)?;
+        Some((group.region.as_deref().unwrap_or("the cloud"), trouble))
+    });
+    let regions: BTreeMap<&str, String> = troubled.collect();
+    let lines = regions.into_iter().map(|(name, said)| paragraph(&format!("{name}: {said}"), 0));
+    lines.collect::<Vec<_>>().into_iter()
 }
 
 fn one(group: &GroupView, now: Option<Timestamp>) -> String {
@@ -86,27 +99,22 @@ fn row(group: &GroupView) -> Line {
     Line { style, cells }
 }
 
-/// The group in one sentence, and the trouble that its loop or its region's observer has.
-fn headline(group: &GroupView, now: Option<Timestamp>) -> String {
+/// The group in one sentence, and the trouble that its loop has. What its region's observer has
+/// is told once for all groups.
+fn headline(group: &GroupView) -> String {
     let mut lines = Vec::new();
-    if !group.headline.is_empty() {
-        lines.push(paragraph(&format!("{}: {}", group.name, group.headline), 0));
-    }
-    if let Some(trouble) = group.observer.as_ref().and_then(|observer| trouble(observer, now)) {
-        lines.push(paragraph(&trouble, 2));
+    let failure = group.observer.as_ref().and_then(|observer| observer.failure.as_deref());
+    let said = match failure {
+        Some(failure) if group.headline.contains(failure) => "holding",
+        Some(_) | None => &group.headline,
+    };
+    if !said.is_empty() {
+        lines.push(paragraph(&format!("{}: {said}", group.name), 0));
     }
     if let Some(failure) = &group.failure {
         lines.push(paragraph(&format!("the last pass failed: {failure}"), 2));
     }
     lines.join("\n")
-}
-
-fn trouble(observer: &ObserverView, now: Option<Timestamp>) -> Option<String> {
-    let failure = observer.failure.as_ref()?;
-    Some(match observer.seen_at {
-        Some(seen) => format!("servers were last listed {}: {failure}", seen.seen_from(now)),
-        None => format!("servers could not be listed yet: {failure}"),
-    })
 }
 
 fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String)> {
@@ -115,7 +123,7 @@ fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String
             "Tag",
             format!("{} in region {}", or_dash(group.tag.as_ref()), or_dash(group.region.as_ref())),
         ),
-        ("Servers", group.tally.map_or_else(|| "not looked at yet".to_owned(), |t| t.to_string())),
+        ("Servers", group.tally.map_or_else(|| "not known yet".to_owned(), |t| t.to_string())),
     ];
     if let Some(base) = group.base {
         facts.push(("Base", base.to_string()));

@@ -56,7 +56,7 @@ pub(super) struct ReservationView {
     pub(super) reason: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct ObserverView {
     pub(super) seen_at: Option<Moment>,
     pub(super) failure: Option<String>,
@@ -67,6 +67,19 @@ pub(super) struct Servers {
     pub(super) servers: Vec<ServerView>,
     /// None before the first look: then nothing is known of any server.
     pub(super) decided_at: Option<Moment>,
+    #[serde(default)]
+    pub(super) observer: ObserverView,
+}
+
+impl ObserverView {
+    /// What keeps the region from being looked at, if anything does.
+    pub(super) fn trouble(&self, now: Option<Timestamp>) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        Some(match self.seen_at {
+            Some(seen) => format!("servers were last listed {}: {failure}", seen.seen_from(now)),
+            None => format!("servers could not be listed yet: {failure}"),
+        })
+    }
 }
 
 /// Name, status and the like are absent while only the server's id is known.
@@ -93,6 +106,8 @@ pub(super) struct ServerView {
 #[derive(Debug, Deserialize)]
 pub(super) struct PlanView {
     pub(super) changes: bool,
+    /// Why it is not known what would change.
+    pub(super) held: Option<String>,
     #[serde(default)]
     pub(super) sentences: Vec<String>,
 }

@@ -188,6 +188,7 @@ impl Faults {
         }
         let count = match self.0.len() {
             1 => "1 fault".to_owned(),
+            n if n > SHOWN_MOST => format!("{n} faults, of which the first {SHOWN_MOST} are shown"),
             n => format!("{n} faults"),
         };
         text + &format!("{count}: the configuration is refused, nothing was changed")
@@ -285,6 +286,12 @@ impl Sink {
     /// What was found, where something certainly was.
     pub(super) fn into_faults(self) -> Faults {
         Faults(self.found)
+    }
+
+    /// Whether something was refused at this setting, or below it as far as that is asked for.
+    pub(super) fn refused_at(&self, asked: impl Fn(&str) -> bool) -> bool {
+        let mut faults = self.found.iter().filter(|f| f.severity == Severity::Fault);
+        faults.any(|f| f.key.as_deref().is_some_and(&asked))
     }
 
     /// Whether anything was refused so far.

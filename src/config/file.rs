@@ -219,6 +219,11 @@ pub(super) struct Percent(pub(super) f64);
 
 impl Read for Percent {
     fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        if let DeValue::Integer(n) = raw.get_ref() {
+            let fault = sink.fault(spot, format!("`{}` must be a percentage", spot.key));
+            fault.hint(format!("write \"{n}%\""));
+            return None;
+        }
         let DeValue::String(text) = raw.get_ref() else {
             return wrong(raw, "a percentage like \"25%\"", spot, sink);
         };

@@ -2,8 +2,9 @@
 //!
 //! A secret has no place in scaling.toml, yet people put it there, and the fault that says so must
 //! not print it; nor may one about its neighbour in the same line. Where the file was understood,
-//! values are found by their keys; where it was not, by what looks like such a key. Bytes become
-//! `*` one by one, so that every span still fits.
+//! values are found by their keys; where it was not, by what looks like such a key. Everywhere,
+//! comments too, what stands before the `@` of a URL is somebody's name and password. Bytes
+//! become `*` one by one, so that every span still fits.
 
 use std::ops::Range;
 
@@ -23,15 +24,15 @@ const PLACES: [&str; 3] = ["file", "env", "credential"];
 
 /// The text without what a table's secret keys hold.
 pub(super) fn understood(text: &str, root: &DeTable<'_>) -> String {
-    let mut spans = Vec::new();
-    collect(root, &mut spans);
+    let mut spans = users_anywhere(text);
+    collect(text, root, &mut spans);
     paint(text, spans)
 }
 
 /// The text without what looks like secrets: all that follows a secret-sounding key in its line,
 /// and every line up to the closing quotes if it opens a text of many lines.
 pub(super) fn not_understood(text: &str) -> String {
-    let mut spans = Vec::new();
+    let mut spans = users_anywhere(text);
     let mut at = 0;
     while at < text.len() {
         let end = line_end(text, at);
@@ -47,6 +48,28 @@ pub(super) fn not_understood(text: &str) -> String {
         at = end + 1;
     }
     paint(text, spans)
+}
+
+/// Who signs in by a URL: what stands between `://` and the last `@` before the text is over. A
+/// password that was not encoded may hold a slash or a blank, so neither ends it.
+fn users(text: &str, part: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let (shown, offset) = (&text[part.clone()], part.start);
+    shown.match_indices("://").filter_map(move |(mark, _)| {
+        let start = mark + "://".len();
+        let at = shown[start..].rfind('@')?;
+        Some(offset + start..offset + start + at)
+    })
+}
+
+/// The same where texts are not told apart: up to the line's end, or the quote that opened last.
+fn users_anywhere(text: &str) -> Vec<Range<usize>> {
+    let urls = text.match_indices("://").map(|(mark, _)| {
+        let line = text[..mark].rfind('\n').map_or(0, |n| n + 1);
+        let quote = text[line..mark].chars().rfind(|c| ['"', '\''].contains(c));
+        let over = text[mark..].find(|c| c == '\n' || Some(c) == quote);
+        mark..over.map_or(text.len(), |n| mark + n)
+    });
+    urls.flat_map(|url| users(text, url)).collect()
 }
 
 /// Where the line that holds this byte ends.
@@ -78,32 +101,23 @@ fn sounds_secret(key: &str) -> bool {
     SECRET.iter().any(|word| holds(word) || near(word))
 }
 
-fn collect(table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
+fn collect(text: &str, table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
     for (key, value) in table {
-        let secret = sounds_secret(key.get_ref());
-        match value.get_ref() {
-            DeValue::Table(inner) if secret => collect_places(inner, spans),
-            DeValue::Table(inner) => collect(inner, spans),
-            DeValue::Array(items) if !secret => {
-                items.iter().for_each(|item| collect_item(item, spans));
-            }
-            DeValue::Array(_)
-            | DeValue::String(_)
-            | DeValue::Integer(_)
-            | DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_) => {
-                if secret {
-                    spans.push(value.span());
-                }
-            }
+        match (value.get_ref(), sounds_secret(key.get_ref())) {
+            (DeValue::Table(inner), true) => collect_places(inner, spans),
+            (_, true) => spans.push(value.span()),
+            (_, false) => collect_open(text, value, spans),
         }
     }
 }
 
-fn collect_item(item: &Spanned<DeValue<'_>>, spans: &mut Vec<Range<usize>>) {
-    if let DeValue::Table(inner) = item.get_ref() {
-        collect(inner, spans);
+/// A value that may be shown, but for what stands in it.
+fn collect_open(text: &str, value: &Spanned<DeValue<'_>>, spans: &mut Vec<Range<usize>>) {
+    match value.get_ref() {
+        DeValue::Table(inner) => collect(text, inner, spans),
+        DeValue::Array(items) => items.iter().for_each(|item| collect_open(text, item, spans)),
+        DeValue::String(_) => spans.extend(users(text, value.span())),
+        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {}
     }
 }
 
@@ -146,11 +160,16 @@ mod tests {
             "client_secret = ['hunter2']",
             "[[a]]\nuser_data = '''\nhunter2\n'''",
             "my_secret = 'hunter2'",
+            "auth_url = 'https://u:hunter2@k.example/v3'",
+            "auth_url = \"https://u:a/b c'd@hunter2@k.example/v3\" # max",
+            "a = ['http://hunter2@k'] # or https://u:hunter2@k.example",
+            "auth_url = \"\"\"\nhttps://u:\\\nhunter2@k\"\"\"",
         ] {
             let shown = shown(text);
             assert!(!shown.contains("hunter2"), "{shown}");
             assert_eq!(shown.len(), text.len());
-            assert!(!not_understood(text).contains("hunter2") || text.contains("envv"), "{text}");
+            let told_by_its_place = text.contains("envv") || text.contains("\"\"\"\nhttps");
+            assert!(!not_understood(text).contains("hunter2") || told_by_its_place, "{text}");
         }
     }
 
@@ -161,6 +180,8 @@ mod tests {
             "client_secret = { file = 'a', env = 'b', credential = 'c' }",
             "user_data_file = 'boot.sh'",
             "a = [1, { b = 2 }]",
+            "a = 'https://k.example/v3'\nb = 'me@k.example'",
+            "a = ['https://k.example/v3', 'me@k.example']",
         ] {
             assert_eq!(shown(text), text);
         }

@@ -68,6 +68,9 @@ pub struct Loaded {
     pub cloud: CloudView,
 }
 
+/// The file that is read where none is named.
+pub const DEFAULT_FILE: &str = "scaling.toml";
+
 /// A longer file is some other file.
 const FILE_MOST_BYTES: u64 = 1 << 20;
 
@@ -76,7 +79,7 @@ impl Config {
     /// clouds.yaml. A relative `path` starts at the environment's working directory.
     pub fn load(path: &Path, env: &Env) -> Result<Loaded, Faults> {
         let full = env.cwd().join(path);
-        let text = read_text(&full).map_err(|fault| unreadable(path, &fault))?;
+        let text = read_text(&full).map_err(|why| unreadable(path, why))?;
         Self::parse(&text, path, env)
     }
 
@@ -98,20 +101,67 @@ impl Config {
     }
 }
 
-fn read_text(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    let file = std::fs::File::open(path)?;
-    file.take(FILE_MOST_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_MOST_BYTES {
-        return Err(std::io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(text)
+/// Why there is no text to understand.
+enum Unreadable {
+    Io(std::io::Error),
+    TooLong,
+    /// Not UTF-8, from this line and column on.
+    NoText {
+        line: usize,
+        column: usize,
+    },
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Faults {
-    let reason = format!("the configuration {} cannot be read: {error}", path.display());
+fn read_text(path: &Path) -> Result<String, Unreadable> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(Unreadable::Io)?;
+    file.take(FILE_MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Unreadable::Io)?;
+    if bytes.len() as u64 > FILE_MOST_BYTES {
+        return Err(Unreadable::TooLong);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let good = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default());
+        let last = good.rsplit('\n').next().unwrap_or_default();
+        Unreadable::NoText {
+            line: good.matches('\n').count() + 1,
+            column: last.chars().count() + 1,
+        }
+    })
+}
+
+fn unreadable(path: &Path, why: Unreadable) -> Faults {
+    let shown = path.display();
+    let (why, hint, place) = match why {
+        Unreadable::Io(error) => (error.to_string(), hint(path, &error), None),
+        Unreadable::TooLong => {
+            let hint = "it is some other file: name the configuration with --config FILE";
+            ("it is longer than 1 MiB".to_owned(), hint.to_owned(), None)
+        }
+        Unreadable::NoText { line, column } => {
+            let place = fault::Place::Line { path: shown.to_string(), line, column };
+            let hint = "save it as UTF-8; or is it some other file?";
+            (format!("line {line} is not UTF-8 text"), hint.to_owned(), Some(place))
+        }
+    };
+    let reason = format!("the configuration {shown} cannot be read: {why}");
     let mut fault = Fault::new(Severity::Fault, reason);
-    fault.hint("name the file with --config FILE, or go where scaling.toml is").clone().into()
+    fault.hint(hint).place(place).clone().into()
+}
+
+/// What to do about a file that the system does not hand out.
+fn hint(path: &Path, error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    let kind = error.kind();
+    if kind == ErrorKind::PermissionDenied {
+        "run this as a user that may read it, or let this one read it (chown, chmod)".to_owned()
+    } else if kind == ErrorKind::IsADirectory {
+        format!("name the file in it, as {}", path.join(DEFAULT_FILE).display())
+    } else if path == Path::new(DEFAULT_FILE) {
+        format!("name the file with --config FILE, or go where {DEFAULT_FILE} is")
+    } else {
+        "is the path right? A relative one starts at the working directory".to_owned()
+    }
 }
 
 /// Every place where the text is no TOML; what it means is not asked.

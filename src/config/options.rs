@@ -3,7 +3,7 @@
 //! Presets, clouds.yaml, variables and `[cloud]` are laid over one another here; only then is
 //! asked what they mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use secrecy::SecretString;
@@ -99,11 +99,21 @@ pub(super) enum Base {
 pub(super) struct Options {
     pub(super) base: Base,
     given: BTreeMap<&'static str, Given>,
+    /// Given, but not so that it could be taken; that was told.
+    refused: BTreeSet<&'static str>,
 }
 
 impl Options {
     pub(super) fn new(base: Base) -> Self {
-        Self { base, given: BTreeMap::new() }
+        Self { base, given: BTreeMap::new(), refused: BTreeSet::new() }
+    }
+
+    pub(super) fn refuse(&mut self, name: &'static str) {
+        self.refused.insert(name);
+    }
+
+    pub(super) fn is_refused(&self, name: &str) -> bool {
+        self.refused.contains(name)
     }
 
     /// The later value wins.

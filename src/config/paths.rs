@@ -1,7 +1,9 @@
 //! Where things lie in the state directory.
 //!
 //! ```text
-//! ROOT/                      $STATE_DIRECTORY, controller.state_dir, else ./.novascale
+//! ROOT/                      --state-dir, $STATE_DIRECTORY, controller.state_dir, else .novascale
+//!                            beside scaling.toml
+//!   lock                     held by the daemon that runs; its text is the pid
 //!   controller.id            which novascale launched a server
 //!   daemon.json              while it runs: its pid and where it listens
 //!   tokens/SCOPE             one per scope, mode 0600
@@ -20,14 +22,20 @@ use super::cloud::{Auth, Cloud, CredentialName, Domain, Project, User};
 use super::env::Env;
 
 /// The directory that all state lies in: systemd's `$STATE_DIRECTORY` (the first of its list),
-/// else what is configured, else `.novascale` in the working directory.
-pub fn state_root(configured: Option<&Path>, env: &Env) -> PathBuf {
-    let systemd = env.var("STATE_DIRECTORY").and_then(|list| list.split(':').next());
-    match (systemd.filter(|dir| !dir.is_empty()), configured) {
-        (Some(dir), _) => env.cwd().join(dir),
+/// else what is configured, else `.novascale` in `base`, where the configuration file lies.
+/// Whoever starts there or elsewhere with the same file means the same daemon.
+pub fn state_root(configured: Option<&Path>, base: &Path, env: &Env) -> PathBuf {
+    match (systemd_root(env), configured) {
+        (Some(dir), _) => dir,
         (None, Some(dir)) => env.cwd().join(dir),
-        (None, None) => env.cwd().join(".novascale"),
+        (None, None) => env.cwd().join(base).join(".novascale"),
     }
+}
+
+/// The state directory that systemd gave this process.
+pub fn systemd_root(env: &Env) -> Option<PathBuf> {
+    let dir = env.var("STATE_DIRECTORY").and_then(|list| list.split(':').next());
+    dir.filter(|dir| !dir.is_empty()).map(|dir| env.cwd().join(dir))
 }
 
 /// The directory of the tokens, one file for each scope.
@@ -142,9 +150,11 @@ mod tests {
         let plain = Env::new::<&str, &str>([], None, "/srv".into());
         let unit = Env::new([("STATE_DIRECTORY", "/var/lib/a:/var/lib/b")], None, "/".into());
         let configured = Some(Path::new("/var/state"));
-        assert_eq!(state_root(None, &plain), Path::new("/srv/.novascale"));
-        assert_eq!(state_root(configured, &plain), Path::new("/var/state"));
-        assert_eq!(state_root(configured, &unit), Path::new("/var/lib/a"));
+        let base = Path::new("/etc/novascale");
+        assert_eq!(state_root(None, base, &plain), Path::new("/etc/novascale/.novascale"));
+        assert_eq!(state_root(None, Path::new(""), &plain), Path::new("/srv/.novascale"));
+        assert_eq!(state_root(configured, base, &plain), Path::new("/var/state"));
+        assert_eq!(state_root(configured, base, &unit), Path::new("/var/lib/a"));
     }
 
     #[test]

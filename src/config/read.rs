@@ -36,6 +36,9 @@ pub(super) type Raw<'i> = Spanned<DeValue<'i>>;
 
 /// What can be read from a TOML value.
 pub(super) trait Read: Sized {
+    /// Lists of it are written as sections: `[[key]]`.
+    const SECTION: bool = false;
+
     /// None if it did not fit; then a fault was recorded.
     fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self>;
 }
@@ -59,6 +62,8 @@ macro_rules! section {
         }
 
         impl $crate::config::read::Read for $name {
+            const SECTION: bool = true;
+
             fn read(
                 raw: &$crate::config::read::Raw<'_>,
                 spot: &$crate::config::fault::Spot,
@@ -218,6 +223,12 @@ fn parse_span(text: &str) -> Option<Duration> {
 /// A list; an element that does not fit leaves a fault and a gap.
 impl<T: Read> Read for Vec<At<T>> {
     fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        if let (true, DeValue::Table(_)) = (T::SECTION, raw.get_ref()) {
+            let key = &spot.key;
+            let fault = sink.fault(spot, format!("`{key}` must be a list, but it is a table"));
+            fault.hint(format!("write [[{key}]], with two brackets, once for each"));
+            return None;
+        }
         let DeValue::Array(items) = raw.get_ref() else {
             return wrong(raw, "a list", spot, sink);
         };

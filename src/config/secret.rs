@@ -110,18 +110,13 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// The place exists nowhere on this machine, so no sign-in can succeed.
-    pub fn is_absent(&self) -> bool {
+    /// The daemon may find it all the same: it runs as another user, or as a unit of systemd.
+    pub fn may_pass(&self) -> bool {
         match self {
-            Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            Self::Unset(_) => true,
-            Self::TooLong(_) | Self::NoCredentials(_) | Self::Empty(_) => false,
+            Self::File { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Self::NoCredentials(_) => true,
+            Self::Unset(_) | Self::TooLong(_) | Self::Empty(_) => false,
         }
-    }
-
-    /// What was read is no secret.
-    pub fn is_unfit(&self) -> bool {
-        matches!(self, Self::TooLong(_) | Self::Empty(_))
     }
 }
 
@@ -140,7 +135,7 @@ fn read_file(path: &Path) -> Result<Option<SecretString>, SecretError> {
 
 fn first_line(text: &str) -> Option<SecretString> {
     let line = text.lines().next().unwrap_or("");
-    (!line.is_empty()).then(|| SecretString::from(line))
+    (!line.trim().is_empty()).then(|| SecretString::from(line))
 }
 
 #[cfg(test)]
@@ -164,7 +159,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             assert_eq!(read(&secret, &[]).unwrap(), text);
         }
-        for empty in ["", "\n", "\nabc"] {
+        for empty in ["", "\n", "\nabc", " \t\n"] {
             std::fs::write(&path, empty).unwrap();
             assert!(read(&secret, &[]).unwrap_err().contains("is empty"), "{empty:?}");
         }

@@ -16,6 +16,10 @@ use super::plan::{Action, Cause, Decision, Tempering, Waiting};
 use super::signal::Command;
 use super::time::spoken;
 
+mod command;
+
+pub use command::{order, vain};
+
 /// How a group fares, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Situation {
@@ -120,7 +124,7 @@ impl Decision {
         let others = self.claims.iter().filter(|c| Some(*c) != self.winner());
         said.extend(others.map(|claim| format!("Also, {claim}.")));
         said.extend(self.tempering.iter().map(|step| sentence(&step.to_string())));
-        said.push(format!("Desired is {}; {}.", self.desired, self.tally));
+        said.push(format!("Desired is {}; {}.", self.desired, self.counted()));
         said.extend(apart(&self.tally));
         said.extend(self.plan.iter().map(|action| sentence(&self.in_words(action))));
         said.extend(self.waiting.iter().map(|waiting| sentence(&waiting.to_string())));
@@ -128,6 +132,33 @@ impl Decision {
             said.push("Nothing is to be done.".to_owned());
         }
         said
+    }
+
+    /// What the decision could not look past, if it had no sound listing to go by: what it knows of
+    /// servers is what was known before.
+    pub fn blind(&self) -> Option<&Waiting> {
+        self.waiting.iter().find(|waiting| match waiting {
+            Waiting::Unseen { .. } | Waiting::Stale { .. } | Waiting::Implausible { .. } => true,
+            Waiting::Building { .. }
+            | Waiting::Coming { .. }
+            | Waiting::Leaving { .. }
+            | Waiting::Backoff { .. }
+            | Waiting::Ceiling { .. }
+            | Waiting::Velocity { .. }
+            | Waiting::Kept { .. }
+            | Waiting::DeleteBackoff { .. }
+            | Waiting::OtherInstall { .. }
+            | Waiting::Elsewhere { .. } => false,
+        })
+    }
+
+    /// The tally in words; none known is not none.
+    fn counted(&self) -> String {
+        if self.blind().is_some() && self.tally.occupied() == 0 {
+            "no servers are known".to_owned()
+        } else {
+            self.tally.to_string()
+        }
     }
 
     /// The action, with the server's name beside its id.
@@ -380,6 +411,9 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = |secs: &u64| spoken(Duration::from_secs(*secs));
         f.write_str(&match self {
+            Self::Unseen { why, for_secs: 0 } => {
+                format!("servers could not be listed, nothing is changed: {why}")
+            }
             Self::Unseen { why, for_secs } => {
                 format!("servers not listed for {}, nothing is changed: {why}", span(for_secs))
             }

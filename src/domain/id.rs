@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text is not a valid identifier: what it was meant to be, and the rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a {what}: {rule}")]
+#[error("{text:?} is no {what}: {rule}")]
 pub struct InvalidId {
     pub what: &'static str,
     pub text: String,

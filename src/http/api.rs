@@ -48,14 +48,18 @@ pub(super) async fn group(
 }
 
 /// What was ordered for the group, with as little else as the store can do.
-async fn ordered(app: &App, handle: &GroupHandle, now: Now) -> Result<GroupState, Problem> {
+pub(super) async fn ordered(
+    app: &App,
+    handle: &GroupHandle,
+    now: Now,
+) -> Result<GroupState, Problem> {
     let window = Window { now, signals: Duration::ZERO, past: Duration::ZERO };
     let gathered = app.store().gather(&handle.group.name, window).await;
     Ok(app.stored(&handle.group.name, Asked::Show, gathered)?.state)
 }
 
-pub(super) async fn servers(Named(handle): Named) -> Json<ServersView> {
-    Json(ServersView::of(handle.latest().as_deref()))
+pub(super) async fn servers(State(app): State<App>, Named(handle): Named) -> Json<ServersView> {
+    Json(ServersView::of(&handle, &app.handle().observers()))
 }
 
 /// Decisions of one page, if nothing else is asked for, and at most.

@@ -20,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use super::App;
 use super::error::{Kind, Problem};
+use super::view::tally_known;
 use crate::control::handle::{GroupHandle, ObserverPulse};
 use crate::domain::fleet::Tally;
 use crate::domain::plan::Decision;
@@ -203,9 +204,13 @@ fn with(mut labels: Labels, key: &'static str, value: &str) -> Labels {
 }
 
 fn standings(app: &App) -> Vec<Sample> {
-    let mut all = Vec::new();
+    let (mut all, observers) = (Vec::new(), app.handle().observers());
     for group in app.handle().groups() {
         let Some(decision) = group.latest() else { continue };
+        let observer = observers.iter().find(|pulse| pulse.region == group.group.region);
+        if !tally_known(&decision, observer) {
+            continue;
+        }
         let Tally { serving, building, unsure, idle, failed, leaving, coming, foreign: _ } =
             decision.tally;
         let counts = [

@@ -287,9 +287,11 @@ impl FromRequestParts<App> for Named {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut RequestParts, app: &App) -> Result<Self, Problem> {
         let name = Path::<String>::from_request_parts(parts, app).await;
-        let group = name.ok().and_then(|Path(name)| app.handle().group(&name).cloned());
-        group.map(Self).ok_or_else(|| {
-            Problem::new(Kind::UnknownGroup, "there is no group of this name")
+        let name = name.map(|Path(name)| name).unwrap_or_default();
+        app.handle().group(&name).cloned().map(Self).ok_or_else(|| {
+            // What is no name at all is not repeated: a stranger chose it.
+            let shown = if GroupName::is_valid(&name) { &name } else { "of this name" };
+            Problem::new(Kind::UnknownGroup, format!("there is no group {shown}"))
                 .hint("GET /v1/groups lists them; names stand in scaling.toml as [group.NAME]")
         })
     }

@@ -89,7 +89,7 @@ impl GroupView {
             wanted: decision.and_then(|d| d.wanted),
             pin: pin(state, now),
             reservations: reservations(state, now),
-            tally: decision.map(|d| d.tally),
+            tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
             situation: decision.map(|d| d.situation().word()),
             headline: decision.map_or_else(|| NO_LOOK_YET.to_owned(), Decision::headline),
             claims: decision.map(|d| d.claims.clone()).unwrap_or_default(),
@@ -109,7 +109,20 @@ impl GroupView {
     }
 }
 
+/// Whether a tally says anything: something was listed, in this run or an earlier one. Before
+/// that a zero would be no more than a guess.
+pub(super) fn tally_known(decision: &Decision, observer: Option<&ObserverPulse>) -> bool {
+    let seen = observer.is_some_and(|pulse| pulse.seen.is_some());
+    seen || decision.blind().is_none() || decision.tally.occupied() > 0
+}
+
 impl ObserverView {
+    /// How the region of this group was looked at.
+    fn for_group(handle: &GroupHandle, observers: &[ObserverPulse]) -> Self {
+        let observer = observers.iter().find(|pulse| pulse.region == handle.group.region);
+        observer.map(Self::of).unwrap_or_default()
+    }
+
     fn of(pulse: &ObserverPulse) -> Self {
         Self { seen_at: pulse.seen.map(|at| at.wall), failure: pulse.failure.clone() }
     }
@@ -142,13 +155,17 @@ pub struct ServersView {
     pub servers: Vec<ServerView>,
     /// Null before the first look: the list is empty because nothing is known.
     pub decided_at: Option<Wall>,
+    /// Whether the list rests on a look at the cloud.
+    pub observer: ObserverView,
 }
 
 impl ServersView {
-    pub fn of(decision: Option<&Decision>) -> Self {
+    pub fn of(handle: &GroupHandle, observers: &[ObserverPulse]) -> Self {
+        let (latest, observer) = (handle.latest(), ObserverView::for_group(handle, observers));
+        let decision = latest.as_deref();
         let members = decision.map(|d| d.changes.members.as_slice()).unwrap_or_default();
         let servers = members.iter().map(ServerView::of).collect();
-        Self { servers, decided_at: decision.map(|d| d.at.wall) }
+        Self { servers, decided_at: decision.map(|d| d.at.wall), observer }
     }
 }
 
@@ -225,11 +242,14 @@ pub struct PlanView {
     pub sentences: Vec<String>,
     /// Whether it would call the cloud to change anything.
     pub changes: bool,
+    /// Why nothing would be changed whatever is desired: the cloud could not be looked at.
+    pub held: Option<String>,
 }
 
 impl From<Decision> for PlanView {
     fn from(decision: Decision) -> Self {
         let (sentences, changes) = (decision.sentences(), !decision.plan.is_empty());
-        Self { decision, sentences, changes }
+        let held = decision.blind().map(ToString::to_string);
+        Self { decision, sentences, changes, held }
     }
 }

@@ -19,7 +19,8 @@
 //! Two stand behind the seam, held to one contract by `tests/it/store.rs`:
 //! [`sqlite`], the embedded default, and [`memory`], on which the simulation runs.
 //! [`install`] keeps the install id in a file of its own, so that servers are known
-//! again when the state is lost. Read on in [`sqlite`].
+//! again when the state is lost; [`lock`] keeps a directory to one process. Read on in
+//! [`sqlite`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -40,6 +41,7 @@ use crate::domain::time::{Now, Steady, Wall};
 pub mod install;
 pub mod keep;
 pub mod lease;
+pub mod lock;
 pub mod memory;
 mod row;
 pub mod sqlite;

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use jiff::Timestamp;
 use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
@@ -58,10 +58,10 @@ pub enum LogError {
     #[error("{0:?} is not a log format: use `text` or `json`")]
     Format(String),
     #[error(
-        "{text:?} is not a log level: {why}; use error, warn, info, debug or trace, or \
+        "{named} is {text:?}, and {why}; use error, warn, info, debug or trace, off, or \
          directives as in `warn,novascale=debug`"
     )]
-    Level { text: String, why: ParseError },
+    Level { named: &'static str, text: String, why: String },
     #[error("logging was set up already: {0}")]
     Twice(#[from] TryInitError),
 }
@@ -102,14 +102,40 @@ where
 }
 
 fn filter(options: &LogOptions) -> Result<EnvFilter, LogError> {
-    let wish = options.level.as_deref().or(options.rust_log.as_deref()).map(str::trim);
-    let text = wish.filter(|w| !w.is_empty()).unwrap_or(DEFAULT_LEVEL);
-    // A bare level speaks of us; libraries stay quiet unless they are named.
-    let text = match text.parse::<tracing::Level>() {
-        Ok(level) if level > tracing::Level::WARN => format!("warn,novascale={level}"),
-        Ok(_) | Err(_) => text.to_owned(),
+    let (named, wish) = match (&options.level, &options.rust_log) {
+        (Some(level), _) => ("--log-level", Some(level)),
+        (None, rust_log) => ("RUST_LOG", rust_log.as_ref()),
     };
-    EnvFilter::try_new(&text).map_err(|why| LogError::Level { text, why })
+    let wish = wish.map(|wish| wish.trim()).filter(|wish| !wish.is_empty());
+    let text = wish.unwrap_or(DEFAULT_LEVEL);
+    let refused = |why| LogError::Level { named, text: text.to_owned(), why };
+    let directives = directives(text).map_err(refused)?;
+    EnvFilter::try_new(directives).map_err(|why: ParseError| refused(why.to_string()))
+}
+
+/// What the filter is given for a user's words. It would take any word for the name of some
+/// module and then log nothing of ours, so a part that names none has to be a level.
+fn directives(text: &str) -> Result<String, String> {
+    let mut parts = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        // An empty one would read as `error`.
+        let is_level = !part.is_empty() && part.parse::<LevelFilter>().is_ok();
+        if part.eq_ignore_ascii_case("warning") {
+            parts.push("warn".to_owned());
+        } else if is_level || part.contains('=') {
+            parts.push(part.to_owned());
+        } else {
+            return Err(format!("{part:?} is no level"));
+        }
+    }
+    // A bare level speaks of us; libraries stay quiet unless they are named.
+    Ok(match parts.as_slice() {
+        [one] => match one.parse::<LevelFilter>() {
+            Ok(level) if level > LevelFilter::WARN => format!("warn,novascale={level}"),
+            Ok(_) | Err(_) => one.clone(),
+        },
+        _ => parts.join(","),
+    })
 }
 
 impl fmt::Display for LogFormat {
@@ -136,6 +162,24 @@ mod tests {
         assert!(of("warn,novascale=trace").unwrap().contains("novascale=trace"));
         let error = of("novascale=loud").unwrap_err().to_string();
         assert!(error.contains("novascale=loud") && error.contains("use error"), "{error}");
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused_by_its_source() {
+        let told = |level: Option<&str>, rust_log: Option<&str>| {
+            let (level, rust_log) = (level.map(str::to_owned), rust_log.map(str::to_owned));
+            filter(&LogOptions { level, rust_log, ..LogOptions::default() }).map(|f| f.to_string())
+        };
+        for level in ["warning", "WARN", "off", "error", "warn,hyper=debug", "Warning,hyper=info"] {
+            assert!(told(Some(level), None).is_ok(), "{level}");
+        }
+        assert_eq!(told(Some("warning"), None).unwrap(), "warn");
+        for wrong in ["loud", "wrn", "warn,novascale", "warn,,info", "0x1"] {
+            let error = told(Some(wrong), None).unwrap_err().to_string();
+            assert!(error.starts_with("--log-level is ") && error.contains("no level"), "{error}");
+            let error = told(None, Some(wrong)).unwrap_err().to_string();
+            assert!(error.starts_with("RUST_LOG is "), "{error}");
+        }
     }
 
     #[test]

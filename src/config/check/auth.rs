@@ -93,6 +93,9 @@ impl Taker<'_> {
     }
 
     fn secret(&mut self, name: &'static str) -> Option<Secret> {
+        if self.options.is_refused(name) {
+            return None;
+        }
         let Some(given) = self.options.get(name) else {
             let fault = self.options.missing(name, self.sink);
             if matches!(self.options.base, Base::Written(_)) {

@@ -34,16 +34,30 @@ pub(super) fn check(text: &At<CloudText>, around: Around<'_>, sink: &mut Sink) -
     at_most_one(&ways.map(|at| at.as_ref().map(|at| &at.spot)), sink);
     let (cloud, region) = match text.source.as_ref().map(|at| (at, at.value.as_str())) {
         Some((_, "sandbox")) => sandbox(text, limits, sink),
+        None if only_tried(text, sink) => (None, Some(unknown_region())),
         Some((_, "env")) | None => openstack(text, limits, around, sink),
         Some((at, other)) => {
             let fault = sink.fault(&at.spot, format!("`cloud.use` has no choice \"{other}\""));
             fault.hint("write \"sandbox\" or \"env\", or name a preset or a cloud instead");
-            (None, region_of(text.region.as_ref(), sink))
+            (None, Some(unknown_region()))
         }
     };
-    // A region that was refused above is no reason to refuse every group for lacking one.
-    let region = region.or_else(|| cloud.is_none().then(unknown_region));
+    // A region that was refused is no reason to refuse every group for lacking one.
+    let refused = sink.refused_at(|key| key == "cloud.region");
+    let region = region.or_else(|| refused.then(unknown_region));
     Checked { cloud, region, call_timeout: limits.call_timeout }
+}
+
+/// Whether `[cloud]` says which cloud is meant, but not so that it could be read: what other
+/// places would say is beside the point then.
+fn only_tried(text: &CloudText, sink: &Sink) -> bool {
+    let says = text.preset.is_some() || text.cloud.is_some() || signs_in(text);
+    let tried = |key: &str| {
+        let below = key.strip_prefix("cloud.");
+        let beside = |rest: &str| rest.starts_with("sandbox") || rest.starts_with("limits");
+        key == "cloud" || below.is_some_and(|rest| !beside(rest))
+    };
+    !says && sink.refused_at(tried)
 }
 
 fn region_of(at: Option<&At<String>>, sink: &mut Sink) -> Option<Region> {
@@ -198,7 +212,9 @@ fn written(text: &CloudText) -> Written<'_> {
 fn openstack(text: &At<CloudText>, limits: Limits, around: Around<'_>, sink: &mut Sink) -> Outcome {
     let region = region_of(text.region.as_ref(), sink);
     let Some(Found { name, mut options, warnings }) = found(text, around, sink) else {
-        return (None, region);
+        // No preset has a region; what another cloud would have had is not known.
+        let told = text.preset.is_some();
+        return (None, region.or_else(|| (!told).then(unknown_region)));
     };
     for warning in warnings {
         sink.add(warning);
@@ -266,12 +282,12 @@ fn found(text: &At<CloudText>, around: Around<'_>, sink: &mut Sink) -> Option<Fo
         Ok(found) => Some(found),
         Err(fault) => {
             let at = text.cloud.as_ref().or(text.source.as_ref());
-            match at.filter(|_| fault.place.is_none()) {
-                Some(at) => {
-                    let hint = fault.hint.clone();
-                    sink.fault(&at.spot, fault.reason).hint = hint;
-                }
-                None => sink.add(fault),
+            let spot = at.map_or(&text.spot, |at| &at.spot);
+            if fault.place.is_none() && !spot.span.is_empty() {
+                let hint = fault.hint.clone();
+                sink.fault(spot, fault.reason).hint = hint;
+            } else {
+                sink.add(fault);
             }
             None
         }
@@ -297,8 +313,9 @@ fn overlay(options: &mut Options, text: &CloudText, around: Around<'_>, sink: &m
         options.set("insecure", at.value.to_string(), Origin::Written(at.spot.clone()));
     }
     for (name, at) in secrets {
-        if let Some(secret) = secret(at, around, sink) {
-            options.set_secret(name, secret, Origin::Written(at.spot.clone()));
+        match secret(at, around, sink) {
+            Some(secret) => options.set_secret(name, secret, Origin::Written(at.spot.clone())),
+            None => options.refuse(name),
         }
     }
 }
@@ -307,6 +324,12 @@ fn secret(at: &At<SecretText>, around: Around<'_>, sink: &mut Sink) -> Option<Se
     let table = &at.value.0;
     let given = [&table.file, &table.env, &table.credential];
     at_most_one(&given.map(|at| at.as_ref().map(|at| &at.spot)), sink);
+    if let Some(named) = table.file.as_ref().or(table.env.as_ref())
+        && named.trim().is_empty()
+    {
+        sink.fault(&named.spot, format!("`{}` is empty", named.spot.key));
+        return None;
+    }
     if let Some(file) = &table.file {
         return Some(Secret::File(around.env.path(file, around.base)));
     }

@@ -146,7 +146,7 @@ fn bounds(text: &At<GroupText>, sink: &mut Sink) -> Bounds {
     {
         let key = &text.spot.key;
         let reason = format!("`{key}.max` is {max}, below `{key}.min`, which is {min}");
-        sink.fault(&at.spot, reason);
+        sink.fault(&at.spot, reason).hint("raise max, or lower min");
     }
     Bounds::new(min, max)
 }

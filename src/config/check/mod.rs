@@ -65,8 +65,9 @@ pub(super) fn check(
 }
 
 fn controller(text: &ControllerText, around: Around<'_>, sink: &mut Sink) -> Controller {
-    let written = text.state_dir.as_ref().map(|dir| around.env.path(dir, around.base));
-    let state_dir = paths::state_root(written.as_deref(), around.env);
+    let written = text.state_dir.as_ref().filter(|at| is_path(at, sink));
+    let written = written.map(|dir| around.env.path(dir, around.base));
+    let state_dir = paths::state_root(written.as_deref(), around.base, around.env);
     if let (Some(at), Some(written)) = (&text.state_dir, written)
         && written != state_dir
     {
@@ -76,6 +77,19 @@ fn controller(text: &ControllerText, around: Around<'_>, sink: &mut Sink) -> Con
     }
     let id = text.id.as_ref().and_then(|id| range::id::<InstallId>(id, sink));
     Controller { state_dir, id }
+}
+
+/// Refuses what no file can be called.
+fn is_path(at: &At<String>, sink: &mut Sink) -> bool {
+    let why = if at.value.trim().is_empty() {
+        "is empty"
+    } else if at.value.contains('\0') {
+        "holds a NUL, which no path can"
+    } else {
+        return true;
+    };
+    sink.fault(&at.spot, format!("`{}` {why}", at.spot.key)).hint("write a path");
+    false
 }
 
 /// A section that the file does not have.

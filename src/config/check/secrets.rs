@@ -6,8 +6,8 @@ use super::super::options::Options;
 use super::super::secret::{Secret, SecretError};
 use super::Around;
 
-/// A place that holds nothing is refused. One that this user may not look into is only pointed
-/// at: the daemon may run as another.
+/// What no sign-in can succeed with is refused. A place that this user may not look into is only
+/// pointed at: the daemon may run as another.
 pub(super) fn judge(
     options: &Options,
     name: &str,
@@ -18,10 +18,10 @@ pub(super) fn judge(
     let env = around.env.secrets();
     if let Err(error) = secret.read(&env) {
         let why = format!("cannot be had: {}", chain(&error));
-        if error.is_absent() || error.is_unfit() {
-            options.fault(name, &why, sink);
-        } else {
+        if error.may_pass() {
             options.warn(name, &why, sink).hint("the daemon must be able to read it");
+        } else {
+            options.fault(name, &why, sink);
         }
     }
     // systemd hands credentials out readable by the unit alone.
@@ -44,7 +44,8 @@ fn chain(error: &SecretError) -> String {
 #[cfg(unix)]
 fn readable_by_others(path: &std::path::Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o044 != 0)
+    let open = |meta: std::fs::Metadata| meta.is_file() && meta.permissions().mode() & 0o044 != 0;
+    std::fs::metadata(path).is_ok_and(open)
 }
 
 #[cfg(not(unix))]

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
 use super::App;
+use super::api::ordered;
 use super::auth::Caller;
 use super::error::{Kind, Problem};
 use super::trouble::Asked;
@@ -104,6 +105,8 @@ pub(super) async fn order(
     now: Now,
 ) -> Result<Response, Problem> {
     let (command, reason) = asked;
+    let vain = vain(app, group, &command, now).await?;
+    let told = explain::order(&command, reason.as_deref(), now);
     let order = Ordered { command: command.clone(), at: now, by: caller.name(), reason };
     let what = What::Command(order, group.group.bounds);
     let (state, repeated) = match admit(app, group, what, key, now).await? {
@@ -111,13 +114,27 @@ pub(super) async fn order(
         Admitted::Repeated { state } => (state, true),
     };
     if !repeated {
-        tracing::info!(group = %group.group.name, by = caller.name(), "told: {command}");
+        tracing::info!(group = %group.group.name, by = caller.name(), "told: {told}");
     }
     let (desired, sentence) = said(group, &command, &state).await;
+    let sentence = vain.filter(|_| !repeated).unwrap_or(sentence);
     let name = group.group.name.to_string();
     let base = state.base.unwrap_or_else(|| group.group.bounds.floor());
     let answer = Answer { group: name, base, desired, sentence, repeated };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// What to say of a command that has nothing to end.
+async fn vain(
+    app: &App,
+    group: &GroupHandle,
+    command: &Command,
+    now: Now,
+) -> Result<Option<String>, Problem> {
+    if !matches!(command, Command::Release { .. } | Command::Unpin) {
+        return Ok(None);
+    }
+    Ok(explain::vain(command, &ordered(app, group, now).await?, now))
 }
 
 async fn said(group: &GroupHandle, command: &Command, state: &GroupState) -> (Option<u32>, String) {

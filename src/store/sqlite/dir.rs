@@ -1,13 +1,12 @@
 //! The state directory: private, on a local disk, held by one process at a time.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::store::StoreError;
 use crate::store::install::private_dir;
+use crate::store::lock::{self, unusable};
 
 /// A directory that this process holds, until the last clone is gone or it is released.
 #[derive(Debug, Clone)]
@@ -16,15 +15,12 @@ pub(super) struct Home {
     lock: Arc<Mutex<Option<File>>>,
 }
 
-/// Its lock says that a process runs on the directory; its text says which.
-const LOCK: &str = "lock";
-
 impl Home {
     pub(super) fn claim(dir: &Path) -> Result<Self, StoreError> {
         let made = private_dir(dir).and_then(|()| dir.canonicalize());
         let dir = made.map_err(|e| unusable(dir, &e))?;
         refuse_network(&dir)?;
-        let lock = lock(&dir)?;
+        let lock = lock::take(&dir)?;
         Ok(Self { dir, lock: Arc::new(Mutex::new(Some(lock))) })
     }
 
@@ -40,44 +36,6 @@ impl Home {
     pub(super) fn release(&self) {
         self.lock.lock().unwrap_or_else(|e| e.into_inner()).take();
     }
-}
-
-pub(super) fn unusable(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unavailable(format!(
-        "the state directory cannot be used: {}: {error}. Let the user that runs novascale write \
-         there, or name another directory in `controller.state_dir`",
-        path.display()
-    ))
-}
-
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join(LOCK);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.open(&path).map_err(|e| unusable(&path, &e))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(held(dir, &mut file)),
-        Err(TryLockError::Error(e)) => return Err(unusable(&path, &e)),
-    }
-    let noted = file.set_len(0).and_then(|()| file.rewind());
-    let noted = noted.and_then(|()| writeln!(file, "{}", std::process::id()));
-    noted.map_err(|e| unusable(&path, &e))?;
-    Ok(file)
-}
-
-fn held(dir: &Path, file: &mut File) -> StoreError {
-    let mut text = String::new();
-    let read = file.take(32).read_to_string(&mut text);
-    let holder = match (read, text.trim()) {
-        (Ok(_), pid) if pid.parse::<u32>().is_ok() => format!("the process {pid}"),
-        _ => "another process".to_owned(),
-    };
-    StoreError::Unavailable(format!(
-        "the state directory {} is in use by {holder}. Stop that novascale first, or give this \
-         one another `controller.state_dir`",
-        dir.display()
-    ))
 }
 
 fn refuse_network(dir: &Path) -> Result<(), StoreError> {

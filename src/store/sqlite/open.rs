@@ -17,11 +17,12 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
-use super::dir::{Home, unusable};
+use super::dir::Home;
 use super::fault::{DAMAGED, told};
 use super::{Options, gather};
 use crate::domain::id::InstallId;
 use crate::store::install::sync_dir;
+use crate::store::lock::unusable;
 use crate::store::{Origin, StoreError};
 
 /// Marks the file as ours (`PRAGMA application_id`): "NOVA".

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::daemon::{Daemon, answer, get, novascale, state_directory};
+use super::daemon::{Daemon, abandoned, answer, get, novascale, state_directory};
 
 fn failing(status: u16) -> Daemon {
     let problem = json!({
@@ -33,6 +33,9 @@ fn a_wrong_command_line_is_64() {
         "status --output xml",
         "--log json status",
         "-q -v status",
+        "--url http://127.0.0.1:1 run",
+        "check --token-file mine",
+        "--token-file mine",
     ] {
         let ran = novascale(wrong, &[], Path::new("."));
         assert_eq!((ran.code, ran.out.as_str()), (64, ""), "{wrong}: {}", ran.err);
@@ -65,15 +68,67 @@ fn a_refused_connection_is_69() {
     assert!(ran.err.contains("start it with `novascale run`"), "{}", ran.err);
 }
 
+/// Whoever listens where a daemon once did is asked nothing: a token would go to a stranger.
 #[test]
-#[cfg(target_os = "linux")]
-fn a_daemon_that_vanished_is_told() {
-    // Above the largest process id that Linux hands out.
-    let state = state_directory(&silent(), 4_194_305);
-    let dir = state.path().to_str().unwrap();
-    let ran = novascale("status", &[("NOVASCALE_STATE_DIR", dir)], state.path());
+fn a_daemon_that_vanished_is_told_and_its_port_left_alone() {
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let admin = format!("http://{}", stranger.local_addr().unwrap());
+    // One above the largest process id that Linux hands out, and one that another process has.
+    for pid in [4_194_305, std::process::id()] {
+        let state = abandoned(&admin, pid);
+        // The lock is free; that the daemon wrote its id there proves nothing.
+        std::fs::write(state.path().join("lock"), format!("{pid}\n")).unwrap();
+        let dir = state.path().to_str().unwrap();
+        for command in ["status", "scale web 5", "signal web requests 5"] {
+            let ran = novascale(command, &[("NOVASCALE_STATE_DIR", dir)], state.path());
+            assert_eq!(ran.code, 69, "{}", ran.err);
+            assert!(ran.err.contains(&format!("its process {pid} is gone")), "{}", ran.err);
+        }
+    }
+    let nobody_came = stranger.accept().unwrap_err();
+    assert_eq!(nobody_came.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn a_file_of_another_daemon_than_the_one_that_runs_is_not_trusted() {
+    let daemon = Daemon::start(vec![get("/v1/groups", json!({ "groups": [] }))]);
+    std::fs::write(daemon.state.path().join("lock"), "4194305\n").unwrap();
+    assert_eq!(daemon.run("status").code, 69);
+    assert!(daemon.asked().is_empty());
+}
+
+#[test]
+fn a_configuration_that_was_named_and_cannot_be_read_is_78() {
+    let empty = TempDir::new().unwrap();
+    std::fs::write(empty.path().join("broken.toml"), "[controller\n").unwrap();
+    std::fs::write(empty.path().join("number.toml"), "controller.state_dir = 5\n").unwrap();
+    for (file, why) in [
+        ("absent.toml", "absent.toml cannot be read"),
+        (".", "cannot be read: Is a directory"),
+        ("broken.toml", "broken.toml could not be understood"),
+        ("number.toml", "number.toml could not be understood"),
+    ] {
+        let typed = novascale(&format!("status --config {file}"), &[], empty.path());
+        let set = novascale("status", &[("NOVASCALE_CONFIG", file)], empty.path());
+        for ran in [typed, set] {
+            assert_eq!((ran.code, ran.out.as_str()), (78, ""), "{file}: {}", ran.err);
+            assert!(ran.err.contains(why), "{file}: {}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn a_default_configuration_that_was_not_heeded_is_told() {
+    let place = TempDir::new().unwrap();
+    let hint = "scaling.toml could not be understood; its state_dir was not heeded";
+    assert!(!novascale("status", &[], place.path()).err.contains("heeded"));
+    std::fs::write(place.path().join("scaling.toml"), "[controller\n").unwrap();
+    let ran = novascale("status", &[], place.path());
     assert_eq!(ran.code, 69, "{}", ran.err);
-    assert!(ran.err.contains("its process 4194305 is gone"), "{}", ran.err);
+    assert!(ran.err.contains(hint), "{}", ran.err);
+    let named = novascale("status --state-dir .", &[], place.path());
+    assert!(!named.err.contains("heeded"), "{}", named.err);
 }
 
 #[test]
@@ -172,20 +227,27 @@ fn an_unreadable_configuration_is_78() {
 #[test]
 fn plan_ends_as_terraform_does_when_asked_to() {
     let plan = |changes| json!({ "changes": changes, "sentences": ["It is so."], "decision": {} });
+    let mut held = plan(false);
+    held["held"] = json!("servers could not be listed");
     let daemon = Daemon::start(vec![
         get("/v1/groups", json!({ "groups": [{ "name": "batch" }, { "name": "web" }] })),
         get("/v1/groups/web/plan", plan(true)),
         get("/v1/groups/batch/plan", plan(false)),
+        get("/v1/groups/blind/plan", held),
     ]);
     for (command, code) in [
         ("plan", 0),
         ("plan --detailed-exitcode", 2),
         ("plan web --detailed-exitcode", 2),
         ("plan batch --detailed-exitcode", 0),
+        ("plan blind", 0),
+        ("plan blind --detailed-exitcode", 1),
         ("plan nobody --detailed-exitcode", 1),
     ] {
         assert_eq!(daemon.run(command).code, code, "{command}");
     }
+    let blind = daemon.run("plan blind").out;
+    assert!(blind.contains("Held: ") && !blind.contains("No changes"), "{blind}");
     assert_eq!(failing(503).run("plan --detailed-exitcode").code, 1);
     assert_eq!(failing(503).run("plan").code, 75);
     let empty = TempDir::new().unwrap();

@@ -1,6 +1,7 @@
 //! A stand-in for the daemon: it speaks HTTP on loopback, answers what a test told it
 //! to, keeps what it was asked, and lays out a state directory like the daemon's.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -42,8 +43,21 @@ pub struct Asked {
     pub body: Value,
 }
 
+/// A state directory as the daemon leaves it.
+pub struct StateDir {
+    dir: TempDir,
+    /// Held while the daemon runs.
+    _lock: Option<File>,
+}
+
+impl StateDir {
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
 pub struct Daemon {
-    pub state: TempDir,
+    pub state: StateDir,
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     stop: Option<oneshot::Sender<()>>,
@@ -132,8 +146,21 @@ impl Drop for Daemon {
     }
 }
 
-/// A state directory as the daemon leaves it; each scope's token is its name.
-pub fn state_directory(admin: &str, pid: u32) -> TempDir {
+/// A state directory of a daemon with that process id, which runs if the process is this one;
+/// each scope's token is its name.
+pub fn state_directory(admin: &str, pid: u32) -> StateDir {
+    let dir = abandoned(admin, pid);
+    let lock = (pid == std::process::id()).then(|| {
+        std::fs::write(dir.path().join("lock"), format!("{pid}\n")).unwrap();
+        let lock = File::open(dir.path().join("lock")).unwrap();
+        lock.lock().unwrap();
+        lock
+    });
+    StateDir { dir, _lock: lock }
+}
+
+/// What a daemon leaves that did not end well.
+pub fn abandoned(admin: &str, pid: u32) -> TempDir {
     let dir = TempDir::new().unwrap();
     let daemon = json!({
         "pid": pid, "admin": admin, "webhook": "http://127.0.0.1:1",

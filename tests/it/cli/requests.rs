@@ -83,7 +83,8 @@ fn a_signal_that_nobody_reads_is_told() {
     let daemon = Daemon::start(vec![answer("POST", "/v1/groups/web/signals", 202, answers)]);
     let ran = daemon.run("signal web request 540");
     assert_eq!(ran.out, "web has heard: request is 540.\n");
-    assert_eq!(ran.err, "nobody reads it\n");
+    assert_eq!(ran.err, "warning: nobody reads it\n");
+    assert_eq!(daemon.run("-q signal web request 540").err, ran.err);
 }
 
 #[test]
@@ -108,9 +109,13 @@ fn another_daemon_is_asked_with_its_own_token() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(daemon.asked()[0].token, "my-token");
 
+    // Where it lies is settled: no configuration has to be read for it.
+    let absent = [variables[0], variables[1], ("NOVASCALE_CONFIG", "absent.toml")];
+    assert_eq!(novascale("status", &absent, elsewhere.path()).code, 0);
+
     let ran = novascale("status", &variables[..1], elsewhere.path());
     assert_eq!(ran.code, 64, "{}", ran.err);
-    assert_eq!(daemon.asked().len(), 1);
+    assert_eq!(daemon.asked().len(), 2);
 }
 
 #[test]
@@ -132,6 +137,15 @@ fn the_configuration_tells_where_state_lies() {
     std::fs::write(&config, text).unwrap();
     let elsewhere = tempfile::TempDir::new().unwrap();
     let typed = format!("status --config {}", config.display());
+    let ran = novascale(&typed, &[], elsewhere.path());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+
+    // Without one, it lies beside the file, wherever the command is typed.
+    let daemon = Daemon::start(vec![get("/v1/groups", json!({ "groups": [] }))]);
+    let beside = tempfile::TempDir::new().unwrap();
+    std::fs::write(beside.path().join("scaling.toml"), "").unwrap();
+    std::os::unix::fs::symlink(daemon.state.path(), beside.path().join(".novascale")).unwrap();
+    let typed = format!("status --config {}", beside.path().join("scaling.toml").display());
     let ran = novascale(&typed, &[], elsewhere.path());
     assert_eq!(ran.code, 0, "{}", ran.err);
 

@@ -84,7 +84,8 @@ fn daemon() -> Daemon {
         "Desired is 6; 4 serving.",
         "Launch 2 of d2-2 in RegionOne.",
     ]});
-    let quiet = json!({ "changes": false, "decision": { "desired": 0 }, "sentences": [
+    let held = "servers not listed for 12 min, nothing is changed: nova: connection refused";
+    let quiet = json!({ "changes": false, "held": held, "decision": { "desired": 0 }, "sentences": [
         "0 wanted: min is 0.",
         "Servers not listed for 12 min, nothing is changed: nova: connection refused.",
     ]});
@@ -96,7 +97,18 @@ fn daemon() -> Daemon {
         get("/v1/groups/batch/servers", json!({ "servers": [], "decided_at": null })),
         get(
             "/v1/groups/idle/servers",
-            json!({ "servers": [], "decided_at": "2026-11-23T17:59:58Z" }),
+            json!({ "servers": [], "decided_at": "2026-11-23T17:59:58Z",
+                    "observer": { "seen_at": "2026-11-23T17:59:58Z", "failure": null } }),
+        ),
+        get(
+            "/v1/groups/blind/servers",
+            json!({ "servers": [], "decided_at": "2026-11-23T17:59:58Z",
+                    "observer": { "seen_at": null, "failure": "nova: connection refused" } }),
+        ),
+        get(
+            "/v1/groups/old/servers",
+            json!({ "servers": [], "decided_at": "2026-11-23T17:59:58Z",
+                    "observer": { "seen_at": "2026-11-23T17:48:00Z", "failure": "no answer" } }),
         ),
         get("/v1/groups/web/plan", plan),
         get("/v1/groups/batch/plan", quiet),
@@ -142,6 +154,32 @@ fn a_group_without_servers() {
     assert_eq!(shown("servers idle"), "idle has no servers.\n");
     let unknown = "batch was not looked at yet: its servers are unknown.\n";
     assert_eq!(shown("servers batch"), unknown);
+    let unknown = "blind: its servers are not known: servers could not be listed yet: nova:\n\
+                   connection refused\n";
+    assert_eq!(shown("servers blind"), unknown);
+    let old = daemon().run("-q servers old");
+    assert_eq!(old.out, "old has no servers.\n");
+    let warned = "warning: this is what was known before: servers were last listed 12 min ago: \
+                  no answer\n";
+    assert_eq!(old.err, warned);
+}
+
+#[test]
+fn trouble_of_a_region_is_told_once() {
+    let blind = |name: &str| {
+        let mut group = batch();
+        group["name"] = json!(name);
+        group["headline"] = json!("holding: servers could not be listed: nova: connection refused");
+        group["observer"] = json!({ "seen_at": null, "failure": "nova: connection refused" });
+        group
+    };
+    let daemon =
+        Daemon::start(vec![get("/v1/groups", json!({ "groups": [blind("a"), blind("b")] }))]);
+    let out = daemon.run("status").out;
+    assert_eq!(out.matches("connection refused").count(), 1, "{out}");
+    assert!(out.contains("\na: holding\n") && out.contains("\nb: holding\n"), "{out}");
+    let told = "\nRegionOne: servers could not be listed yet: nova: connection refused\n";
+    assert!(out.contains(told), "{out}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use novascale::config::{Config, Env};
 use rstest::rstest;
 
-use super::{Place, right};
+use super::{Place, right, with_cloud};
 
 #[rstest]
 #[case("min", "`group.web.min` is missing")]
@@ -24,7 +24,7 @@ fn a_key_that_is_needed_is_asked_for(#[case] key: &str, #[case] said: &str) {
     );
 }
 
-/// Every key with its type's name in a fault.
+/// Keys of every kind, each with its type's name in a fault.
 const KEYS: [(&str, &str, &str); 46] = [
     ("controller", "state_dir", "a string"),
     ("controller", "id", "a string"),
@@ -101,6 +101,54 @@ fn a_key_of_a_wrong_type_is_refused() {
     }
 }
 
+/// Every section, as it is begun, and as faults call it.
+const SECTIONS: [(&str, &str); 16] = [
+    ("", ""),
+    ("[controller]", "controller."),
+    ("[cloud]", "cloud."),
+    ("[cloud.sandbox]", "cloud.sandbox."),
+    ("[cloud.limits]", "cloud.limits."),
+    ("[cloud.client_secret]", "cloud.client_secret."),
+    ("[cloud.token]", "cloud.token."),
+    ("[http]", "http."),
+    ("[http.limits]", "http.limits."),
+    ("[group.web]", "group.web."),
+    ("[group.web.image]", "group.web.image."),
+    ("[group.web.boot_volume]", "group.web.boot_volume."),
+    ("[group.web.scale_in]", "group.web.scale_in."),
+    ("[group.web.patience]", "group.web.patience."),
+    ("[group.web.launch]", "group.web.launch."),
+    ("[[group.web.target]]", "group.web.target[0]."),
+];
+
+/// The keys that a section knows, by its own account.
+fn known(section: &str) -> Vec<String> {
+    let faults = Place::with(&format!("{section}\nx = 1\n")).load().unwrap_err();
+    let mut hints = faults.all().iter().filter_map(|fault| fault.hint.as_deref());
+    let known = hints.find_map(|hint| hint.strip_prefix("known here: ")).unwrap();
+    known.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_of_a_wrong_type_is_refused_where_it_stands() {
+    let mut tried = 0;
+    for (section, called) in SECTIONS {
+        for key in known(section) {
+            // No setting is a date.
+            let faults = Place::with(&format!("{section}\n{key} = 2026-01-02\n")).load();
+            let (faults, name) = (faults.unwrap_err(), format!("{called}{key}"));
+            let fault = faults.all().iter().find(|f| f.key.as_deref() == Some(&name));
+            let fault = fault.unwrap_or_else(|| panic!("{name} is taken:\n{faults}"));
+            let said = &fault.reason;
+            assert!(said.starts_with(&format!("`{name}` must be ")), "{said}");
+            assert!(said.ends_with("but it is a date or time"), "{said}");
+            assert_eq!(fault.file_and_line(), (Some("scaling.toml"), Some(2)), "{name}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "only {tried} keys");
+}
+
 /// Lines of `[group.web]` that are each one fault, and what is said of it.
 #[rstest]
 #[case("tag = \"a/b\"", "`group.web.tag` is not a valid tag")]
@@ -140,7 +188,20 @@ fn a_key_of_a_wrong_type_is_refused() {
 #[case("launch.batch = 0", "is 0, but must be 1 to 200")]
 #[case("launch.batch = 201", "is 201, but must be 1 to 200")]
 #[case("launch.backoff_most = \"10s\"", "is below `group.web.launch.backoff_first`")]
+#[case("patience.delete = \"0s\"", "is 0 s, but must be 1 s to 1 d")]
+#[case("patience.settle = \"2d\"", "is 2 d, but must be 1 s to 1 d")]
+#[case("launch.backoff_first = \"2h\"", "is 2 h, but must be 1 s to 1 h")]
+#[case("launch.backoff_most = \"2d\"", "is 2 d, but must be 1 s to 1 d")]
+#[case("scale_in.cooldown = \"2d\"", "is 2 d, but must be 0 s to 1 d")]
+#[case("boot_volume = { size_gib = 65537 }", "is 65537, but must be 1 to 65536")]
+#[case(
+    "target = [{ signal = \"a\", per_server = 1, stale_after = \"8d\" }]",
+    "is 8 d, but must be 1 s to 7 d"
+)]
+#[case("target = [{ signal = \"a\" }]", "`group.web.target[0].per_server` is missing")]
 #[case("target = [{}]", "`group.web.target[0].signal` is missing")]
+#[case("[group.web.target]\nsignal = \"a\"\nper_server = 1", "write [[group.web.target]]")]
+#[case("scale_in.velocity = 50", "write \"50%\"")]
 #[case("target = [{ signal = \"a\", per_server = 0 }]", "is 0, but must be above 0\n")]
 #[case("target = [{ signal = \"a\", per_server = -1.5 }]", "is -1.5, but must be above 0")]
 #[case("target = [{ signal = \"a\", per_server = nan }]", "must be a finite number")]
@@ -168,6 +229,7 @@ fn a_group_that_cannot_be_right_is_refused(#[case] line: &str, #[case] said: &st
 #[case("min = 1", "min = 99999999999999999999", "is no number from 0 upwards")]
 #[case("min = 1", "min = 1.5", "must be a whole number, but it is a number with a fraction")]
 #[case("min = 1", "min = 4", "`group.web.max` is 3, below `group.web.min`, which is 4")]
+#[case("min = 1", "min = 4", "raise max, or lower min")]
 #[case("max = 3", "max = 4294967296", "is 4294967296, but must be 0 to 10000")]
 #[case("\"d2-2\"", "[]", "`group.web.flavor` is empty")]
 #[case("\"d2-2\"", "[\"a\", \" b\"]", "`group.web.flavor[1]` begins or ends with a blank")]
@@ -188,6 +250,8 @@ fn what_is_needed_must_be_right(#[case] from: &str, #[case] to: &str, #[case] sa
 /// The rest of the file.
 #[rstest]
 #[case("[controller]\nid = \"ABC\"", "`controller.id` is not a valid install id")]
+#[case("[controller]\nstate_dir = \"\"", "`controller.state_dir` is empty")]
+#[case("[controller]\nstate_dir = \"a\\u0000\"", "`controller.state_dir` holds a NUL")]
 #[case("[http]\nwebhook = \"localhost:80\"", "write an IP address and a port")]
 #[case("[http]\nwebhook = \"0.0.0.0:80\"", "would take plain http from other machines")]
 #[case("[http]\nadmin = \"127.0.0.1:7780\"", "are both 127.0.0.1:7780")]
@@ -195,6 +259,17 @@ fn what_is_needed_must_be_right(#[case] from: &str, #[case] to: &str, #[case] sa
 #[case("[http.limits]\nsignals_burst = 1", "is below `http.limits.signals_per_second`")]
 #[case("[http.limits]\nconnections = 0", "is 0, but must be 1 to 65536")]
 #[case("[http.limits]\nrequest_timeout = \"1h\"", "is 1 h, but must be 1 s to 5 min")]
+#[case("[http.limits]\nheader_timeout = \"61s\"", "is 1 min 1 s, but must be 1 s to 1 min")]
+#[case("[http.limits]\nin_flight = 65537", "is 65537, but must be 1 to 65536")]
+#[case("[http.limits]\nsignals_per_second = 0", "is 0, but must be 1 to 1000000")]
+#[case("[http.limits]\ncommands_per_second = 10001", "is 10001, but must be 1 to 10000")]
+#[case("[http.limits]\nfailed_sign_ins_per_second = 0", "is 0, but must be 1 to 1000")]
+#[case("[http.limits]\nfailed_sign_ins_burst = 1001", "is 1001, but must be 1 to 1000")]
+#[case("[cloud.limits]\nwrite_per_second = 1001", "is 1001, but must be above 0 and at most 1000")]
+#[case("[cloud.limits]\nretry_after_most = \"0s\"", "is 0 s, but must be 1 s to 1 h")]
+#[case("[cloud.sandbox]\nquota_instances = 10001", "is 10001, but must be 0 to 10000")]
+#[case("[cloud.sandbox]\ntoken_life = \"0s\"", "is 0 s, but must be 1 s to 1 d")]
+#[case("[cloud.sandbox]\ndelete = \"2h\"", "is 2 h, but must be 0 s to 1 h")]
 #[case("[cloud.limits]\nread_per_second = 0", "is 0, but must be above 0 and at most 1000")]
 #[case("[cloud.limits]\nconcurrency = 0", "is 0, but must be 1 to 256")]
 #[case("[cloud.limits]\ncall_timeout = \"1d\"", "is 1 d, but must be 1 s to 10 min")]
@@ -231,6 +306,7 @@ state_dir = "state"
 
 [cloud]
 preset = "ovhcloud-uk"
+auth_url = "https://novascale:hunter2@keystone.example/v3"
 client_secret = "hunter2"   # never quoted
 
 [http]
@@ -265,6 +341,68 @@ fn a_dozen_faults_are_reported_together() {
     let refused = Place::with(DOZEN).refused();
     assert!(!refused.contains("hunter2"));
     insta::assert_snapshot!("a_dozen_faults", refused);
+}
+
+/// What follows from a fault is no fault of its own.
+#[rstest]
+#[case("use = 5", "`cloud.use` must be a string")]
+#[case("preset = true", "`cloud.preset` must be a string")]
+#[case("prset = \"ovhcloud-eu\"", "did you mean `preset`?")]
+#[case("client_secret = \"hunter2\"", "`cloud.client_secret` holds the secret itself")]
+fn a_cloud_that_could_not_be_read_is_one_fault(#[case] line: &str, #[case] said: &str) {
+    let text = right("").replace("use = \"sandbox\"", line);
+    // Whatever other places hold: it is not what was meant.
+    let place = Place::with(&text).var("OS_AUTH_URL", "nonsense").var("OS_USERNAME", "me");
+    let refused = place.refused();
+    assert!(refused.contains(said) && refused.contains("1 fault:"), "{refused}");
+}
+
+#[test]
+fn a_secret_without_a_place_is_one_fault() {
+    let cloud =
+        "preset = \"ovhcloud-eu\"\nproject_id = \"p\"\nclient_id = \"c\"\nclient_secret = {}";
+    let refused = Place::with(&with_cloud(cloud)).refused();
+    assert!(refused.contains("`cloud.client_secret` says no place"), "{refused}");
+    assert!(refused.contains("1 fault:"), "{refused}");
+}
+
+#[test]
+fn a_region_that_is_missing_is_told_beside_what_else_is() {
+    for (preset, also) in
+        [("ovhcloud-eu", "`cloud.client_secret` is missing"), ("ovhcloud-uk", "no preset")]
+    {
+        let cloud = format!("preset = \"{preset}\"\nproject_id = \"p\"\nclient_id = \"c\"");
+        let text = with_cloud(&cloud).replace("region = \"GRA11\"\n", "");
+        let refused = Place::with(&text).refused();
+        assert!(refused.contains("`group.web.region` is missing"), "{refused}");
+        assert!(refused.contains(also), "{refused}");
+        let wrong = text.replace("client_id = \"c\"", "client_id = \"c\"\nregion = 5");
+        assert!(!Place::with(&wrong).refused().contains("region` is missing"), "{refused}");
+    }
+}
+
+#[test]
+fn a_cloud_section_that_names_none_is_pointed_at() {
+    let refused = Place::with(&right("").replace("use = \"sandbox\"", "")).refused();
+    assert!(refused.contains("no telling which cloud to use"), "{refused}");
+    assert!(refused.contains("scaling.toml:1:"), "{refused}");
+}
+
+#[test]
+fn more_faults_than_anybody_reads_are_counted() {
+    let many: String = (0..60).map(|n| format!("key{n}key = 1\n")).collect();
+    let refused = Place::with(&right(&many)).refused();
+    assert_eq!(refused.matches("is not a setting").count(), 50);
+    assert!(refused.contains("60 faults, of which the first 50 are shown:"), "{refused}");
+}
+
+#[test]
+fn a_password_in_a_url_is_refused_and_not_shown() {
+    let cloud = "auth_type = \"v3token\"\nauth_url = \"https://u:hunter2@k.example/v3\"\n\
+                 token = { env = \"T\" }\nproject_id = \"p\"";
+    let refused = Place::with(&with_cloud(cloud)).var("T", "x").refused();
+    assert!(refused.contains("`cloud.auth_url` holds a user name or password"), "{refused}");
+    assert!(refused.contains("https://*********@k.example/v3"), "{refused}");
 }
 
 #[test]
@@ -327,8 +465,20 @@ fn a_file_that_cannot_be_read_is_named() {
     );
     place.write("scaling.toml", &"#".repeat(1_100_000));
     assert!(place.refused().contains("longer than 1 MiB"));
-    std::fs::write(place.path().join("scaling.toml"), [0xff, 0xfe]).unwrap();
-    assert!(place.refused().contains("cannot be read"));
+    std::fs::write(place.path().join("scaling.toml"), b"a = 1\n# \xc3\xa9 \xff").unwrap();
+    let refused = place.refused();
+    assert!(refused.contains("line 2 is not UTF-8 text"), "{refused}");
+    assert!(refused.contains("scaling.toml:2:5"), "{refused}");
+    std::fs::remove_file(place.path().join("scaling.toml")).unwrap();
+    std::fs::create_dir(place.path().join("scaling.toml")).unwrap();
+    assert!(place.refused().contains("name the file in it, as scaling.toml/scaling.toml"));
+}
+
+#[test]
+fn who_named_a_file_is_not_told_to_name_one() {
+    let place = Place::new();
+    let absent = Config::load(Path::new("etc/absent.toml"), &place.env()).unwrap_err().to_string();
+    assert!(absent.contains("is the path right?") && !absent.contains("--config"), "{absent}");
 }
 
 proptest::proptest! {

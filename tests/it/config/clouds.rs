@@ -164,14 +164,23 @@ fn a_token_warns_that_it_ends() {
 )]
 #[case::absent_file("client_secret = { file = \"absent\" }", "cannot be read")]
 #[case::empty_file("client_secret = { file = \"empty\" }", "first line is empty")]
+#[case::blank_file("client_secret = { file = \"blank\" }", "first line is empty")]
+#[case::no_text("client_secret = { file = \"bytes\" }", "it is not UTF-8 text")]
+#[case::directory("client_secret = { file = \".\" }", "Is a directory")]
+#[case::unnamed_file("client_secret = { file = \" \" }", "`cloud.client_secret.file` is empty")]
+#[case::unnamed_variable("client_secret = { env = \"\" }", "`cloud.client_secret.env` is empty")]
 #[case::unset("client_secret = { env = \"NOT_SET\" }", "NOT_SET, which is not set")]
 #[case::path("client_secret = { credential = \"../x\" }", "is not a credential's name")]
 fn secrets_are_named_not_written(#[case] secret: &str, #[case] said: &str) {
     let account = ACCOUNT.replace("client_secret = { file = \"s\" }", secret);
     let place = place(&format!("preset = \"ovhcloud-eu\"\n{account}"));
     place.write("empty", "\n");
+    place.write("blank", " \t \n");
+    std::fs::write(place.path().join("bytes"), [0xff, 0xfe]).unwrap();
     let refused = place.refused();
     assert!(refused.contains(said), "{refused}");
+    // A directory's rights are not to be taken away for it.
+    assert!(!refused.contains("chmod") && refused.contains("1 fault:"), "{refused}");
     assert!(!refused.contains("hunter2") && !refused.contains("7777777"), "{refused}");
 }
 

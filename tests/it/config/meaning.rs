@@ -1,6 +1,7 @@
 //! What a right file means.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use novascale::config::{Cloud, Config};
@@ -202,7 +203,11 @@ fn the_embedded_cloud_is_read() {
 }
 
 #[test]
-fn state_lies_where_systemd_says_else_where_the_file_says() {
+fn state_lies_where_systemd_says_else_where_the_file_says_else_beside_it() {
+    let place = Place::new();
+    place.write("etc/scaling.toml", &right(""));
+    let loaded = Config::load(Path::new("etc/scaling.toml"), &place.env()).unwrap();
+    assert_eq!(loaded.config.controller.state_dir, place.path().join("etc/.novascale"));
     let text =
         right("[controller]\nstate_dir = \"state\"\nid = \"0123456789abcdef0123456789abcdef\"\n");
     let place = Place::with(&text);

@@ -7,6 +7,7 @@ use novascale::domain::explain;
 use novascale::domain::id::{Owner, ServerId};
 use novascale::domain::server::{Fault, Status};
 use novascale::domain::signal::Command;
+use novascale::domain::time::Now;
 use rstest::rstest;
 
 use super::world::{World, group, settled, target};
@@ -61,6 +62,19 @@ fn an_answer_says_what_the_command_did_and_what_becomes_of_it() {
     pinned at 4 for 2 h; desired is 4
     no pin now; desired is 3: base is 3
     ");
+}
+
+#[test]
+fn a_command_is_told_with_its_end_and_its_reason() {
+    let now = Now::default();
+    let until = now.plus(Duration::from_secs(7200));
+    let pin = Command::Pin { capacity: 4, until: Some(until) };
+    assert_eq!(explain::order(&pin, Some("repair"), now), "pin at 4 for 2 h (repair)");
+    let set = Command::Set { capacity: 5 };
+    assert_eq!(explain::order(&set, Some("sale"), now), "set the base to 5 (sale)");
+    let owner = Owner::new("nightly").unwrap();
+    let reserve = Command::Reserve { owner, capacity: 6, until };
+    assert_eq!(explain::order(&reserve, None, now), "reserve 6 for nightly for 2 h");
 }
 
 #[test]

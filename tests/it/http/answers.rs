@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use novascale::domain::fleet::Tally;
 use novascale::domain::outcome::{Failure, FailureKind};
-use novascale::domain::plan::Waiting;
+use novascale::domain::plan::{Decision, Waiting};
 use novascale::http::tokens::Scope;
 use novascale::store::Store;
 use serde_json::json;
 
-use super::face::{Face, Mood};
+use super::face::{Answer, Face, Mood};
 
 #[tokio::test]
 async fn a_command_is_answered_in_a_sentence() {
@@ -73,6 +74,34 @@ async fn reservations_and_pins_come_and_go() {
 }
 
 #[tokio::test]
+async fn what_was_not_there_is_not_said_to_have_ended() {
+    let face = Face::new();
+    let said = |answer: Answer| answer.json()["sentence"].as_str().unwrap().to_owned();
+    let release = "{\"release\": {\"owner\": \"nobody\"}}";
+    let none = said(face.capacity(release).await);
+    assert_eq!(none, "there was no reservation of `nobody`; there is none at all");
+    let reserve = "{\"reserve\": {\"owner\": \"batch\", \"capacity\": 6, \"for\": \"2h\"}}";
+    face.capacity(reserve).await;
+    let others = said(face.capacity(release).await);
+    assert_eq!(others, "there was no reservation of `nobody`; there are those of batch");
+    let own = said(face.capacity("{\"release\": {\"owner\": \"batch\"}}").await);
+    assert!(own.starts_with("batch has no reservation now"), "{own}");
+    let unpin = || face.ask(Scope::Operate, "DELETE", "/v1/groups/web/pin").send();
+    assert_eq!(said(unpin().await), "there was no pin; nothing was changed");
+    let pin = face.ask(Scope::Operate, "PUT", "/v1/groups/web/pin").json("{\"capacity\": 3}");
+    pin.send().await;
+    assert!(said(unpin().await).starts_with("no pin now"));
+}
+
+#[tokio::test]
+async fn an_unknown_group_is_named_if_it_is_a_name() {
+    let face = Face::new();
+    let detail = async |path: &str| face.get(path).await.json()["detail"].clone();
+    assert_eq!(detail("/v1/groups/wbe").await, "there is no group wbe");
+    assert_eq!(detail("/v1/groups/W%1B").await, "there is no group of this name");
+}
+
+#[tokio::test]
 async fn a_group_without_a_decision_is_not_a_group_of_zero() {
     let face = Face::new();
     let group = face.get("/v1/groups/web").await.json();
@@ -84,7 +113,31 @@ async fn a_group_without_a_decision_is_not_a_group_of_zero() {
     assert_eq!(group["sentences"], json!([]));
     assert_eq!(group["observer"], json!({"seen_at": null, "failure": null}));
     let servers = face.get("/v1/groups/web/servers").await.json();
-    assert_eq!(servers, json!({"servers": [], "decided_at": null}));
+    let observer = json!({"seen_at": null, "failure": null});
+    assert_eq!(servers, json!({"servers": [], "decided_at": null, "observer": observer}));
+}
+
+#[tokio::test]
+async fn a_group_of_a_region_that_was_never_listed_is_not_a_group_of_zero() {
+    let face = Face::new();
+    let mut decision = face.decide("web", 2);
+    decision.tally = Tally::default();
+    decision.waiting = vec![Waiting::Unseen { why: "no answer".into(), for_secs: 0 }];
+    let publish = |decision: &Decision| {
+        face.ends["web"].latest.send_replace(Some(std::sync::Arc::new(decision.clone())));
+    };
+    publish(&decision);
+    let group = face.get("/v1/groups/web").await.json();
+    assert_eq!((&group["tally"], &group["desired"]), (&json!(null), &json!(2)));
+    let said = group["sentences"].to_string();
+    assert!(said.contains("Desired is 2; no servers are known."), "{said}");
+    assert!(said.contains("Servers could not be listed, nothing is changed: no answer."), "{said}");
+    assert!(!face.get("/metrics").await.text.contains("standing=\"serving\""));
+    // What is remembered of an earlier run is known.
+    decision.tally = Tally { unsure: 1, ..Tally::default() };
+    publish(&decision);
+    assert_eq!(face.get("/v1/groups/web").await.json()["tally"]["unsure"], 1);
+    assert!(face.get("/metrics").await.text.contains("standing=\"serving\""));
 }
 
 #[tokio::test]

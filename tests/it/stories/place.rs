@@ -146,7 +146,11 @@ impl Place {
     }
 
     pub fn start_with(&self, variables: &[(&str, &str)]) -> Daemon<'_> {
-        let mut command = self.command(&["run", "--log-level", LOUD]);
+        self.start_as(&["run", "--log-level", LOUD], variables)
+    }
+
+    pub fn start_as(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Daemon<'_> {
+        let mut command = self.command(arguments);
         Daemon::ready(self, command.envs(variables.iter().copied()))
     }
 
@@ -300,6 +304,16 @@ impl<'p> Daemon<'p> {
     pub fn stop(self) -> Stopped {
         let began = Instant::now();
         self.signal("TERM");
+        self.ended(began)
+    }
+
+    /// Signals until it has ended.
+    pub fn insist(mut self, name: &str) -> Stopped {
+        let began = Instant::now();
+        while self.child.try_wait().unwrap().is_none() && began.elapsed() < PATIENCE {
+            self.signal(name);
+            std::thread::sleep(LOOK_EVERY);
+        }
         self.ended(began)
     }
 

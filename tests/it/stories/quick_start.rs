@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::canary;
 use super::cloud::{Cloud, Fault};
 use super::place::{FAST, Place, group};
+use super::{canary, starting};
 
 /// The shipped configuration's shape on a fast embedded cloud.
 fn fast() -> String {
@@ -57,6 +57,33 @@ fn a_fleet_grows_by_its_load_and_shrinks_again() {
     let stopped = daemon.stop();
     assert_eq!(stopped.code, 0);
     assert_eq!(stopped.log.matches("done: launch 4 of d2-2").count(), 1, "{}", stopped.log);
+    canary::search(&place, None);
+}
+
+/// Its stabilization and velocity bring it back within two minutes (`config/example.rs` counts
+/// them); that it begins to hold is seen here.
+#[test]
+fn the_shipped_file_does_what_the_readme_says() {
+    let ports = ["webhook = \"127.0.0.1:7780\"", "admin = \"127.0.0.1:7781\""];
+    let scaling = ports.iter().fold(starting::shipped(), |text, line| {
+        let (key, _) = line.split_once(" = ").unwrap();
+        assert_eq!(text.matches(&format!("#{line}")).count(), 1, "{line}");
+        text.replace(&format!("#{line}"), &format!("{key} = \"127.0.0.1:0\""))
+    });
+    let place = Place::new(&scaling);
+    let daemon = place.start();
+    place.until_steady("web", 2);
+    let ran = place.does("signal web requests 540");
+    assert_eq!(ran.out, "web has heard: requests is 540.\n");
+    place.until_steady("web", 6);
+    place.does("signal web requests 90");
+    place.until("web", "the stabilization", |g| {
+        g["wanted"] == 2
+            && g["desired"] == 6
+            && g["sentences"].to_string().contains("(stabilization")
+    });
+    assert!(place.explain("web").contains("6 were wanted within the last 30 s"));
+    assert_eq!(daemon.stop().code, 0);
     canary::search(&place, None);
 }
 

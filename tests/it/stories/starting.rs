@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::canary;
-use super::cloud::Cloud;
-use super::place::{FAST, Place, group};
+use super::cloud::{Ask, Cloud, Fault};
+use super::place::{FAST, PATIENCE, Place, group};
 
 fn on(cloud: &Cloud, more: &str) -> Place {
     Place::new(&format!("{}{FAST}{}{more}", cloud.section(), group("web", 1, 3)))
 }
 
-fn shipped() -> String {
+pub fn shipped() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scaling.toml");
     std::fs::read_to_string(path).unwrap()
 }
@@ -21,8 +23,6 @@ fn the_shipped_file_is_valid_and_a_bad_one_is_78() {
     let ran = place.does("check");
     assert!(ran.err.contains("is valid") || ran.out.contains("is valid"), "{ran:?}");
     assert_eq!(place.does("check --output json").json()["valid"], true);
-    let shown = place.does("check --show-cloud --output json");
-    assert!(!shown.out.contains(super::cloud::CLIENT_SECRET));
 
     place.write("scaling.toml", &shipped().replace("min = 2", "mni = 2"));
     for command in ["check", "run", ""] {
@@ -31,6 +31,58 @@ fn the_shipped_file_is_valid_and_a_bad_one_is_78() {
         assert!(ran.err.contains("did you mean") && ran.err.contains("mni"), "{ran:?}");
     }
     assert!(!place.path().join(".novascale").exists(), "a bad file starts nothing");
+}
+
+#[test]
+fn the_clouds_settings_are_shown_and_its_secret_is_not() {
+    let place = on(&Cloud::start(), "");
+    for form in ["json", "table"] {
+        let shown = place.does(&format!("check --show-cloud --output {form}"));
+        assert!(shown.out.contains("client_secret"), "{shown:?}");
+        assert!(shown.out.contains("<redacted: file "), "{shown:?}");
+        assert!(!format!("{shown:?}").contains(super::cloud::CLIENT_SECRET), "{form}");
+    }
+}
+
+#[test]
+fn its_first_lines_wait_for_no_cloud() {
+    let cloud = Cloud::start();
+    cloud.tamper(|_| Some(Fault::Slow(PATIENCE)));
+    let place = on(&cloud, "");
+    // It is ready, and answers, while the cloud has not answered one call.
+    let daemon = place.start();
+    daemon.says("keeps web (1 to 3)");
+    assert_eq!(cloud.asked(Ask::lists), 0);
+    assert_eq!(place.group("web")["observer"]["seen_at"], Value::Null);
+    let stopped = daemon.stop();
+    assert_eq!(stopped.code, 0, "{}", stopped.log);
+    assert!(!stopped.log.contains("signed in as"), "{}", stopped.log);
+    canary::search(&place, Some(&cloud));
+}
+
+#[test]
+fn a_log_for_programs_is_one_object_a_line() {
+    let cloud = Cloud::start();
+    let place = on(&cloud, "");
+    let daemon = place.start_as(&["run", "--log", "json", "--log-level", "trace"], &[]);
+    place.until_steady("web", 1);
+    place.does("scale web 2 --reason sale");
+    place.until_steady("web", 2);
+    let stopped = daemon.stop();
+    assert_eq!(stopped.code, 0, "{}", stopped.log);
+    let parsed = stopped
+        .log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+    let events: Vec<Value> = parsed.collect();
+    for event in &events {
+        for field in ["timestamp", "level", "message", "target"] {
+            assert!(event[field].is_string(), "{field} of {event}");
+        }
+    }
+    let launched = |e: &&Value| e["message"].as_str().unwrap().starts_with("done: launch");
+    assert_eq!(events.iter().find(launched).unwrap()["group"], "web");
+    canary::search(&place, Some(&cloud));
 }
 
 #[test]
@@ -45,7 +97,21 @@ fn a_log_level_that_is_none_is_a_wrong_command_line() {
     let ran = place.novascale("run --log-level novascale=loud");
     assert_eq!(ran.code, 64, "{ran:?}");
     assert!(ran.err.contains("use error, warn, info, debug or trace"), "{ran:?}");
+    let ran = place.novascale("run --log-level wrn");
+    assert_eq!(ran.code, 64, "{ran:?}");
+    assert!(ran.err.contains("--log-level is \"wrn\""), "{ran:?}");
     assert!(!place.state("daemon.json").exists());
+}
+
+#[test]
+fn a_state_directory_that_was_named_counts_for_the_daemon_too() {
+    let place = on(&Cloud::start(), "[controller]\nstate_dir = \"elsewhere\"\n");
+    let named = [("NOVASCALE_STATE_DIR", ".novascale")];
+    let daemon = place.start_with(&named);
+    assert!(!place.path().join("elsewhere").exists());
+    place.does("status --state-dir .novascale");
+    assert_eq!(place.novascale("status").code, 69);
+    assert_eq!(daemon.stop().code, 0);
 }
 
 #[test]
@@ -81,6 +147,20 @@ fn a_wrong_secret_is_named_by_its_key_and_the_daemon_stays_up() {
     let sentences = group["sentences"].to_string();
     assert!(sentences.contains("nothing is changed"), "{sentences}");
     assert!(sentences.contains("`cloud.client_secret`"), "{sentences}");
+    // What was never looked at is not said to be empty, nor at rest.
+    assert!(group["tally"].is_null(), "{group}");
+    let status = place.does("status").out;
+    let row = status.lines().find(|line| line.starts_with("web ")).unwrap();
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>(),
+        ["web", "1", "-", "-", "1", "3", "holding"]
+    );
+    assert_eq!(status.matches("cloud.client_secret").count(), 1, "{status}");
+    assert!(place.does("servers web").out.contains("its servers are not known"));
+    assert!(place.explain("web").contains("no servers are known"));
+    let plan = place.novascale("plan --detailed-exitcode");
+    assert_eq!(plan.code, 1, "{plan:?}");
+    assert!(plan.out.contains("Held: the cloud could not be looked at"), "{plan:?}");
     canary::ask_everything(&place);
     assert_eq!(cloud.servers().len(), 0);
     assert_eq!(daemon.stop().code, 0);

@@ -105,6 +105,24 @@ fn a_second_daemon_on_the_same_state_is_refused() {
 }
 
 #[test]
+fn a_daemon_of_another_cloud_on_the_same_state_is_refused() {
+    let (one, other) = (Cloud::start(), Cloud::start());
+    let place = on(&one);
+    let daemon = place.start();
+    let about = std::fs::read(place.state("daemon.json")).unwrap();
+    let scaling = format!("{}{FAST}{}", other.section(), group("web", 0, 20));
+    place.write("other.toml", &scaling);
+    let second = place.novascale("run --config other.toml");
+    assert_eq!(second.code, 1, "{second:?}");
+    assert!(second.err.contains("is in use by the process"), "{}", second.err);
+    assert_eq!(other.asked(|_| true), 0);
+    assert_eq!(std::fs::read(place.state("daemon.json")).unwrap(), about);
+    place.does("status");
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, Some(&one));
+}
+
+#[test]
 fn a_call_under_way_is_waited_for_and_its_answer_kept() {
     let cloud = Cloud::start();
     let place = on(&cloud);
@@ -113,7 +131,9 @@ fn a_call_under_way_is_waited_for_and_its_answer_kept() {
     cloud.tamper(|ask| ask.creates().then(|| Fault::Slow(Duration::from_millis(400))));
     place.does("scale web 4");
     place.until("web", "a create under way", |_| cloud.asked(Ask::creates) == 1);
-    let stopped = daemon.stop();
+    // A terminal that closes says so; `timeout` speaks to its child and then to the group.
+    ["HUP", "TERM", "TERM"].iter().for_each(|name| daemon.signal(name));
+    let stopped = daemon.ended(std::time::Instant::now());
     assert_eq!(stopped.code, 0, "{}", stopped.log);
     assert!(stopped.took < BOUND, "{:?}", stopped.took);
     assert!(stopped.log.contains("done: launch 4"), "{}", stopped.log);
@@ -140,7 +160,7 @@ fn a_second_signal_ends_it_at_once() {
     place.until("web", "a create under way", |_| cloud.members("web") == 2);
     daemon.signal("TERM");
     daemon.says("stopping: no new call");
-    let stopped = daemon.stop();
+    let stopped = daemon.insist("TERM");
     assert_eq!(stopped.code, 1, "{}", stopped.log);
     assert!(stopped.log.contains("stopped at the second signal"), "{}", stopped.log);
 
