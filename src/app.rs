@@ -62,6 +62,10 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Last, what the embedded cloud may take to answer what it was asked.
 const EMBEDDED_WITHIN: Duration = Duration::from_secs(2);
 
+/// The keys of the two listeners.
+const WEBHOOK: &str = "http.webhook";
+const ADMIN: &str = "http.admin";
+
 /// Why the daemon did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -73,6 +77,11 @@ pub enum Error {
          file: it must be writable"
     )]
     State { what: &'static str, path: PathBuf, source: io::Error },
+    #[error(
+        "{path} cannot be understood: {source}. Restore it, or move it away to have new \
+         credentials drawn"
+    )]
+    Garbled { path: PathBuf, source: serde_json::Error },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the HTTP client could not be made: {0}")]
@@ -82,10 +91,10 @@ pub enum Error {
     #[error(transparent)]
     Tokens(#[from] TokenError),
     #[error(
-        "could not listen on {address} (`http.{which}`): {source}. Stop what listens there \
-         (another novascale?), or name another address in [http]"
+        "could not listen on {address} (`{key}`): {source}. Stop what listens there (another \
+         novascale?), or give `{key}` another value"
     )]
-    Listen { which: &'static str, address: std::net::SocketAddr, source: io::Error },
+    Listen { key: &'static str, address: std::net::SocketAddr, source: io::Error },
     #[error("a part of the daemon ended by itself: {0}")]
     Ended(&'static str),
 }
@@ -189,8 +198,8 @@ impl App {
             groups,
             cloud: name,
             recovered,
-            webhook: local(&webhook, "webhook")?,
-            admin: local(&admin, "admin")?,
+            webhook: local(&webhook, WEBHOOK)?,
+            admin: local(&admin, ADMIN)?,
             store,
             lease,
             clock,
@@ -330,16 +339,16 @@ async fn reach(
 }
 
 async fn listeners(settings: &HttpSettings) -> Result<(TcpListener, TcpListener), Error> {
-    let bind = async |which, address| {
+    let bind = async |key, address| {
         let bound = TcpListener::bind(address).await;
-        bound.map_err(|source| Error::Listen { which, address, source })
+        bound.map_err(|source| Error::Listen { key, address, source })
     };
-    Ok((bind("webhook", settings.webhook).await?, bind("admin", settings.admin).await?))
+    Ok((bind(WEBHOOK, settings.webhook).await?, bind(ADMIN, settings.admin).await?))
 }
 
-fn local(listener: &TcpListener, which: &'static str) -> Result<std::net::SocketAddr, Error> {
+fn local(listener: &TcpListener, key: &'static str) -> Result<std::net::SocketAddr, Error> {
     let unknown = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
-    listener.local_addr().map_err(|source| Error::Listen { which, address: unknown, source })
+    listener.local_addr().map_err(|source| Error::Listen { key, address: unknown, source })
 }
 
 #[cfg(test)]

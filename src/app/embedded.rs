@@ -23,6 +23,9 @@ use crate::config::cloud::{
 use crate::config::secret::Secret;
 use crate::domain::time::Wall;
 
+/// Without it the `openstack` command asks for a Nova that knows no tags.
+const VERSION: &str = "2.75";
+
 const SCOPE: &str = "openid profile email publicCloudProject/all";
 
 /// A running embedded cloud.
@@ -49,7 +52,7 @@ impl Embedded {
         broken: CancellationToken,
     ) -> Result<Self, Error> {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], settings.port));
-        let failed = |source| Error::Listen { which: "sandbox.port", address, source };
+        let failed = |source| Error::Listen { key: "cloud.sandbox.port", address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
         let config = configured(settings, port, credentials(dir)?);
@@ -131,7 +134,8 @@ fn credentials(dir: &Path) -> Result<Credentials, Error> {
     let path = dir.join("credentials.json");
     let failed = |what, source| Error::State { what, path: path.clone(), source };
     let kept = match std::fs::read(&path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| failed("understand", e.into()))?,
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|source| Error::Garbled { path: path.clone(), source })?,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
             let drawn = || format!("{:032x}", clock::entropy());
             let client_id = drawn().chars().take(16).collect();
@@ -156,12 +160,13 @@ fn credentials(dir: &Path) -> Result<Credentials, Error> {
 /// For the `openstack` command line: `OS_CLIENT_CONFIG_FILE=… openstack --os-cloud sandbox …`.
 fn write_clouds_yaml(dir: &Path, config: &SandboxConfig) -> Result<(), Error> {
     let text = format!(
-        "clouds:\n  sandbox:\n    auth_type: v3oidcclientcredentials\n    region_name: {}\n    \
-         interface: public\n    identity_api_version: 3\n    auth:\n      auth_url: {}\n      \
+        "clouds:\n  sandbox:\n    auth_type: v3oidcclientcredentials\n    region_name: '{}'\n    \
+         interface: public\n    identity_api_version: 3\n    compute_api_version: '{VERSION}'\n    \
+         compute_default_microversion: '{VERSION}'\n    auth:\n      auth_url: {}\n      \
          identity_provider: {}\n      protocol: {}\n      access_token_type: id_token\n      \
          openid_scope: {SCOPE}\n      scope: {SCOPE}\n      discovery_endpoint: {}\n      \
          client_id: '{}'\n      client_secret: '{}'\n      project_id: {}\n",
-        config.region,
+        config.region.replace('\'', "''"),
         config.auth_url(),
         config.identity_provider,
         config.protocol,
@@ -183,4 +188,45 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut file = opened.map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&next, path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_cloud(region: &str) -> SandboxConfig {
+        let credentials = Credentials {
+            client_id: "id".to_owned(),
+            client_secret: "secret".into(),
+            username: "sandbox".to_owned(),
+            password: "password".into(),
+            application_credential: None,
+        };
+        SandboxConfig::new("http://127.0.0.1:1", credentials).in_region(region)
+    }
+
+    /// YAML 1.1, as Python reads it, takes a bare NO for false and 2.75 for a number; without a
+    /// version the `openstack` command asks for a Nova that knows no tags.
+    #[test]
+    fn the_clouds_yaml_says_words_and_versions_in_quotes() {
+        let dir = tempfile::tempdir().unwrap();
+        write_clouds_yaml(dir.path(), &a_cloud("NO")).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("clouds.yaml")).unwrap();
+        for line in [
+            "region_name: 'NO'",
+            "compute_api_version: '2.75'",
+            "compute_default_microversion: '2.75'",
+        ] {
+            assert!(text.lines().any(|said| said == format!("    {line}")), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn garbled_credentials_are_to_be_restored_or_moved_away() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("credentials.json"), "{").unwrap();
+        let said = credentials(dir.path()).unwrap_err().to_string();
+        assert!(said.contains("credentials.json") && said.contains("move it away"), "{said}");
+        assert!(!said.contains("writable"), "{said}");
+    }
 }

@@ -82,6 +82,7 @@ fn ended_badly(error: &app::Error) -> Error {
         // Only the command line and RUST_LOG say how to log.
         app::Error::Log(error) => Error::new(Exit::Usage, chain(error)),
         app::Error::State { .. }
+        | app::Error::Garbled { .. }
         | app::Error::Store(_)
         | app::Error::Client(_)
         | app::Error::Sandbox(_)

@@ -63,11 +63,6 @@ pub fn sandbox_dir(root: &Path) -> PathBuf {
     root.join("sandbox")
 }
 
-/// The embedded cloud's state.
-pub fn sandbox_file(root: &Path) -> PathBuf {
-    sandbox_dir(root).join("cloud.json")
-}
-
 /// The directory of one cloud and project: another project, another state. How one signs in
 /// (preset, clouds.yaml, variables) has no part in it, so that moving settings keeps the state.
 pub fn cloud_dir(root: &Path, cloud: &Cloud) -> PathBuf {

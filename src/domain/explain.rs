@@ -111,9 +111,16 @@ impl Decision {
             (_, 1) => "1 serves,".to_owned(),
             (_, n) => format!("{n} serve,"),
         };
-        match self.holds_back() {
-            Some(step) => format!("{serving} {step}"),
-            None => format!("{serving} as desired: {why}"),
+        match (self.tally.unsure, self.holds_back()) {
+            (0, Some(step)) => format!("{serving} {step}"),
+            (0, None) => format!("{serving} as desired: {why}"),
+            (n, _) => {
+                let are = if n == 1 { "is" } else { "are" };
+                format!(
+                    "{serving} {n} {are} missing from the listing or of unknown state; asking \
+                     Nova for each"
+                )
+            }
         }
     }
 

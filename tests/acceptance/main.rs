@@ -4,7 +4,8 @@
 //! `cargo test --release --test acceptance -- --test-threads=1` runs it; plain `cargo test`
 //! does not. It needs the lab that `tests/lab/up` brings up, in the directory that
 //! NOVASCALE_LAB names (else OPENSTACK_LAB, else the lab's own default). Without a lab every
-//! test fails: what was not tried does not pass.
+//! test fails but that of [`embedded`], which only needs the `openstack` command: what was not
+//! tried does not pass.
 //!
 //! Each test is a story: it starts the daemon in a directory of its own, gives the lab or
 //! the daemon trouble, and waits for the cloud to be in a state, by asking Nova, with a
@@ -22,6 +23,7 @@
 )]
 
 mod crashes;
+mod embedded;
 mod harness;
 mod neighbours;
 mod scarcity;

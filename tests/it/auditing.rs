@@ -35,7 +35,23 @@ fn it_finds_the_untagged_the_unconfigured_and_the_unreachable() {
     let said = findings(&audit, &watched, &world.install).to_string();
     assert_eq!(
         said,
-        "1 server of web lost its tag and is no member any more; 1 server of old, which is not \
-         configured here, is left alone; 1 server is in a cell that Nova cannot reach"
+        "1 server of web lost its tag and is no member any more (web-1); 1 server of old, which \
+         is not configured here, is left alone (web-2); 1 server is in a cell that Nova cannot \
+         reach"
+    );
+}
+
+#[test]
+fn of_many_servers_the_first_are_named() {
+    let mut world = World::new(group(0, 8), 1);
+    world.order(Command::Set { capacity: 7 });
+    world.settle(20);
+    let mut servers: Vec<_> = world.cloud.values().cloned().collect();
+    servers.iter_mut().for_each(|server| server.tags.clear());
+    let audit = Audit { servers, unreachable: vec![] };
+    assert_eq!(
+        findings(&audit, &watched(&world), &world.install).to_string(),
+        "7 servers of web lost its tag and are no members any more (web-1, web-2, web-3, web-4, \
+         web-5, 2 more)"
     );
 }

@@ -10,11 +10,13 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::http::{Ask, Face, Shared, authenticate, html_not_found, json};
+use super::http::{Ask, Face, Shared, authenticate, bad_method, html_not_found, json};
 use super::model::refusal::Refusal;
 use super::world::World;
 
 const GLANCE: Face = Face { refuse };
+
+const READ_ONLY: &str = "The images of the embedded cloud are fixed: it lists them and takes none.";
 
 /// Images on a page when no limit is given, and at most (Glance `common/config.py`).
 const DEFAULT_PAGE: usize = 25;
@@ -35,6 +37,7 @@ pub(super) fn routes(world: &Shared) -> Router<Shared> {
         .route("/image/", g.get(versions))
         .route("/image/versions", g.get(versions_ok))
         .merge(images)
+        .route_layer(from_fn_with_state((world.clone(), g, READ_ONLY), bad_method))
 }
 
 fn versions(world: &World, _: &Ask) -> Result<Response, Refusal> {
@@ -64,6 +67,9 @@ fn show(world: &World, ask: &Ask) -> Result<Response, Refusal> {
 
 fn list(world: &World, ask: &Ask) -> Result<Response, Refusal> {
     let mut images = all(world);
+    if ask.query.last("os_hidden").is_none() {
+        images.retain(|image| image["os_hidden"] == false);
+    }
     images.retain(|image| ask.query.0.iter().all(|(name, value)| matches(image, name, value)));
     let order = order(ask)?;
     images.sort_by(|a, b| compare(a, b, &order));
@@ -177,7 +183,7 @@ fn all(world: &World) -> Vec<Value> {
                 "status": "active",
                 "visibility": "public",
                 "protected": true,
-                "os_hidden": false,
+                "os_hidden": image.hidden,
                 "owner": "0b4a11c0de0040008000000000000000",
                 "created_at": image.created_at,
                 "updated_at": image.created_at,

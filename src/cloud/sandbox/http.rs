@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, MatchedPath, RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{self, MethodRouter};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::keystone;
 use super::model::identity::{Account, Kind};
 use super::model::refusal::Refusal;
 use super::model::{Millis, Model, Turn};
 use super::world::World;
+use super::{Sandbox, keystone, nova};
 
 pub(super) type Shared = Arc<World>;
 
@@ -33,7 +33,8 @@ pub(super) struct Ask {
     path: Vec<(String, String)>,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    /// Or why it cannot be used.
+    body: Result<Bytes, Refusal>,
     pub(super) request_id: String,
     /// Whose token came with it; `None` on routes without a token check.
     pub(super) caller: Option<Caller>,
@@ -101,7 +102,10 @@ impl FromRequest<Shared> for Ask {
             parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         let headers = parts.headers.clone();
         let body = Bytes::from_request(Request::from_parts(parts, body), world).await;
-        let body = body.map_err(|error| error.into_response())?;
+        let body = body.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
+            _ => Refusal::Invalid("Malformed request body".to_owned()),
+        });
         Ok(Ask { path, query, headers, body, request_id, caller, version })
     }
 }
@@ -117,12 +121,18 @@ impl Ask {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// # Errors
+    /// [`Refusal::TooLarge`], [`Refusal::Invalid`].
+    pub(super) fn body(&self) -> Result<&Bytes, Refusal> {
+        self.body.as_ref().map_err(Clone::clone)
+    }
+
     /// The body as JSON.
     ///
     /// # Errors
-    /// [`Refusal::Invalid`] in Nova's words.
+    /// [`Refusal::TooLarge`]; [`Refusal::Invalid`] in Nova's words.
     pub(super) fn json(&self) -> Result<Value, Refusal> {
-        serde_json::from_slice(&self.body)
+        serde_json::from_slice(self.body()?)
             .map_err(|_| Refusal::Invalid("Malformed request body".to_owned()))
     }
 
@@ -174,18 +184,23 @@ impl Query {
     }
 }
 
-/// Around every request: counts it, gives it an id, and puts the id on the answer.
+/// Around every request: counts it, gives it an id, saves what it changed, and puts the id on the
+/// answer.
 pub(super) async fn mark(
-    State(world): State<Shared>,
+    State(sandbox): State<Sandbox>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let route =
         request.extensions().get::<MatchedPath>().map_or("unknown path", MatchedPath::as_str);
-    let id = world.count(format!("{} {route}", request.method()));
+    let reads = request.method() == Method::GET;
+    let id = sandbox.world.count(format!("{} {route}", counted(request.method())));
     request.extensions_mut().insert(RequestId(id.clone()));
     let compute = request.uri().path().starts_with("/compute/");
     let mut answer = next.run(request).await;
+    if !reads && answer.status().is_success() {
+        answer = saved(&sandbox, answer).await;
+    }
     // A request id is hexadecimal digits and hyphens: always a legal header.
     if let Ok(id) = HeaderValue::from_str(&id) {
         if compute {
@@ -194,6 +209,21 @@ pub(super) async fn mark(
         answer.headers_mut().insert("x-openstack-request-id", id);
     }
     answer
+}
+
+/// The method as it is counted: strangers may make up words without end.
+fn counted(method: &Method) -> &str {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH];
+    let known = known.contains(method) || [Method::DELETE, Method::OPTIONS].contains(method);
+    if known { method.as_str() } else { "other" }
+}
+
+/// The answer, once what it acknowledges outlives a crash.
+async fn saved(sandbox: &Sandbox, answer: Response) -> Response {
+    match sandbox.cover().await {
+        Ok(()) => answer,
+        Err(why) => nova::fault(500, &why.to_string()),
+    }
 }
 
 /// Around the routes that want a token (keystonemiddleware `auth_token`): whichever service, the
@@ -212,6 +242,20 @@ pub(super) async fn authenticate(
     }
 }
 
+/// Around a service's routes: axum answers 405 without a body, OpenStack never does.
+pub(super) async fn bad_method(
+    State((world, face, why)): State<(Shared, Face, &'static str)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let answer = next.run(request).await;
+    if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+        (face.refuse)(&world, &Refusal::NotOffered(why))
+    } else {
+        answer
+    }
+}
+
 /// Whose token the header holds.
 pub(super) fn caller(world: &World, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let token = headers
@@ -223,7 +267,7 @@ pub(super) fn caller(world: &World, headers: &HeaderMap) -> Result<Caller, Refus
         world.look(|model| model.token(token, now).cloned()).ok_or(Refusal::Unauthenticated)?;
     match found.kind {
         Kind::Keystone { scoped, .. } => Ok(Caller { account: found.account, scoped }),
-        Kind::Access | Kind::Id => Err(Refusal::Unauthenticated),
+        Kind::Id => Err(Refusal::Unauthenticated),
     }
 }
 

@@ -12,7 +12,7 @@
 //! `glance.rs`, `neutron.rs`); the face checks token and form, takes the world's lock (`world.rs`)
 //! and calls the model (`model/`), a pure state machine that gets time and dice as arguments. What
 //! takes time in a cloud takes time here, by the caller's clock: nothing runs between two requests.
-//! After a change the state is written to a file (`persist.rs`), if a directory was given.
+//! A change is written to a file before it is answered (`persist.rs`), if a directory was given.
 //!
 //! One listener serves everything: `/oidc`, `/identity`, `/compute`, `/image`, `/network` below one
 //! base URL.
@@ -131,12 +131,12 @@ impl Sandbox {
             .merge(glance::routes(world))
             .merge(neutron::routes(world))
             .fallback(http::unknown_path)
-            .layer(from_fn_with_state(world.clone(), http::mark))
+            .layer(from_fn_with_state(self.clone(), http::mark))
             .with_state(world.clone())
     }
 
-    /// Serves until `shutdown` is ready, then lets requests finish and saves. The state is saved
-    /// while it runs, too.
+    /// Serves until `shutdown` is ready, then lets requests finish and saves. What was answered
+    /// before is saved already.
     ///
     /// # Errors
     /// [`SandboxError::Listener`], [`SandboxError::Disk`].
@@ -156,7 +156,6 @@ impl Sandbox {
             biased;
             served = serving.into_future() => served.map_err(SandboxError::Listener)?,
             () = grace(stopping) => {}
-            failed = self.keep() => return Err(failed),
         }
         self.save().await
     }
@@ -178,11 +177,14 @@ impl Sandbox {
         }
     }
 
-    /// Saves after changes, for ever; returns only if that fails.
-    async fn keep(&self) -> SandboxError {
+    /// Returns once all changes that were made so far are on disk.
+    ///
+    /// # Errors
+    /// [`SandboxError::Disk`].
+    async fn cover(&self) -> Result<(), SandboxError> {
         match &self.keeper {
-            Some(keeper) => keeper.keep(&self.world).await,
-            None => std::future::pending().await,
+            Some(keeper) => keeper.cover(&self.world).await,
+            None => Ok(()),
         }
     }
 }

@@ -8,13 +8,16 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::http::{Ask, Face, Query, Shared, authenticate, json};
+use super::http::{Ask, Face, Query, Shared, authenticate, bad_method, json};
 use super::model::catalogue::{Catalogue, Network, SecurityGroup};
 use super::model::refusal::Refusal;
 use super::model::server::{Nic, Server};
 use super::world::World;
 
 const NEUTRON: Face = Face { refuse };
+
+const READ_ONLY: &str = "The networks, subnets, ports and security groups of the embedded cloud are \
+                         fixed: it lists them and changes none.";
 
 /// Parameters that are no filters.
 const STEERING: [&str; 6] = ["fields", "limit", "marker", "sort_key", "sort_dir", "page_reverse"];
@@ -49,6 +52,14 @@ pub(super) fn routes(world: &Shared) -> Router<Shared> {
         )
         .route("/network/v2.0/security-groups/{id}", n.get(show_group))
         .route(
+            "/network/v2.0/security-group-rules",
+            n.get(|world, ask| Ok(list(ask, "security_group_rules", rules(world)))),
+        )
+        .route(
+            "/network/v2.0/security-group-rules/{id}",
+            n.get(|world, ask| show(ask, "SecurityGroupRule", "security_group_rule", rules(world))),
+        )
+        .route(
             "/network/v2.0/floatingips",
             n.get(|_, ask| Ok(list(ask, "floatingips", Vec::new()))),
         )
@@ -69,6 +80,7 @@ pub(super) fn routes(world: &Shared) -> Router<Shared> {
         .route("/network/v2.0", n.get(version))
         .route("/network/v2.0/", n.get(version))
         .merge(resources)
+        .route_layer(from_fn_with_state((world.clone(), n, READ_ONLY), bad_method))
 }
 
 fn versions(world: &World, _: &Ask) -> Result<Response, Refusal> {
@@ -245,17 +257,24 @@ fn groups(world: &World) -> Vec<Value> {
             "shared": false,
             "project_id": project,
             "tenant_id": project,
-            "security_group_rules": [
-                rule(group, "ingress", 1, project),
-                rule(group, "egress", 2, project),
-            ],
+            "security_group_rules": rules_of(group, project),
             "tags": [],
         })
     };
     world.look(|model| model.catalogue().security_groups.iter().map(group).collect())
 }
 
+fn rules(world: &World) -> Vec<Value> {
+    let project = &world.config.project_id;
+    let of_group = |group: &SecurityGroup| rules_of(group, project);
+    world.look(|model| model.catalogue().security_groups.iter().flat_map(of_group).collect())
+}
+
 /// Everything may pass, as with OVHcloud's `default`.
+fn rules_of(group: &SecurityGroup, project: &str) -> [Value; 2] {
+    [rule(group, "ingress", 1, project), rule(group, "egress", 2, project)]
+}
+
 fn rule(group: &SecurityGroup, direction: &str, number: u32, project: &str) -> Value {
     json!({
         "id": format!("41e00000-0000-4000-8000-{number:012}"),
@@ -312,8 +331,10 @@ fn refuse(_: &World, why: &Refusal) -> Response {
         Refusal::Missing(text) if text.starts_with("Subnet") => "SubnetNotFound",
         Refusal::Missing(text) if text.starts_with("Security") => "SecurityGroupNotFound",
         Refusal::Missing(_) => "HTTPNotFound",
+        Refusal::NotOffered(_) => "HTTPMethodNotAllowed",
         Refusal::Unacceptable(_) => "NotAcceptable",
         Refusal::Conflict(_) => "Conflict",
+        Refusal::TooLarge => "RequestTooLarge",
     };
     let body =
         json!({ "NeutronError": { "type": kind, "message": why.to_string(), "detail": "" } });

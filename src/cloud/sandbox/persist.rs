@@ -3,13 +3,15 @@
 //! It answers: what was there before the stop? A write goes to a second file first, is forced to
 //! disk, and then takes the name, so a crash leaves the old state or the new one. A file that
 //! cannot be understood is an error, never an empty cloud.
+//!
+//! A change is answered once it is saved (`http.rs`). Many that come at once share a write: each
+//! waits for its turn, and mostly finds then that the write before it covered its change.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::fs;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 
 use super::SandboxError;
@@ -20,17 +22,14 @@ use super::world::World;
 pub const FILE: &str = "sandbox.json";
 
 /// The form of the file; raised when an older reader would misunderstand it.
-const FORM: u32 = 1;
-
-/// How long changes are collected before they are written: short against the seconds that a server
-/// takes to build, long against the write.
-const COLLECT: Duration = Duration::from_millis(200);
+const FORM: u32 = 2;
 
 /// Keeps one directory up to date.
 pub struct Keeper {
     directory: PathBuf,
-    /// One write at a time: they share the temporary file.
-    writing: Mutex<()>,
+    /// How many changes the file covers; held while it is written, as all writes share the second
+    /// file.
+    covered: Arc<Mutex<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -51,39 +50,52 @@ struct Saving<'a> {
 
 impl Keeper {
     pub(super) fn new(directory: PathBuf) -> Keeper {
-        Keeper { directory, writing: Mutex::new(()) }
+        Keeper { directory, covered: Arc::default() }
     }
 
     /// The saved model, or a new one if nothing was ever saved here.
     pub(super) async fn load(&self) -> Result<Model, SandboxError> {
         let path = self.directory.join(FILE);
-        match fs::read(&path).await {
+        match tokio::fs::read(&path).await {
             Ok(bytes) => read(&bytes).map_err(|why| SandboxError::Broken { path, why }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Model::new()),
             Err(source) => Err(SandboxError::Disk { what: "read its state from", path, source }),
         }
     }
 
-    /// Writes the state as it is now.
-    pub(super) async fn save(&self, world: &World) -> Result<(), SandboxError> {
-        let _one_at_a_time = self.writing.lock().await;
-        let path = self.directory.join(FILE);
-        let failed =
-            |source| SandboxError::Disk { what: "write its state to", path: path.clone(), source };
-        let bytes = world.look(|model| serde_json::to_vec(&Saving { form: FORM, model }));
-        let bytes = bytes.map_err(|error| failed(error.into()))?;
-        replace(&self.directory, &path, &bytes).await.map_err(failed)
+    /// Returns once the file covers every change made so far.
+    pub(super) async fn cover(&self, world: &World) -> Result<(), SandboxError> {
+        let changes = world.changes();
+        self.write_unless(world, |covered| changes <= covered).await
     }
 
-    /// Saves after changes, at most once per [`COLLECT`]; returns only if that fails.
-    pub(super) async fn keep(&self, world: &World) -> SandboxError {
-        loop {
-            world.changed().await;
-            tokio::time::sleep(COLLECT).await;
-            if let Err(error) = self.save(world).await {
-                return error;
-            }
+    /// Writes the state as it is now.
+    pub(super) async fn save(&self, world: &World) -> Result<(), SandboxError> {
+        self.write_unless(world, |_| false).await
+    }
+
+    async fn write_unless(
+        &self,
+        world: &World,
+        is_enough: impl FnOnce(u64) -> bool,
+    ) -> Result<(), SandboxError> {
+        let mut covered = Arc::clone(&self.covered).lock_owned().await;
+        if is_enough(*covered) {
+            return Ok(());
         }
+        let path = self.directory.join(FILE);
+        let failed = |source| SandboxError::Disk { what: "write its state to", path, source };
+        let (changes, bytes) = world.look_numbered(|model, changes| {
+            (changes, serde_json::to_vec(&Saving { form: FORM, model }))
+        });
+        let directory = self.directory.clone();
+        // A write that nobody waits for any more goes on, and keeps the others out until its end.
+        let written = tokio::task::spawn_blocking(move || {
+            replace(&directory, &bytes?)?;
+            *covered = changes;
+            Ok(())
+        });
+        written.await.unwrap_or_else(|ended| Err(ended.into())).map_err(failed)
     }
 }
 
@@ -96,17 +108,18 @@ fn read(bytes: &[u8]) -> Result<Model, String> {
     Ok(model)
 }
 
-async fn replace(directory: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    fs::create_dir_all(directory).await?;
+fn replace(directory: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let path = directory.join(FILE);
     let next = path.with_extension("json.next");
-    let mut options = fs::OpenOptions::new();
+    let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
-    options.mode(0o600);
-    let mut file = options.open(&next).await?;
-    file.write_all(bytes).await?;
-    file.sync_all().await?;
-    fs::rename(&next, path).await?;
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&next)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&next, path)?;
     // The rename is durable once the directory is.
-    fs::File::open(directory).await?.sync_all().await
+    std::fs::File::open(directory)?.sync_all()
 }

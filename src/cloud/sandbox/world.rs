@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
-
 use super::Clock;
 use super::config::SandboxConfig;
 use super::model::dice::Dice;
@@ -16,19 +14,20 @@ pub(super) struct World {
     pub(super) config: SandboxConfig,
     clock: Clock,
     state: Mutex<State>,
-    changed: Notify,
 }
 
 struct State {
     model: Model,
     dice: Dice,
     calls: BTreeMap<String, u64>,
+    /// How many changes there were that are to be saved before they are answered.
+    changes: u64,
 }
 
 impl World {
     pub(super) fn new(config: SandboxConfig, clock: Clock, model: Model, dice: Dice) -> World {
-        let state = Mutex::new(State { model, dice, calls: BTreeMap::new() });
-        World { config, clock, state, changed: Notify::new() }
+        let state = Mutex::new(State { model, dice, calls: BTreeMap::new(), changes: 0 });
+        World { config, clock, state }
     }
 
     pub(super) fn now(&self) -> Millis {
@@ -37,10 +36,15 @@ impl World {
 
     /// Looks at the state as it is now.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
+        self.look_numbered(|model, _| look(model))
+    }
+
+    /// The same, with the number of changes that made it what it is.
+    pub(super) fn look_numbered<T>(&self, look: impl FnOnce(&Model, u64) -> T) -> T {
         let now = self.now();
         let mut state = self.state();
         state.model.advance(now);
-        look(&state.model)
+        look(&state.model, state.changes)
     }
 
     /// Changes the state in one step: nobody sees it half done.
@@ -50,14 +54,38 @@ impl World {
         request_id: &str,
         change: impl FnOnce(&mut Model, &mut Turn<'_>) -> T,
     ) -> T {
-        let now = self.now();
         let mut state = self.state();
+        state.changes += 1;
+        self.turn(state, account, request_id, change)
+    }
+
+    /// Lets somebody sign in. A token is not worth a save of its own: whoever holds one that was
+    /// lost in a crash gets a 401 and signs in again.
+    pub(super) fn sign_in<T>(
+        &self,
+        account: Account,
+        request_id: &str,
+        issue: impl FnOnce(&mut Model, &mut Turn<'_>) -> T,
+    ) -> T {
+        self.turn(self.state(), account, request_id, issue)
+    }
+
+    fn turn<T>(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        account: Account,
+        request_id: &str,
+        act: impl FnOnce(&mut Model, &mut Turn<'_>) -> T,
+    ) -> T {
+        let now = self.now();
         let State { model, dice, .. } = &mut *state;
         model.advance(now);
-        let done =
-            change(model, &mut Turn { now, dice, rules: &self.config.rules, account, request_id });
-        self.changed.notify_one();
-        done
+        act(model, &mut Turn { now, dice, rules: &self.config.rules, account, request_id })
+    }
+
+    /// How many changes there were so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.state().changes
     }
 
     /// Counts a call and draws its request id.
@@ -69,11 +97,6 @@ impl World {
 
     pub(super) fn calls(&self) -> BTreeMap<String, u64> {
         self.state().calls.clone()
-    }
-
-    /// Waits for the next change; a change that nobody waited for counts.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
     }
 
     /// A panic in another request leaves a model that is whole: each method checks first and then

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::lab::Lab;
+use super::lab::{Lab, openstack};
 use super::wait::{until, within};
 
 /// One quick group. `[group.crew]` and its tables may follow with further keys.
@@ -47,9 +47,20 @@ pub struct Ran {
 impl Daemon {
     /// Writes the configuration; nothing runs yet.
     pub fn new(lab: &Lab, configuration: &str) -> Self {
+        Self::in_dir(TempDir::new().unwrap(), lab.clouds_yaml(), configuration)
+    }
+
+    /// One that needs no lab, and runs: its cloud is the embedded one.
+    pub fn with_its_own_cloud(configuration: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let (clouds_yaml, variables, child) = (lab.clouds_yaml(), Vec::new(), None);
-        let daemon = Self { dir, clouds_yaml, variables, child };
+        let clouds_yaml = dir.path().join(".novascale/sandbox/clouds.yaml");
+        let mut daemon = Self::in_dir(dir, clouds_yaml, configuration);
+        daemon.start();
+        daemon
+    }
+
+    fn in_dir(dir: TempDir, clouds_yaml: PathBuf, configuration: &str) -> Self {
+        let daemon = Self { dir, clouds_yaml, variables: Vec::new(), child: None };
         daemon.configure(configuration);
         daemon
     }
@@ -123,6 +134,11 @@ impl Daemon {
         let ran = self.ask(words);
         assert_eq!(ran.code, 0, "novascale {}: {}", words.join(" "), ran.err);
         ran.out
+    }
+
+    /// `openstack --os-cloud sandbox …` with the clouds.yaml that the daemon wrote.
+    pub fn openstack(&self, words: &[&str]) -> String {
+        openstack(&self.clouds_yaml, &[&["--os-cloud", "sandbox"], words].concat())
     }
 
     pub fn scale(&self, group: &str, n: usize) {

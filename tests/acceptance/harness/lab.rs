@@ -71,13 +71,8 @@ impl Lab {
 
     /// The real command line, as the service account, with a microversion that shows tags.
     pub fn openstack(&self, words: &[&str]) -> String {
-        let mut command = Command::new("/usr/bin/openstack");
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", &self.root);
-        command.env("LC_ALL", "C.UTF-8").env("OS_CLIENT_CONFIG_FILE", self.clouds_yaml());
-        command.args(["--os-cloud", "ovhcloud", "--os-compute-api-version", "2.90"]).args(words);
-        let (good, out, err) = output(&mut command);
-        assert!(good, "openstack {}: {out}{err}", words.join(" "));
-        out
+        let cloud = ["--os-cloud", "ovhcloud", "--os-compute-api-version", "2.90"];
+        openstack(&self.clouds_yaml(), &[&cloud, words].concat())
     }
 
     /// How many servers carry the tag, and whether all are ACTIVE: the `openstack` command's word.
@@ -127,6 +122,16 @@ impl Drop for Lab {
             self.run(&["reset"]);
         }
     }
+}
+
+/// The real command line, with the clouds of this file; it must succeed.
+pub(super) fn openstack(clouds_yaml: &Path, words: &[&str]) -> String {
+    let mut command = Command::new("/usr/bin/openstack");
+    command.args(words).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
+    command.envs(clouds_yaml.parent().map(|home| ("HOME", home)));
+    let (good, out, err) = output(command.env("OS_CLIENT_CONFIG_FILE", clouds_yaml));
+    assert!(good, "openstack {}: {out}{err}", words.join(" "));
+    out
 }
 
 /// One line that is seen at once, also of a test that passes: the test runner keeps back what

@@ -94,6 +94,17 @@ fn a_headline_says_what_keeps_the_fleet_larger_than_wanted() {
 }
 
 #[test]
+fn a_headline_does_not_pass_over_servers_that_were_not_listed() {
+    let mut world = settled(0, 5, 2);
+    world.faults.lag = 100;
+    world.faults.blind = 100;
+    assert_eq!(
+        world.pass().headline(),
+        "none serve, 2 are missing from the listing or of unknown state; asking Nova for each"
+    );
+}
+
+#[test]
 fn a_name_keeps_its_case_wherever_it_stands() {
     let mut world = World::new(group(2, 3), 1);
     world.group.policies = vec![target("requests", 100.0), target("queue", 10.0)];

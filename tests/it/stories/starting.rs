@@ -128,6 +128,15 @@ fn a_port_that_is_taken_and_a_state_that_cannot_be_written_are_1() {
     assert!(ran.err.contains(&address) && ran.err.contains("http.admin"), "{ran:?}");
     assert!(!place.state("daemon.json").exists());
 
+    let port = taken.local_addr().unwrap().port();
+    let place = Place::new(&format!(
+        "[cloud]\nuse = \"sandbox\"\n\n[cloud.sandbox]\nport = {port}\n\n{FAST}{}",
+        group("web", 1, 3)
+    ));
+    let ran = place.novascale("run");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("or give `cloud.sandbox.port` another value"), "{ran:?}");
+
     // A file stands where the directory would be: not even root can write there.
     let place = on(&cloud, "[controller]\nstate_dir = \"client-secret/state\"\n");
     let ran = place.novascale("run");

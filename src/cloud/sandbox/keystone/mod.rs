@@ -152,8 +152,10 @@ pub(super) fn refuse(world: &World, why: &Refusal) -> Response {
         Refusal::Invalid(_)
         | Refusal::Denied(_)
         | Refusal::Missing(_)
+        | Refusal::NotOffered(_)
         | Refusal::Unacceptable(_)
-        | Refusal::Conflict(_) => answer,
+        | Refusal::Conflict(_)
+        | Refusal::TooLarge => answer,
     }
 }
 

@@ -142,7 +142,7 @@ fn is_default_domain(domain: &Value) -> bool {
 
 fn issue(world: &World, ask: &Ask, proven: Proven, scoped: bool) -> Response {
     let account = proven.account;
-    let issued = world.change(account, &ask.request_id, |model, turn| {
+    let issued = world.sign_in(account, &ask.request_id, |model, turn| {
         let secret = turn.dice.secret();
         let token = token(proven, scoped, turn);
         model.store_token(&secret, token.clone());

@@ -11,7 +11,7 @@ use super::super::world::World;
 pub(super) fn token(world: &World, token: &Token) -> Value {
     let (methods, scoped) = match &token.kind {
         Kind::Keystone { methods, scoped } => (methods.clone(), *scoped),
-        Kind::Access | Kind::Id => (Vec::new(), false),
+        Kind::Id => (Vec::new(), false),
     };
     let mut body = json!({
         "methods": methods,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Model;
 use super::dice::Dice;
+use super::refusal::Refusal;
 use super::server::Nic;
 
 /// The first host part given out; those below are left to gateways and services.
@@ -15,23 +16,28 @@ impl Model {
     /// One interface on each of the networks, for each of `count` servers.
     ///
     /// An address is not given out again before all others were, so that a late packet or log line
-    /// never meets the address's next owner. `None` when a network has too few addresses left.
+    /// never meets the address's next owner.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`], in Nova's words, when a network has too few addresses left.
     pub(super) fn interfaces(
         &mut self,
         networks: &[String],
         count: usize,
         dice: &mut Dice,
-    ) -> Option<Vec<Vec<Nic>>> {
+    ) -> Result<Vec<Vec<Nic>>, Refusal> {
         let mut servers = vec![Vec::with_capacity(networks.len()); count];
         for network in networks {
-            let addresses = self.addresses(network, count)?;
+            let addresses = self.addresses(network, count).ok_or_else(|| {
+                Refusal::Invalid("No fixed IP addresses available for network".to_owned())
+            })?;
             for (nics, address) in servers.iter_mut().zip(addresses) {
                 let nic =
                     Nic { port: dice.uuid(), network: network.clone(), address, mac: dice.mac() };
                 nics.push(nic);
             }
         }
-        Some(servers)
+        Ok(servers)
     }
 
     fn addresses(&mut self, network: &str, count: usize) -> Option<Vec<String>> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::refusal::Refusal;
 
 /// The offers of the one region.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Catalogue {
     pub flavors: Vec<Flavor>,
     pub images: Vec<Image>,
@@ -27,7 +27,7 @@ pub struct Flavor {
 }
 
 /// A disk image. Several may share a name; the newest is meant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Image {
     pub id: String,
     pub name: String,
@@ -36,10 +36,12 @@ pub struct Image {
     pub size: u64,
     pub os_distro: String,
     pub os_version: String,
+    /// Superseded: there for those who know its id, and in no list that does not ask for such.
+    pub hidden: bool,
 }
 
 /// A network with one IPv4 subnet of 65,536 addresses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Network {
     pub id: String,
     pub name: String,
@@ -51,7 +53,7 @@ pub struct Network {
 }
 
 /// A named set of firewall rules; this one lets everything through, as OVHcloud's `default` does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SecurityGroup {
     pub id: String,
     pub name: String,
@@ -114,20 +116,25 @@ fn flavors() -> Vec<Flavor> {
     sizes.into_iter().enumerate().map(flavor).collect()
 }
 
+/// Of `Debian 12` only the newest shows, as the `openstack` command wants a name to be one image;
+/// of `AlmaLinux 9` both do, as they may in any cloud.
 fn images() -> Vec<Image> {
     let made = [
-        ("Debian 12", "2025-11-04T09:00:00Z", "debian", "12"),
-        ("Debian 12", "2026-01-13T09:00:00Z", "debian", "12"),
-        ("Ubuntu 24.04", "2026-01-20T09:00:00Z", "ubuntu", "24.04"),
+        ("Debian 12", "2025-11-04T09:00:00Z", "debian", true),
+        ("Debian 12", "2026-01-13T09:00:00Z", "debian", false),
+        ("Ubuntu 24.04", "2026-01-20T09:00:00Z", "ubuntu", false),
+        ("AlmaLinux 9", "2026-01-15T09:00:00Z", "almalinux", false),
+        ("AlmaLinux 9", "2025-11-18T09:00:00Z", "almalinux", false),
     ];
     let image =
-        |(n, (name, created_at, distro, version)): (usize, (&str, &str, &str, &str))| Image {
+        |(n, (name, created_at, distro, hidden)): (usize, (&str, &str, &str, bool))| Image {
             id: format!("13a6e000-0000-4000-8000-{:012}", n + 1),
             name: name.to_owned(),
             created_at: created_at.to_owned(),
             size: 2_147_483_648,
             os_distro: distro.to_owned(),
-            os_version: version.to_owned(),
+            os_version: name.rsplit(' ').next().unwrap_or_default().to_owned(),
+            hidden,
         };
     made.into_iter().enumerate().map(image).collect()
 }

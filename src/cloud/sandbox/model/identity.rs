@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::dice::{Dice, hex};
+use super::dice::hex;
 use super::{Millis, Model};
 
 /// The two who can sign in.
@@ -30,8 +30,6 @@ pub struct Token {
 /// What a token opens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Kind {
-    /// OAuth2's `access_token`: nothing here takes it. Keystone wants the other one.
-    Access,
     /// OpenID Connect's `id_token`: Keystone's federation takes it.
     Id,
     /// Keystone's own token; without a project it can only be scoped to one.
@@ -54,21 +52,6 @@ impl Model {
         let now = token.issued;
         self.tokens.retain(|_, old| now < old.expires);
         self.tokens.insert(digest(text), token);
-    }
-
-    /// Draws a token, stores it and returns its text.
-    pub fn issue(
-        &mut self,
-        kind: Kind,
-        account: Account,
-        life: (Millis, Millis),
-        dice: &mut Dice,
-    ) -> String {
-        let text = dice.secret();
-        let (issued, expires) = life;
-        let token = Token { account, kind, audit_id: dice.word(22), issued, expires };
-        self.store_token(&text, token);
-        text
     }
 
     /// The token of this text, if it is out and has not expired.

@@ -93,10 +93,10 @@ impl Model {
             self.check_group_room(group, count, turn)?;
         }
         let placed = self.find_hosts(&launch, &flavor, count, turn);
-        let nics = self.interfaces(&networks, count as usize, turn.dice);
-        let nics = nics.ok_or_else(|| {
-            Refusal::Invalid("No fixed IP addresses available for network".to_owned())
-        })?;
+        let nics = match &placed {
+            Some(places) => self.interfaces(&networks, places.len(), turn.dice)?,
+            None => vec![Vec::new(); count as usize],
+        };
         let batch = Batch {
             launch,
             flavor,
@@ -216,7 +216,7 @@ impl Batch {
             zone: place.map(|place| place.zone.clone()).or_else(|| launch.zone.clone()),
             host: place.map(|place| place.host.clone()),
             group: launch.group.clone(),
-            nics: if place.is_some() { nics } else { Vec::new() },
+            nics,
             security_groups: launch.security_groups.clone(),
             key_name: launch.key_name.clone(),
             config_drive: launch.config_drive,

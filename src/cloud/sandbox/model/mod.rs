@@ -53,6 +53,8 @@ pub struct Model {
     /// How often this state was opened: mixed into the seed, so that a restart never repeats the
     /// dice.
     pub starts: u64,
+    /// The same for ever, so it is not saved.
+    #[serde(skip, default = "Catalogue::seeded")]
     pub(super) catalogue: Catalogue,
     servers: BTreeMap<String, Server>,
     /// How many servers were ever made: the order of those that share an instant.

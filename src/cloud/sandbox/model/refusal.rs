@@ -16,12 +16,18 @@ pub enum Refusal {
     /// It does not exist: 404.
     #[error("{0}")]
     Missing(String),
+    /// It exists, but not for this: 405.
+    #[error("{0}")]
+    NotOffered(&'static str),
     /// It asks for a version that is not spoken here: 406.
     #[error("{0}")]
     Unacceptable(String),
     /// It exists, but in the wrong state: 409.
     #[error("{0}")]
     Conflict(String),
+    /// The body is longer than anything that is meant here: 413.
+    #[error("Request is too large.")]
+    TooLarge,
 }
 
 impl Refusal {
@@ -32,8 +38,10 @@ impl Refusal {
             Refusal::Unauthenticated => 401,
             Refusal::Denied(_) => 403,
             Refusal::Missing(_) => 404,
+            Refusal::NotOffered(_) => 405,
             Refusal::Unacceptable(_) => 406,
             Refusal::Conflict(_) => 409,
+            Refusal::TooLarge => 413,
         }
     }
 }

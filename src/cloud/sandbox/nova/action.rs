@@ -40,7 +40,9 @@ fn read(request: &Value, version: Version) -> Result<Action, Refusal> {
         "os-start" => Ok(Action::Start),
         "os-stop" => Ok(Action::Stop),
         "rebuild" => rebuild(schema::object(value, "rebuild")?, version).map(Action::Rebuild),
-        other => Err(Refusal::Invalid(format!("There is no such action: {other}"))),
+        other => {
+            Err(Refusal::Invalid(format!("There is no such action in the embedded cloud: {other}")))
+        }
     }
 }
 

@@ -12,6 +12,9 @@ use super::links;
 use super::schema::{self, Object, only, only_root, required};
 use super::volumes::{Boot, boot};
 
+/// What one call may ask for: above what the hosts hold, and few enough to be made at once.
+const MOST: u32 = 10_000;
+
 const HINTS: [&str; 2] = ["os:scheduler_hints", "OS-SCH-HNT:scheduler_hints"];
 
 pub(super) fn create(world: &World, ask: &Ask) -> Result<Response, Refusal> {
@@ -73,6 +76,12 @@ fn launch(server: &Object, version: Version) -> Result<Launch, Refusal> {
     let max = optional(server, "max_count", schema::positive)?.unwrap_or(min);
     if max < min {
         return Err(Refusal::Invalid("min_count must be <= max_count".to_owned()));
+    }
+    if MOST < max {
+        return Err(Refusal::Invalid(format!(
+            "max_count {max} is more than the {MOST} servers that the embedded cloud makes in one \
+             call"
+        )));
     }
     let hostname = optional(server, "hostname", schema::name)?;
     if hostname.is_some() && 1 < max {

@@ -4,7 +4,7 @@ use super::super::http::{Ask, Query, Version};
 use super::super::model::Millis;
 use super::super::model::refusal::Refusal;
 use super::super::model::server::{Server, Task, VmState};
-use super::pattern::is_match;
+use super::pattern::Pattern;
 use super::schema;
 
 /// Parameters of the first version (`index_query` in Nova's `schemas/servers.py`). What is not read
@@ -69,12 +69,12 @@ const SINCE: [(u32, &str); 6] = [
 /// One condition; a listing keeps what meets all.
 enum Filter {
     Tags { any: bool, not: bool, tags: Vec<String> },
-    Name(String),
+    Name(Pattern),
     Status(Vec<VmState>, Option<Vec<Task>>),
     Reservation(String),
     Image(String),
     Flavor(String),
-    Address(String),
+    Address(Pattern),
     Locked(bool),
     ChangedSince(Millis),
     ChangedBefore(Millis),
@@ -82,7 +82,7 @@ enum Filter {
     Key(String),
     Vm(String),
     Task(String),
-    Hostname(String),
+    Hostname(Pattern),
 }
 
 /// Makes a condition of a parameter's text.
@@ -118,7 +118,7 @@ impl Filter {
                 let holds = if *any { carried.any(|yes| yes) } else { carried.all(|yes| yes) };
                 holds != *not
             }
-            Filter::Name(pattern) => is_match(pattern, &server.name),
+            Filter::Name(pattern) => pattern.is_found(&server.name),
             Filter::Status(vms, tasks) => {
                 let task = || {
                     server.task.is_some_and(|task| tasks.iter().flatten().any(|one| *one == task))
@@ -129,7 +129,7 @@ impl Filter {
             Filter::Image(id) => server.image.as_ref() == Some(id),
             Filter::Flavor(id) => server.flavor.id == *id,
             Filter::Address(pattern) => {
-                server.nics.iter().any(|nic| is_match(pattern, &nic.address))
+                server.nics.iter().any(|nic| pattern.is_found(&nic.address))
             }
             Filter::Locked(locked) => server.lock.is_some() == *locked,
             Filter::ChangedSince(at) => *at <= server.updated,
@@ -138,7 +138,7 @@ impl Filter {
             Filter::Key(key) => server.key_name.as_ref() == Some(key),
             Filter::Vm(word) => server.vm.word() == word,
             Filter::Task(word) => server.task.is_some_and(|task| task.word() == word),
-            Filter::Hostname(pattern) => is_match(pattern, &server.hostname),
+            Filter::Hostname(pattern) => pattern.is_found(&server.hostname),
         }
     }
 }
@@ -190,14 +190,18 @@ fn tag_filters(ask: &Ask) -> Result<Vec<Filter>, Refusal> {
 }
 
 fn plain_filters(ask: &Ask) -> Result<Vec<Filter>, Refusal> {
-    let kinds: [(&str, Make); 5] = [
-        ("name", Filter::Name),
+    let kinds: [(&str, Make); 3] = [
         ("reservation_id", Filter::Reservation),
         ("image", Filter::Image),
         ("flavor", Filter::Flavor),
-        ("ip", Filter::Address),
     ];
     let mut filters = Vec::new();
+    if let Some(value) = ask.query.last("name") {
+        filters.push(Filter::Name(Pattern::read(value, "name")?));
+    }
+    if let Some(value) = ask.query.last("ip") {
+        filters.push(Filter::Address(Pattern::read(value, "ip")?));
+    }
     for (name, filter) in kinds {
         if let Some(value) = ask.query.last(name) {
             schema::regex_filter(value, name)?;
@@ -219,12 +223,14 @@ fn late_filters(ask: &Ask) -> Result<Vec<Filter>, Refusal> {
     if let Some(value) = given(73, "locked") {
         filters.push(Filter::Locked(schema::boolean(&value.into(), "locked")?));
     }
-    let kinds: [(u32, &str, Make); 5] = [
+    if let Some(value) = given(90, "hostname") {
+        filters.push(Filter::Hostname(Pattern::read(value, "hostname")?));
+    }
+    let kinds: [(u32, &str, Make); 4] = [
         (83, "availability_zone", Filter::Zone),
         (83, "key_name", Filter::Key),
         (83, "vm_state", Filter::Vm),
         (83, "task_state", Filter::Task),
-        (90, "hostname", Filter::Hostname),
     ];
     for (minor, name, filter) in kinds {
         filters.extend(given(minor, name).map(|value| filter(value.to_owned())));

@@ -29,15 +29,19 @@ mod volumes;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
-use super::http::{Ask, Caller, Face, Shared, Version, authenticate, json, with_header};
+use super::http::{
+    Ask, Caller, Face, Shared, Version, authenticate, bad_method, json, with_header,
+};
 use super::model::refusal::Refusal;
 use super::world::World;
 
 const NOVA: Face = Face { refuse };
+
+const BAD_METHOD: &str = "The method specified is not allowed for this resource.";
 
 /// The highest microversion 2.x: Nova's of the releases Xena and Yoga.
 pub(super) const MAX_VERSION: u32 = 90;
@@ -57,6 +61,7 @@ pub(super) fn routes(world: &Shared) -> Router<Shared> {
         .route("/os-server-groups/{group}", n.get(groups::show).merge(n.delete(groups::delete)))
         .route("/os-keypairs", n.get(keypairs::index).merge(n.post(keypairs::create)))
         .route("/os-keypairs/{name}", n.get(keypairs::show).merge(n.delete(keypairs::delete)))
+        .route("/os-security-groups", n.get(servers::all_security_groups))
         .route("/os-availability-zone", n.get(servers::zones))
         .route("/os-availability-zone/detail", n.get(servers::zone_detail))
         .route("/extensions", n.get(servers::extensions));
@@ -69,7 +74,8 @@ pub(super) fn routes(world: &Shared) -> Router<Shared> {
         .route("/compute/", n.get(versions))
         .route("/compute/v2.1", n.get(version))
         .route("/compute/v2.1/", n.get(version));
-    resources.merge(versions).route_layer(from_fn(bad_method))
+    let bad_method = from_fn_with_state((world.clone(), n, BAD_METHOD), bad_method);
+    resources.merge(versions).route_layer(bad_method)
 }
 
 fn servers_routes() -> Router<Shared> {
@@ -83,7 +89,11 @@ fn servers_routes() -> Router<Shared> {
         )
         .route("/servers/{id}/action", n.post(action::act))
         .route("/servers/{id}/ips", n.get(servers::addresses))
-        .route("/servers/{id}/os-interface", n.get(servers::interfaces))
+        .route(
+            "/servers/{id}/os-interface",
+            n.get(servers::interfaces).merge(n.post(servers::no_interface)),
+        )
+        .route("/servers/{id}/os-interface/{port}", n.delete(servers::no_interface))
         .route("/servers/{id}/os-security-groups", n.get(servers::security_groups))
         .route("/servers/{id}/os-volume_attachments", n.get(servers::volumes))
         .route("/servers/{id}/os-instance-actions", n.get(servers::events))
@@ -211,23 +221,13 @@ fn check_project(world: &World, request: &Request) -> Result<(), Refusal> {
     )))
 }
 
-/// axum answers 405 without a body; Nova has one.
-async fn bad_method(request: Request, next: Next) -> Response {
-    let answer = next.run(request).await;
-    if answer.status() == 405 {
-        fault(405, "The method specified is not allowed for this resource.")
-    } else {
-        answer
-    }
-}
-
 fn refuse(_: &World, why: &Refusal) -> Response {
     fault(why.status(), &why.to_string())
 }
 
 /// One member named after the status, around code and message (Nova `api/openstack/wsgi.py`,
 /// `Fault`).
-fn fault(status: u16, message: &str) -> Response {
+pub(super) fn fault(status: u16, message: &str) -> Response {
     let name = match status {
         400 => "badRequest",
         401 => "unauthorized",
@@ -235,6 +235,7 @@ fn fault(status: u16, message: &str) -> Response {
         404 => "itemNotFound",
         405 => "badMethod",
         409 => "conflictingRequest",
+        413 => "overLimit",
         _ => "computeFault",
     };
     let mut body = Map::new();

@@ -1,40 +1,45 @@
-//! The part of regular expressions that people use in name filters: `.`, `*`, `^`, `$` and `\`; all
-//! else is itself.
+//! Regular expressions in filters (Nova `db/main/api.py`, `_regex_instance_filter`).
 //!
-//! As in the database, a pattern without anchors matches anywhere.
+//! As in the database, a pattern without anchors matches anywhere, and case does not count. A
+//! listing is filtered under the world's lock, so the time that a pattern takes has to be bounded
+//! whatever it is: matching is linear in the text, and the compiled pattern's size has a limit.
 
-/// Whether the pattern is found in the text.
-pub(super) fn is_match(pattern: &str, text: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().collect();
-    let text: Vec<char> = text.chars().collect();
-    match pattern.strip_prefix(&['^']) {
-        Some(rest) => here(rest, &text),
-        None => (0..=text.len()).any(|start| here(&pattern, &text[start..])),
+use regex::{Error, Regex, RegexBuilder};
+
+use super::super::model::refusal::Refusal;
+use super::schema;
+
+/// Above what a person writes (`\w` takes 64 KiB of it), and low enough that a hundred names are
+/// matched in milliseconds, whatever the pattern.
+const SIZE: usize = 256 * 1_024;
+
+/// A filter's pattern, compiled.
+pub(super) struct Pattern(Regex);
+
+impl Pattern {
+    /// # Errors
+    /// [`Refusal::Invalid`], in Nova's words, for what is no regular expression or too large a one.
+    pub(super) fn read(text: &str, at: &str) -> Result<Pattern, Refusal> {
+        let compiled = RegexBuilder::new(text).case_insensitive(true).size_limit(SIZE).build();
+        compiled.map(Pattern).map_err(|error| {
+            let text = schema::short(text);
+            let why = if matches!(error, Error::CompiledTooBig(_)) {
+                "is too large a 'regex' for the embedded cloud"
+            } else {
+                "is not a 'regex'"
+            };
+            schema::invalid_query(at, &text, &format!("'{text}' {why}"))
+        })
     }
-}
 
-/// One character of the pattern and what follows it.
-fn here(pattern: &[char], text: &[char]) -> bool {
-    let (one, rest) = match pattern {
-        [] => return true,
-        ['$'] => return text.is_empty(),
-        ['\\', literal, rest @ ..] => (Some(*literal), rest),
-        ['.', rest @ ..] => (None, rest),
-        [literal, rest @ ..] => (Some(*literal), rest),
-    };
-    let fits = |c: &char| one.is_none_or(|literal| literal == *c);
-    match rest {
-        ['*', after @ ..] => {
-            let longest = text.iter().take_while(|c| fits(c)).count();
-            (0..=longest).any(|taken| here(after, &text[taken..]))
-        }
-        _ => text.first().is_some_and(fits) && here(rest, &text[1..]),
+    pub(super) fn is_found(&self, text: &str) -> bool {
+        self.0.is_match(text)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_match;
+    use super::Pattern;
 
     #[test]
     fn patterns_match_as_in_a_database() {
@@ -43,6 +48,12 @@ mod tests {
             ("^web", "my-web-1", false),
             ("^web-.*-1$", "web-blue-1", true),
             ("^web-.*-1$", "web-blue-12", false),
+            ("^web-[12]$", "web-2", true),
+            ("^web-[12]$", "web-3", false),
+            ("blue|green", "web-green-1", true),
+            (r"^\w+-\d{2}$", "web-12", true),
+            ("WEB", "my-web-1", true),
+            ("ä", "Ä", true),
             ("a.c", "abc", true),
             (r"a\.c", "abc", false),
             (r"a\.c", "a.c", true),
@@ -51,7 +62,8 @@ mod tests {
             ("x*$", "abc", true),
         ];
         for (pattern, text, expected) in cases {
-            assert_eq!(is_match(pattern, text), expected, "{pattern} in {text}");
+            let read = Pattern::read(pattern, "name").unwrap();
+            assert_eq!(read.is_found(text), expected, "{pattern} in {text}");
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::super::http::{Ask, empty, json, micros};
+use super::super::http::{Ask, NOT_FOUND, empty, json, micros};
 use super::super::model::actions::Edit;
 use super::super::model::catalogue::SecurityGroup;
 use super::super::model::refusal::Refusal;
@@ -76,17 +76,37 @@ fn write_interface(pen: Pen<'_>, server: &Server, nic: &Nic) -> Value {
     })
 }
 
+/// Interfaces come with a server and go with it.
+pub(super) fn no_interface(_: &World, _: &Ask) -> Result<Response, Refusal> {
+    let why = "The embedded cloud neither attaches nor detaches networks and ports.";
+    Err(Refusal::Denied(why.to_owned()))
+}
+
+/// All of the project's, as Nova shows them in Neutron's place below 2.36: the `openstack` command
+/// still looks here.
+pub(super) fn all_security_groups(world: &World, ask: &Ask) -> Result<Response, Refusal> {
+    if ask.version.has(36) {
+        return Err(Refusal::Missing(NOT_FOUND.to_owned()));
+    }
+    let write = |group: &SecurityGroup| write_group(world, group);
+    let groups: Vec<Value> =
+        world.look(|model| model.catalogue().security_groups.iter().map(write).collect());
+    Ok(json(200, &json!({ "security_groups": groups })))
+}
+
+fn write_group(world: &World, group: &SecurityGroup) -> Value {
+    json!({
+        "id": group.id,
+        "name": group.name,
+        "description": group.description,
+        "tenant_id": world.config.project_id,
+        "rules": [],
+    })
+}
+
 pub(super) fn security_groups(world: &World, ask: &Ask) -> Result<Response, Refusal> {
-    let write = |group: &SecurityGroup| {
-        json!({
-            "id": group.id,
-            "name": group.name,
-            "description": group.description,
-            "tenant_id": world.config.project_id,
-            "rules": [],
-        })
-    };
     with_server(world, ask, |pen, server| {
+        let write = |group| write_group(world, group);
         let group = |name: &String| pen.model.catalogue().security_group(name).map(write);
         let groups: Vec<Value> = server.security_groups.iter().filter_map(group).collect();
         json(200, &json!({ "security_groups": groups }))

@@ -27,6 +27,9 @@ async fn three() -> Lab {
 #[case("name=b", &["b"])]
 #[case("name=%5E%5Bx%5D", &[])]
 #[case("name=%5E.%24", &["c", "b", "a"])]
+#[case("name=%5E%5Bab%5D%24", &["b", "a"])]
+#[case("name=A%7CC", &["c", "a"])]
+#[case("ip=198%5C.18%5C.0%5C.1%5B01%5D", &["b", "a"])]
 #[case("status=BUILD", &["c", "b", "a"])]
 #[case("status=build", &["c", "b", "a"])]
 #[case("status=ACTIVE", &[])]
@@ -51,6 +54,10 @@ async fn filters_keep_what_they_should(#[case] query: &str, #[case] expected: &[
 #[rstest]
 #[case("nope=1", 75, "Additional properties are not allowed ('nope' was unexpected)")]
 #[case("tags=(", 75, "'(' is not a 'regex'")]
+#[case("name=%5Ba", 75, "'[a' is not a 'regex'")]
+#[case("ip=*", 75, "'*' is not a 'regex'")]
+#[case("hostname=(", 90, "'(' is not a 'regex'")]
+#[case("name=(a%7B1000%7D)%7B1000%7D", 75, "is too large a 'regex' for the embedded cloud")]
 #[case("status=DANCING", 75, "Invalid status value")]
 #[case("limit=many", 75, "'many' does not match '^[0-9]*$'")]
 #[case("limit=-1", 75, "'-1' does not match '^[0-9]*$'")]
@@ -63,6 +70,27 @@ async fn bad_filters_are_refused(#[case] query: &str, #[case] minor: u32, #[case
     let answer = lab.nova("GET", minor, &format!("/servers/detail?{query}"), Value::Null).await;
     assert_eq!(answer.fault().0, "badRequest");
     assert!(answer.fault().1.ends_with(message), "{}", answer.text);
+}
+
+/// Each of these keeps a matcher that goes back busy for longer than anybody waits, and the cloud
+/// with it: filters are held against names under the world's lock.
+#[rstest]
+#[case("name", 75, "a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b")]
+#[case("name", 75, "(a*)*b")]
+#[case("hostname", 90, ".*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*b")]
+#[case("ip", 75, ".*.*.*.*.*.*.*.*.*.*.*.*.*.*.*.*b")]
+#[tokio::test]
+async fn no_filter_keeps_the_cloud_busy(
+    #[case] filter: &str,
+    #[case] minor: u32,
+    #[case] pattern: &str,
+) {
+    let lab = Lab::new().await;
+    lab.created(json!({ "name": "a".repeat(255) })).await;
+    let began = std::time::Instant::now();
+    let answer = lab.nova("GET", minor, &format!("/servers?{filter}={pattern}"), Value::Null).await;
+    assert_eq!(answer.body["servers"], json!([]));
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 /// The trap that every client has to know: with too low a version the filter does nothing.

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::{BASE, DEBIAN, Lab, PROJECT, PUBLIC, SMALL, server};
 
+const LARGER: &str = "f1a0b000-0000-4000-8000-000000000002";
+
 #[tokio::test]
 async fn the_answer_names_the_first_server_and_little_else() {
     let lab = Lab::new().await;
@@ -52,6 +54,30 @@ async fn over_quota_nothing_is_made() {
     let message = "Quota exceeded for instances: Requested 3, but already used 1 of 3 instances";
     assert_eq!(answer.fault(), ("forbidden", message));
     assert_eq!(lab.names("").await.len(), 1);
+}
+
+/// Without a quota, too: what is asked for must not decide how much memory is taken.
+#[tokio::test]
+async fn more_than_can_be_made_at_once_is_refused() {
+    let lab = Lab::with(|config| {
+        let quota = &mut config.rules.quota;
+        (quota.instances, quota.cores, quota.ram_mb) = (-1, -1, -1);
+    })
+    .await;
+    for count in [json!({ "min_count": u32::MAX }), json!({ "max_count": 10_001 })] {
+        let answer = lab.create(count).await;
+        assert_eq!(answer.fault().0, "badRequest");
+        assert!(answer.fault().1.contains("than the 10000 servers"), "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn servers_without_a_host_take_no_addresses() {
+    let lab = Lab::with(|config| config.rules.host_vcpus = 1).await;
+    lab.created(json!({ "min_count": 3, "flavorRef": LARGER })).await;
+    lab.created(json!({ "name": "fits" })).await;
+    lab.wait_ms(6_000);
+    assert_eq!(lab.names("ip=198.18.0.10").await, ["fits"]);
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ async fn a_wrong_state_is_a_conflict(#[case] action: Value, #[case] message: &st
 }
 
 #[rstest]
-#[case(json!({ "dance": null }), "There is no such action: dance")]
+#[case(json!({ "dance": null }), "There is no such action in the embedded cloud: dance")]
 #[case(json!({ "reboot": { "type": "WARM" } }), "'WARM' is not one of ['HARD', 'SOFT']")]
 #[case(json!({}), "Malformed request body")]
 #[case(

@@ -1,8 +1,7 @@
 //! Stop and start, and what lies on the disk.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicI64;
 
 use serde_json::{Value, json};
 
@@ -43,7 +42,6 @@ async fn the_same_seed_never_draws_the_same_ids_again() {
     let directory = tempfile::tempdir().unwrap();
     let first = lab(&directory, BEGIN).await;
     let one = first.created(json!({})).await;
-    first.sandbox.save().await.unwrap();
     let second = lab(&directory, BEGIN).await;
     let two = second.created(json!({})).await;
     assert_ne!(one, two);
@@ -52,7 +50,7 @@ async fn the_same_seed_never_draws_the_same_ids_again() {
 
 #[tokio::test]
 async fn a_broken_state_is_an_error_and_stays() {
-    let cases = ["", "{", "{}", "null", r#"{"form":1,"model":{}}"#, r#"{"form":9,"model":{}}"#];
+    let cases = ["", "{", "{}", "null", r#"{"form":2,"model":{}}"#, r#"{"form":9,"model":{}}"#];
     for content in cases {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("sandbox.json");
@@ -82,31 +80,72 @@ async fn empty_secrets_are_refused() {
     assert!(matches!(opened.unwrap_err(), SandboxError::Config(_)));
 }
 
+fn saved(directory: &tempfile::TempDir) -> String {
+    std::fs::read_to_string(directory.path().join("sandbox.json")).unwrap()
+}
+
+/// As if it were killed right after the answer: what the file has is what is left.
 #[tokio::test]
-async fn a_cloud_on_a_socket_saves_while_it_runs_and_when_it_stops() {
+async fn what_was_answered_is_on_disk() {
     let directory = tempfile::tempdir().unwrap();
     let lab = lab(&directory, BEGIN).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let sandbox = lab.sandbox.clone();
-    let shutdown = async {
-        let _ = stopped.await;
-    };
-    let serving = tokio::spawn(async move { sandbox.serve(listener, shutdown).await });
     let id = lab.created(json!({ "name": "kept" })).await;
+    assert!(saved(&directory).contains(&id));
+    lab.wait_ms(10_000);
+    let path = format!("/servers/{id}/tags/marked");
+    assert_eq!(lab.nova("PUT", 75, &path, Value::Null).await.status, 201);
+    assert!(saved(&directory).contains("marked"));
+    assert_eq!(lab.nova("DELETE", 75, &format!("/servers/{id}"), Value::Null).await.status, 204);
+    assert!(saved(&directory).contains("Deleting"));
+}
+
+#[tokio::test]
+async fn each_of_many_changes_at_once_is_on_disk_when_it_is_answered() {
+    let directory = tempfile::tempdir().unwrap();
+    let lab = lab(&directory, BEGIN).await;
+    let creates = (0..20).map(async |_| {
+        let id = lab.created(json!({})).await;
+        assert!(saved(&directory).contains(&id));
+    });
+    futures_util::future::join_all(creates).await;
+}
+
+#[tokio::test]
+async fn looking_and_signing_in_write_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let lab = lab(&directory, BEGIN).await;
+    lab.created(json!({})).await;
     let path = directory.path().join("sandbox.json");
-    for _ in 0..100 {
-        if std::fs::read_to_string(&path).unwrap().contains(&id) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(std::fs::read_to_string(&path).unwrap().contains(&id));
-    let late = lab.created(json!({ "name": "late" })).await;
-    lab.now.fetch_add(1, Ordering::Relaxed);
-    stop.send(()).unwrap();
-    serving.await.unwrap().unwrap();
-    assert!(std::fs::read_to_string(&path).unwrap().contains(&late));
+    std::fs::remove_file(&path).unwrap();
+    lab.sign_in().await;
+    lab.names("").await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_saved_is_not_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let below = directory.path().join("state");
+    let lab = Lab::open(config(), Some(below.clone()), Arc::new(AtomicI64::new(BEGIN))).await;
+    std::fs::remove_dir_all(&below).unwrap();
+    std::fs::write(&below, "in the way").unwrap();
+    let answer = lab.create(json!({})).await;
+    assert_eq!(answer.status, 500);
+    assert_eq!(answer.fault().0, "computeFault");
+    assert!(answer.fault().1.contains("could not write its state to"), "{}", answer.text);
+    std::fs::remove_file(&below).unwrap();
+    lab.created(json!({})).await;
+}
+
+#[tokio::test]
+async fn a_cloud_on_a_socket_saves_its_tokens_when_it_stops() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = lab(&directory, BEGIN).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    before.sandbox.serve(listener, std::future::ready(())).await.unwrap();
+    let mut after = lab(&directory, BEGIN).await;
+    after.token = before.token;
+    assert_eq!(after.names("").await.len(), 0);
 }
 
 #[cfg(unix)]
