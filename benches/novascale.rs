@@ -34,5 +34,7 @@ fn main() {
         || runs("lab") && std::env::var_os("NOVASCALE_LAB").is_some()
     {
         lab::run();
+    } else if runs("lab") {
+        println!("lab: left out, NOVASCALE_LAB names none (tests/lab/up brings one up)");
     }
 }

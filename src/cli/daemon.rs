@@ -283,7 +283,7 @@ fn check_encrypted(url: &Url) -> Result<(), Error> {
             Exit::Usage,
             format!("{url} would carry the token unencrypted over the network"),
         )
-        .hint("use https, or a tunnel to a loopback address (`ssh -L 8970:127.0.0.1:8970 …`)")),
+        .hint("use https, or a tunnel to a loopback address (`ssh -L 7781:127.0.0.1:7781 …`)")),
     }
 }
 

@@ -137,8 +137,7 @@ impl Crew<'_> {
         let fresh = match self.parts.compute.get(region, id).await {
             Ok(Some(fresh)) => fresh,
             Ok(None) => return CallResult::Gone,
-            // Only looked at: the server was not touched.
-            Err(failure) => return CallResult::Refused(failure),
+            Err(failure) => return CallResult::Refused(only_looked_at(failure)),
         };
         let permit = match self.permit(&fresh, cause) {
             Ok(permit) => permit,
@@ -176,6 +175,14 @@ impl Crew<'_> {
             }
         })
     }
+}
+
+/// A look that failed touched nothing, whatever became of it: only this server's delete waits.
+fn only_looked_at(mut failure: Failure) -> Failure {
+    if failure.kind == FailureKind::Unclear {
+        failure.kind = FailureKind::Conflict;
+    }
+    failure
 }
 
 fn result(failure: Failure) -> CallResult {

@@ -19,7 +19,7 @@ use crate::domain::outcome::FailureKind;
 use crate::domain::plan::{Action, Cause, Waiting};
 use crate::domain::policy::Velocity;
 use crate::domain::server::Ownership;
-use crate::domain::time::Steady;
+use crate::domain::time::{Steady, left_secs};
 
 /// The most create calls of one pass: with the largest batch, far above any quota.
 pub const LAUNCHES_MOST: usize = 10;
@@ -98,6 +98,8 @@ impl<'a> Planner<'a> {
         for member in failed {
             let cause = match &member.server {
                 None => continue,
+                // What Nova cannot tell of now is deleted on no older word.
+                Some(server) if !server.deleting && !server.status.tells() => continue,
                 Some(server) if server.status.word() == "ERROR" => Cause::Error,
                 Some(_) => Cause::Stuck,
             };
@@ -204,7 +206,7 @@ impl<'a> Planner<'a> {
         self.out.waiting.push(Waiting::Velocity {
             allowed: self.allowed(),
             per_secs: Velocity::PERIOD.as_secs(),
-            left_secs: again.since(now).as_secs(),
+            left_secs: left_secs(again.since(now)),
         });
         self.wake_at(again);
     }
@@ -260,7 +262,7 @@ impl<'a> Planner<'a> {
                 |w| matches!(w, Waiting::DeleteBackoff { failure, .. } if failure.kind == kind),
             );
         if !said {
-            let wait_secs = wait.until.since(self.snapshot.now.steady).as_secs();
+            let wait_secs = left_secs(wait.until.since(self.snapshot.now.steady));
             let (server, failure) = (member.id.clone(), wait.failure);
             self.out.waiting.push(Waiting::DeleteBackoff { server, wait_secs, failure });
         }
@@ -302,7 +304,7 @@ impl<'a> Planner<'a> {
             return;
         }
         if let Some(Wait { until, attempts, failure }) = soonest {
-            let wait_secs = until.since(self.snapshot.now.steady).as_secs();
+            let wait_secs = left_secs(until.since(self.snapshot.now.steady));
             self.out.waiting.push(Waiting::Backoff { until, wait_secs, attempts, failure });
             self.wake_at(until);
         }

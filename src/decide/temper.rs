@@ -16,7 +16,7 @@ use super::snapshot::Snapshot;
 use super::{remembered, sooner};
 use crate::domain::claim::{Claim, Held, Memory, Peak, Source};
 use crate::domain::plan::Tempering;
-use crate::domain::time::Steady;
+use crate::domain::time::{Steady, left_secs};
 
 /// What there is to temper.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +128,8 @@ impl<'a> Run<'a> {
         if peak.wanted > self.desired {
             let end = peak.until.plus(window);
             let is_last = self.memory.peaks.len() == 1 && self.measured() == Some(peak.wanted);
-            let left_secs = if is_last { window.as_secs() } else { end.since(now).as_secs() };
+            let left = if is_last { window } else { end.since(now) };
+            let left_secs = left_secs(left);
             let (from, to, window_secs) = (self.desired, peak.wanted, window.as_secs());
             self.step(to, Tempering::Stabilized { from, to, window_secs, left_secs });
             self.wake_at(end);
@@ -171,7 +172,7 @@ impl<'a> Run<'a> {
         let spoken_since = self.snapshot.state.ordered.is_some_and(|o| o.steady > changed);
         let now = self.snapshot.now.steady;
         if self.desired < last && now < end && !spoken_since {
-            let (from, to, left_secs) = (self.desired, last, end.since(now).as_secs());
+            let (from, to, left_secs) = (self.desired, last, left_secs(end.since(now)));
             self.step(to, Tempering::Cooling { from, to, left_secs });
             self.wake_at(end);
         }

@@ -53,6 +53,9 @@ pub enum Source {
         age_secs: Option<u64>,
         #[serde(default)]
         silent: u32,
+        /// Members that leave, rest or have failed, whose load others take over.
+        #[serde(default)]
+        shifting: u32,
         #[serde(default)]
         whole_silent: bool,
     },
@@ -74,7 +77,9 @@ impl Claim {
     pub fn blind(&self) -> bool {
         let partial = matches!(
             self.source,
-            Source::Target { silent: 1.., .. } | Source::Target { whole_silent: true, .. }
+            Source::Target { silent: 1.., .. }
+                | Source::Target { shifting: 1.., .. }
+                | Source::Target { whole_silent: true, .. }
         );
         self.wants == Wants::Unknown || partial
     }

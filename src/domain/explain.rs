@@ -292,11 +292,18 @@ impl fmt::Display for Claim {
                 write!(f, "{owner} reserved {wants} for {left} more{}", because(reason.as_deref()))
             }
             Source::Target {
-                signal, per_server, load: Some(load), silent, whole_silent, ..
+                signal,
+                per_server,
+                load: Some(load),
+                silent,
+                shifting,
+                whole_silent,
+                ..
             } => {
                 let (load, each) = (number(*load), number(*per_server));
                 write!(f, "{signal} is {load}, at {each} per server that wants {wants}")?;
                 match (whole_silent, silent) {
+                    (false, 0) if *shifting > 0 => write!(f, " (others take over load)"),
                     (false, 0) => Ok(()),
                     (false, 1) => write!(f, " (1 server has fallen silent)"),
                     (false, n) => write!(f, " ({n} servers have fallen silent)"),
@@ -443,7 +450,9 @@ impl fmt::Display for Waiting {
             }
             Self::Ceiling { max, occupied } => {
                 let all = servers(*occupied);
-                format!("no room: max is {max}, and {all} in any state exist or are coming")
+                format!(
+                    "no room for more: max is {max}, and {all} in any state exist or are coming"
+                )
             }
             Self::Velocity { allowed, per_secs, left_secs } => {
                 let per = if *per_secs == 60 { "minute".to_owned() } else { span(per_secs) };
@@ -482,7 +491,7 @@ fn coming(n: u32, unclear: u32) -> String {
     match unclear {
         0 => format!("waiting for {} that Nova accepted to be listed", servers(n)),
         _ => format!(
-            "waiting for {} to be listed; whether {unclear} of {n} came to be is unclear, and \
+            "waiting for {} to be listed; what became of {unclear} of {n} is not known yet, and \
              none is asked for again until that is settled",
             servers(n)
         ),

@@ -109,6 +109,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
 }
 
+/// What is left of a span, in whole seconds: never 0 while anything is left.
+pub fn left_secs(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
 /// A span as people say it: `45 s`, `3 min`, `2 h 5 min`.
 pub fn spoken(span: Duration) -> String {
     let secs = span.as_secs() + u64::from(span.subsec_millis() >= 500);

@@ -74,6 +74,7 @@ fn ten_kills_in_mid_scale_out_duplicate_and_leak_nothing() {
     let recovered: Vec<&str> = log.lines().filter(|line| line.contains("recovered:")).collect();
     let open = recovered.iter().filter(|line| !line.contains(" 0 actions still open")).count();
     assert!(recovered.len() >= KILLS - 1, "no start but the first says that it recovers: {log}");
+    assert!(open >= 1, "no kill fell into the middle of anything: {recovered:?}");
     lab.note(&format!("{open} of {KILLS} kills left actions open in the journal"));
 
     daemon.scale("crew", 0);

@@ -55,7 +55,7 @@ fn an_api_that_hangs_in_mid_scale_out_duplicates_nothing() {
         if noticed && long { Ok(()) } else { Err(format!("{metrics:?}")) }
     });
     assert_eq!(creates.creates().len(), 0, "the API was not frozen");
-    daemon.explains("crew", "is unclear");
+    daemon.explains("crew", "is not known yet");
     lab.run(&["thaw", "nova-api"]);
     lab.note(&format!("thawed after {} s", frozen.elapsed().as_secs()));
     nova.settled(TAG, 11);

@@ -2,6 +2,7 @@
 
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::{Claim, Source, Wants};
+use crate::domain::time::left_secs;
 
 pub(super) fn claim(snapshot: &Snapshot<'_>) -> Option<Claim> {
     let pin = snapshot.state.pin.as_ref()?;
@@ -9,6 +10,6 @@ pub(super) fn claim(snapshot: &Snapshot<'_>) -> Option<Claim> {
     if left.is_some_and(|left| left.is_zero()) {
         return None;
     }
-    let source = Source::Pin { left_secs: left.map(|l| l.as_secs()), reason: pin.reason.clone() };
+    let source = Source::Pin { left_secs: left.map(left_secs), reason: pin.reason.clone() };
     Some(Claim { source, wants: Wants::Servers(pin.capacity) })
 }

@@ -3,8 +3,9 @@
 //! A sample without a server is the group's whole load. Samples with a server are
 //! summed, one for each server. Where both kinds are fresh the larger load counts, so
 //! that more load never lowers desired. A stale sample is no sample: absence of data is
-//! not absence of load. What a server reported that has left, or is leaving, counts no more:
-//! its load is, or will be, with the others.
+//! not absence of load. What a server reported that has left counts no more: its load is with
+//! the others. While a server leaves, rests or has failed and its last word is fresh, others may
+//! not have told yet what they took over: the sum is known in part.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,46 +18,70 @@ use crate::domain::id::ServerId;
 use crate::domain::policy::TotalTarget;
 use crate::domain::signal::Sample;
 
+/// For so long after it went stale, the word of who reported for the whole group is missed where
+/// single servers report as well. After that they are taken to have taken its place.
+const MISSED_FOR: Duration = Duration::from_secs(86_400);
+
 pub(super) fn claim(snapshot: &Snapshot<'_>, target: &TotalTarget, members: &[Member]) -> Claim {
     let samples = || snapshot.samples.iter().filter(|s| s.name == target.signal);
     let fresh = |s: &&Sample| age(snapshot, s) <= target.stale_after;
     let whole = samples().filter(|s| s.server.is_none());
-    let told = whole.clone().next().is_some();
+    let told = whole.clone().any(|s| age(snapshot, s) <= target.stale_after + MISSED_FOR);
     let whole = whole.filter(fresh).map(|s| s.value.get()).fold(None, larger);
-    let (summed, silent) = if samples().any(|s| s.server.is_some()) {
-        shares(samples(), fresh, &Senders::of(snapshot, members))
+    let shares = if samples().any(|s| s.server.is_some()) {
+        Shares::of(samples(), fresh, &Senders::of(snapshot, members))
     } else {
-        (None, 0)
+        Shares::default()
     };
-    let load = [whole, summed].into_iter().flatten().fold(None, larger);
+    // Who reports for the whole group covers for everybody.
+    let lacking = |n| if whole.is_some() { 0 } else { n };
+    let load = [whole, shares.summed].into_iter().flatten().fold(None, larger);
     let source = Source::Target {
         signal: target.signal.clone(),
         per_server: target.per_server,
         load,
         age_secs: samples().map(|s| age(snapshot, s).as_secs()).min(),
-        silent: if whole.is_some() { 0 } else { silent },
+        silent: lacking(shares.silent),
+        shifting: lacking(shares.shifting),
         whole_silent: told && whole.is_none(),
     };
     let wants = load.map_or(Wants::Unknown, |l| Wants::Servers(needed(l, target.per_server)));
     Claim { source, wants }
 }
 
-/// The sum of what single servers report, and how many no longer do that may carry load.
-fn shares<'a>(
-    samples: impl Iterator<Item = &'a Sample>,
-    fresh: impl Fn(&&Sample) -> bool,
-    senders: &Senders<'_>,
-) -> (Option<f64>, u32) {
-    let (mut summed, mut silent) = (None, 0);
-    for sample in samples {
-        let Some(id) = &sample.server else { continue };
-        if !fresh(&sample) {
-            silent += u32::from(senders.carries(id));
-        } else if !senders.left(id) {
-            summed = Some(summed.unwrap_or(0.0) + sample.value.get());
+/// What single servers report.
+#[derive(Default)]
+struct Shares {
+    summed: Option<f64>,
+    /// Those that no longer report, and may carry load.
+    silent: u32,
+    /// Those whose load others take over.
+    shifting: u32,
+}
+
+impl Shares {
+    fn of<'a>(
+        samples: impl Iterator<Item = &'a Sample>,
+        fresh: impl Fn(&&Sample) -> bool,
+        senders: &Senders<'_>,
+    ) -> Self {
+        let mut shares = Self::default();
+        for sample in samples {
+            let Some(id) = &sample.server else { continue };
+            match (senders.carries(id), fresh(&sample)) {
+                (Some(true), false) => shares.silent += 1,
+                (Some(false), true) => shares.shifting += 1,
+                (Some(true), true) => shares.add(sample),
+                (None, true) if !senders.known.contains(id) => shares.add(sample),
+                (Some(false) | None, _) => {}
+            }
         }
+        shares
     }
-    (summed, silent)
+
+    fn add(&mut self, sample: &Sample) {
+        self.summed = Some(self.summed.unwrap_or(0.0) + sample.value.get());
+    }
 }
 
 /// How old a sample is: measured before it came by the sender's clock, and since then by ours.
@@ -81,18 +106,10 @@ impl<'a> Senders<'a> {
         Self { members, known: snapshot.known.iter().map(|k| &k.id).collect() }
     }
 
-    /// A member that may carry load which nobody tells of.
-    fn carries(&self, id: &ServerId) -> bool {
-        self.members.get(id).copied().is_some_and(able)
-    }
-
-    /// The server carries none of the group's load any more. One that was never seen may be so
-    /// young that no listing shows it.
-    fn left(&self, id: &ServerId) -> bool {
-        match self.members.get(id) {
-            Some(standing) => !able(*standing),
-            None => self.known.contains(id),
-        }
+    /// Whether a member carries load; none if it is no member. A server that was never seen may
+    /// be so young that no listing shows it.
+    fn carries(&self, id: &ServerId) -> Option<bool> {
+        self.members.get(id).copied().map(able)
     }
 }
 

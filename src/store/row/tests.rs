@@ -48,6 +48,7 @@ fn told_at(secs: u64) -> Decision {
             load: Some(300.0 - secs as f64),
             age_secs: Some(secs),
             silent: 0,
+            shifting: 0,
             whole_silent: false,
         };
         let owner = Owner::new("batch").unwrap();

@@ -48,6 +48,52 @@ fn servers_that_have_left_report_no_load() {
 }
 
 #[test]
+fn load_that_others_have_not_told_of_yet_is_not_taken_for_gone() {
+    let mut world = following(1, 20);
+    world.group.behaviour.scale_in.stabilization = Duration::ZERO;
+    world.group.behaviour.scale_in.cooldown = Duration::ZERO;
+    world.order(Command::Set { capacity: 10 });
+    world.settle(20);
+    share_out(&mut world, 100.0);
+    world.pass();
+    world.order(Command::Set { capacity: 1 });
+    world.pass();
+    // Half of the fleet fails at once; the others have not measured what falls to them.
+    for server in world.cloud.values_mut().take(5) {
+        server.status = Status::Error;
+    }
+    let decision = world.pass();
+    assert_eq!(decision.desired, 10, "{:#?}", decision.sentences());
+    let said = decision.sentences().join("\n");
+    assert!(said.contains("others take over load"), "{said}");
+    world.settle(30);
+    share_out(&mut world, 60.0);
+    world.pass_time(6 * MINUTE);
+    share_out(&mut world, 60.0);
+    assert_eq!(world.pass().desired, 6, "now they tell");
+}
+
+#[test]
+fn who_reported_for_the_whole_group_is_missed_for_a_day() {
+    let mut world = following(1, 20);
+    world.measure("load", 100.0);
+    world.settle(20);
+    let whole = world.samples.clone();
+    world.pass_time(Duration::from_secs(23 * 3600));
+    world.samples.clone_from(&whole);
+    share_out(&mut world, 20.0);
+    assert_eq!(world.pass().desired, 10);
+    world.pass_time(Duration::from_secs(2 * 3600));
+    world.samples.clone_from(&whole);
+    share_out(&mut world, 20.0);
+    world.pass();
+    world.pass_time(6 * MINUTE);
+    world.samples.clone_from(&whole);
+    share_out(&mut world, 20.0);
+    assert_eq!(world.pass().desired, 2, "single servers have taken its place");
+}
+
+#[test]
 fn a_server_that_no_listing_has_shown_yet_is_heard() {
     let mut world = settled(1, 10, 1);
     world.group.policies = vec![target("load", 10.0)];

@@ -56,7 +56,7 @@ fn an_answer_says_what_the_command_did_and_what_becomes_of_it() {
     base 10, which is max; desired is 10
     base 2, which is min; desired is 2
     nightly reserved 6 for 2 h; desired is 6
-    base 3; desired is 6: nightly reserved 6 for 1 h 59 min more
+    base 3; desired is 6: nightly reserved 6 for 2 h more
     nightly has no reservation now; desired is 3: base is 3
     pinned at 50; desired is 10: pinned at 50; cut from 50 to 10, which is max
     pinned at 4 for 2 h; desired is 4
