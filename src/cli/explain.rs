@@ -26,6 +26,10 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
         (Some(at), None) => format!("{} was looked at {}.", view.name, at.seen_from(reply.at)),
         (None, _) => format!("{} was not looked at yet.", view.name),
     }];
+    if let Some(told) = view.told_since {
+        let told = told.seen_from(reply.at);
+        said.push(format!("What was told {told} is not in it yet: it counts at the next look."));
+    }
     if view.sentences.is_empty() && !view.headline.is_empty() {
         said.push(view.headline);
     }

@@ -144,6 +144,9 @@ fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String
         let next = group.next_look_at.map(|next| format!(", next look {}", next.seen_from(now)));
         facts.push(("Decided", format!("{}{}", decided.seen_from(now), next.unwrap_or_default())));
     }
+    if let Some(told) = group.told_since {
+        facts.push(("Told", format!("{}: it counts at the next look", told.seen_from(now))));
+    }
     facts
 }
 

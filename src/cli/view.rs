@@ -34,6 +34,8 @@ pub(super) struct GroupView {
     pub(super) headline: String,
     pub(super) decided_at: Option<Moment>,
     pub(super) next_look_at: Option<Moment>,
+    /// When the last command came, if the decision does not count it yet.
+    pub(super) told_since: Option<Moment>,
     pub(super) observer: Option<ObserverView>,
     /// Why the last pass failed, if it did.
     pub(super) failure: Option<String>,

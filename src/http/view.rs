@@ -32,6 +32,8 @@ pub struct GroupView {
     pub claims: Vec<Claim>,
     pub decided_at: Option<Wall>,
     pub next_look_at: Option<Wall>,
+    /// When the last command came, if that was after the decision: it counts at the next look.
+    pub told_since: Option<Wall>,
     pub observer: ObserverView,
     /// Why the loop's last pass failed, if it did.
     pub failure: Option<String>,
@@ -95,6 +97,7 @@ impl GroupView {
             claims: decision.map(|d| d.claims.clone()).unwrap_or_default(),
             decided_at: decision.map(|d| d.at.wall),
             next_look_at: decision.map(|d| now.wall_at(d.next_look)),
+            told_since: decision.and_then(|d| told_since(state, d)),
             observer: observer.map(ObserverView::of).unwrap_or_default(),
             failure: handle.pulse().failure,
             sentences: None,
@@ -126,6 +129,11 @@ impl ObserverView {
     fn of(pulse: &ObserverPulse) -> Self {
         Self { seen_at: pulse.seen.map(|at| at.wall), failure: pulse.failure.clone() }
     }
+}
+
+fn told_since(state: &GroupState, decision: &Decision) -> Option<Wall> {
+    let told = state.ordered.filter(|told| told.steady > decision.at.steady)?;
+    Some(told.wall)
 }
 
 fn pin(state: &GroupState, now: Now) -> Option<PinView> {

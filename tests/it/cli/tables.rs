@@ -188,6 +188,18 @@ fn an_explanation() {
 }
 
 #[test]
+fn a_command_that_the_last_decision_does_not_count_is_told() {
+    let mut web = explained();
+    web["told_since"] = json!("2026-11-23T17:59:59Z");
+    let daemon = Daemon::start(vec![get("/v1/groups/web", web)]);
+    let out = daemon.run("status web").out;
+    assert!(out.contains("1 s ago: it counts at the next look\n"), "{out}");
+    let out = daemon.run("explain web").out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "What was told 1 s ago is not in it yet: it counts at the next look. 6 wanted:";
+    assert!(out.contains(told), "{out}");
+}
+
+#[test]
 fn plans_of_all_groups() {
     insta::assert_snapshot!(shown("plan"));
 }

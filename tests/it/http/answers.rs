@@ -154,6 +154,11 @@ async fn a_group_shows_its_last_decision() {
     assert_eq!(group["decided_at"], "2026-11-23T12:00:00Z");
     assert_eq!(group["next_look_at"], "2026-11-23T12:00:30Z");
     assert_eq!(group["observer"]["seen_at"], "2026-11-23T12:00:00Z");
+    assert_eq!(group["told_since"], json!(null));
+    face.clock.forward(Duration::from_secs(1));
+    assert_eq!(face.capacity(r#"{"set": 3}"#).await.status, 202);
+    let group = face.get("/v1/groups/web").await.json();
+    assert_eq!(group["told_since"], "2026-11-23T12:00:01Z", "the decision does not count it yet");
     let all = face.get("/v1/groups").await.json();
     let names: Vec<&str> =
         all["groups"].as_array().unwrap().iter().map(|g| g["name"].as_str().unwrap()).collect();
