@@ -10,13 +10,14 @@ use std::time::Duration;
 use super::claim::{Claim, Source, Wants};
 use super::fleet::Tally;
 use super::group::GroupState;
-use super::id::{Region, ServerId};
+use super::id::ServerId;
 use super::outcome::Failure;
 use super::plan::{Action, Cause, Decision, Tempering, Waiting};
 use super::signal::Command;
 use super::time::spoken;
 
 mod command;
+mod waiting;
 
 pub use command::{order, vain};
 
@@ -421,90 +422,6 @@ impl fmt::Display for Action {
     }
 }
 
-impl fmt::Display for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let span = |secs: &u64| spoken(Duration::from_secs(*secs));
-        f.write_str(&match self {
-            Self::Unseen { why, for_secs: 0 } => {
-                format!("servers could not be listed, nothing is changed: {why}")
-            }
-            Self::Unseen { why, for_secs } => {
-                format!("servers not listed for {}, nothing is changed: {why}", span(for_secs))
-            }
-            Self::Stale { age_secs } => {
-                format!("the last listing is {} old, nothing is changed", span(age_secs))
-            }
-            Self::Implausible { missing, known } => implausible(*missing, *known),
-            Self::OtherInstall { n } => other_install(*n),
-            Self::Elsewhere { n, region } => elsewhere(*n, region),
-            Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
-            Self::Coming { n, unclear } => coming(*n, *unclear),
-            Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
-            Self::Backoff { wait_secs, attempts, failure, .. } => {
-                let (times, why) = (times(*attempts), failure.in_words());
-                format!("launching failed {times}, next try in {}: {why}", span(wait_secs))
-            }
-            Self::DeleteBackoff { server, wait_secs, failure } => {
-                let why = failure.in_words();
-                format!("deleting {server} failed, next try in {}: {why}", span(wait_secs))
-            }
-            Self::Ceiling { max, occupied } => {
-                let all = servers(*occupied);
-                format!(
-                    "no room for more: max is {max}, and {all} in any state exist or are coming"
-                )
-            }
-            Self::Velocity { allowed, per_secs, left_secs } => {
-                let per = if *per_secs == 60 { "minute".to_owned() } else { span(per_secs) };
-                format!("at most {allowed} may go per {per}, the next in {}", span(left_secs))
-            }
-            Self::Kept { n } => kept(*n),
-        })
-    }
-}
-
-fn implausible(missing: u32, known: u32) -> String {
-    format!(
-        "{missing} of {known} known servers are missing from the listing at once; nothing is \
-         changed until Nova answers for each by id"
-    )
-}
-
-fn other_install(n: u32) -> String {
-    format!(
-        "{} with the mark of another novascale installation: nothing is changed. Stop the other \
-         one, or give this one its id with `controller.id`",
-        servers(n)
-    )
-}
-
-fn elsewhere(n: u32, region: &Region) -> String {
-    format!(
-        "{} in region {region}, which is not the group's any more: nothing is changed. Set its \
-         `region` back to {region}; to move, make a group for the new region and shrink this one \
-         to 0",
-        servers(n)
-    )
-}
-
-fn coming(n: u32, unclear: u32) -> String {
-    match unclear {
-        0 => format!("waiting for {} that Nova accepted to be listed", servers(n)),
-        _ => format!(
-            "waiting for {} to be listed; what became of {unclear} of {n} is not known yet, and \
-             none is asked for again until that is settled",
-            servers(n)
-        ),
-    }
-}
-
-fn kept(n: u32) -> String {
-    match n {
-        1 => "1 more than desired is protected, locked or not ours, and stays".to_owned(),
-        n => format!("{n} more than desired are protected, locked or not ours, and stay"),
-    }
-}
-
 impl Failure {
     /// What failed, and behind it the key to mend and what to do.
     pub fn in_words(&self) -> String {
@@ -521,14 +438,6 @@ impl Failure {
 /// `1 server`, `2 servers`.
 pub fn servers(n: u32) -> String {
     if n == 1 { "1 server".to_owned() } else { format!("{n} servers") }
-}
-
-fn times(n: u32) -> String {
-    match n {
-        1 => "once".to_owned(),
-        2 => "twice".to_owned(),
-        n => format!("{n} times"),
-    }
 }
 
 /// Members that are counted but not worked with, and what that means.
