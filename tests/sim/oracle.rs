@@ -174,7 +174,7 @@ impl Oracle {
                 let said = format!("desired fell from {last} to {desired} within the cooldown");
                 trace.broken(now, "I13", &said);
             }
-            if watch.blind(now) && !pinned {
+            if watch.blind(now) && !pinned && watch.unsure.is_none() {
                 let said = format!("desired fell from {last} to {desired} without data");
                 trace.broken(now, "I11", &said);
             }

@@ -160,6 +160,13 @@ impl Ledger<'_> {
         let state = self.known.get(&terminate.server).map(|k| k.state);
         let shown = self.sight.server(&terminate.server);
         next.state = match (state, &next.state) {
+            // No member any more, but on its way out by our doing: it counts for its minute.
+            (Some(KnownState::Detached), State::Accepted { .. }) => {
+                let said = "it lost its tag while it was being deleted";
+                let failure = Failure::new(FailureKind::Unclear, said);
+                next.trouble = Some(Trouble { at: self.snapshot.now, failure });
+                self.closed(0)
+            }
             (None | Some(KnownState::Detached), _) => self.closed(0),
             (Some(KnownState::Gone), _) => self.closed(1),
             (_, State::Unsettled { since, .. }) if self.listed_after(since.steady) => match shown {

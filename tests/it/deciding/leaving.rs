@@ -39,6 +39,24 @@ fn a_delete_of_which_nobody_knows_counts_for_its_minute() {
 }
 
 #[test]
+fn a_delete_counts_for_its_minute_though_its_server_loses_the_tag() {
+    let mut world = settled(0, 10, 5);
+    world.pass_time(MINUTE);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    world.order(Command::Set { capacity: 1 });
+    world.faults.delete_hangs = 100;
+    let gone: Vec<_> = terminations(&world.pass()).into_iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(gone.len(), 1);
+    world.cloud.get_mut(&gone[0]).unwrap().tags.clear();
+    for _ in 0..9 {
+        world.pass_time(6 * SECOND);
+        assert_eq!(terminations(&world.pass()), []);
+    }
+    world.pass_time(7 * SECOND);
+    assert_eq!(terminations(&world.pass()).len(), 1);
+}
+
+#[test]
 fn a_pin_counts_until_its_end() {
     let mut world = settled(1, 10, 3);
     let until = world.now.plus(10 * MINUTE);
