@@ -17,7 +17,7 @@ impl Watcher for Counting {
             .iter()
             .map(action)
             .chain(decision.tempering.iter().map(tempering))
-            .chain(decision.waiting.iter().map(waiting));
+            .chain(decision.waiting.iter().map(Waiting::word));
         for reason in reasons {
             self.0.decided(group, reason);
         }
@@ -54,24 +54,6 @@ fn tempering(step: &Tempering) -> &'static str {
         Tempering::Blind { .. } => "blind",
         Tempering::Held { .. } => "held",
         Tempering::Pinned { .. } => "pinned",
-    }
-}
-
-fn waiting(waiting: &Waiting) -> &'static str {
-    match waiting {
-        Waiting::Unseen { .. } => "unseen",
-        Waiting::Stale { .. } => "stale",
-        Waiting::Implausible { .. } => "implausible",
-        Waiting::Building { .. } => "building",
-        Waiting::Coming { .. } => "coming",
-        Waiting::Leaving { .. } => "leaving",
-        Waiting::Backoff { .. } => "backoff",
-        Waiting::Ceiling { .. } => "ceiling",
-        Waiting::Velocity { .. } => "velocity",
-        Waiting::Kept { .. } => "kept",
-        Waiting::DeleteBackoff { .. } => "delete_backoff",
-        Waiting::OtherInstall { .. } => "other_install",
-        Waiting::Elsewhere { .. } => "elsewhere",
     }
 }
 

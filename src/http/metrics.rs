@@ -23,7 +23,7 @@ use super::error::{Kind, Problem};
 use super::view::tally_known;
 use crate::control::handle::{GroupHandle, ObserverPulse};
 use crate::domain::fleet::Tally;
-use crate::domain::plan::Decision;
+use crate::domain::plan::{Decision, Waiting};
 use crate::domain::time::Wall;
 use crate::telemetry::count;
 
@@ -232,32 +232,12 @@ fn waiting(app: &App) -> Vec<Sample> {
     let mut all = Vec::new();
     for group in app.handle().groups() {
         let Some(decision) = group.latest() else { continue };
-        let mut words: Vec<&str> = decision.waiting.iter().map(reason).collect();
+        let mut words: Vec<&str> = decision.waiting.iter().map(Waiting::word).collect();
         words.sort_unstable();
         words.dedup();
         all.extend(words.into_iter().map(|word| (with(of_group(group), "reason", word), 1.0)));
     }
     all
-}
-
-/// The word of a reason to wait, as decisions have it in JSON.
-fn reason(waiting: &crate::domain::plan::Waiting) -> &'static str {
-    use crate::domain::plan::Waiting;
-    match waiting {
-        Waiting::Unseen { .. } => "unseen",
-        Waiting::Stale { .. } => "stale",
-        Waiting::Implausible { .. } => "implausible",
-        Waiting::Building { .. } => "building",
-        Waiting::Coming { .. } => "coming",
-        Waiting::Leaving { .. } => "leaving",
-        Waiting::Backoff { .. } => "backoff",
-        Waiting::Ceiling { .. } => "ceiling",
-        Waiting::Velocity { .. } => "velocity",
-        Waiting::Kept { .. } => "kept",
-        Waiting::DeleteBackoff { .. } => "delete_backoff",
-        Waiting::OtherInstall { .. } => "other_install",
-        Waiting::Elsewhere { .. } => "elsewhere",
-    }
 }
 
 fn observers(app: &App, number: impl Fn(&ObserverPulse) -> Option<f64>) -> Vec<Sample> {

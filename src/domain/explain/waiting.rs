@@ -8,6 +8,27 @@ use crate::domain::id::Region;
 use crate::domain::plan::Waiting;
 use crate::domain::time::spoken;
 
+impl Waiting {
+    /// Its word, as decisions have it in JSON and metrics as a label.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unseen { .. } => "unseen",
+            Self::Stale { .. } => "stale",
+            Self::Implausible { .. } => "implausible",
+            Self::Building { .. } => "building",
+            Self::Coming { .. } => "coming",
+            Self::Leaving { .. } => "leaving",
+            Self::Backoff { .. } => "backoff",
+            Self::Ceiling { .. } => "ceiling",
+            Self::Velocity { .. } => "velocity",
+            Self::Kept { .. } => "kept",
+            Self::DeleteBackoff { .. } => "delete_backoff",
+            Self::OtherInstall { .. } => "other_install",
+            Self::Elsewhere { .. } => "elsewhere",
+        }
+    }
+}
+
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = |secs: &u64| spoken(Duration::from_secs(*secs));
