@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::domain::explain::servers;
 use crate::domain::fleet::{Member, Standing};
-use crate::domain::id::ServerId;
+use crate::domain::id::{ServerId, mark};
 use crate::domain::plan::{Action, Decision};
 use crate::domain::server::{KnownState, Ownership};
 
@@ -42,6 +42,8 @@ pub enum Event {
     Back,
     /// It carries the tag, but was not launched here.
     Foreign,
+    /// It carries the tag and another installation's mark: whose, as far as is known.
+    OtherInstall(Option<String>),
 }
 
 /// An event, and whom it struck.
@@ -102,6 +104,9 @@ impl News {
             Standing::Idle => Some(Event::Idle(server.status.word().to_owned())),
             Standing::Serving if before == Some(Standing::Idle) => Some(Event::Back),
             _ if before.is_none() && member.ownership == Ownership::Foreign => Some(Event::Foreign),
+            _ if before.is_none() && member.ownership == Ownership::OtherInstall => {
+                Some(Event::OtherInstall(server.metadata.get(mark::INSTALL).cloned()))
+            }
             Standing::Leaving | Standing::Serving | Standing::Building | Standing::Unsure => None,
         }
     }
@@ -130,12 +135,15 @@ impl News {
 }
 
 impl Item {
-    /// Whether somebody should look: capacity was lost.
+    /// Whether somebody should look: capacity was lost, or another one works on the group.
     pub fn bad(&self) -> bool {
         match self.event {
-            Event::Leaving | Event::Gone | Event::Detached | Event::Broken(_) | Event::Stuck => {
-                true
-            }
+            Event::Leaving
+            | Event::Gone
+            | Event::Detached
+            | Event::Broken(_)
+            | Event::Stuck
+            | Event::OtherInstall(_) => true,
             Event::Idle(_) | Event::Back | Event::Foreign => false,
         }
     }
@@ -165,6 +173,11 @@ impl fmt::Display for Item {
             Event::Back => write!(f, " {is} back and counted as capacity again"),
             Event::Foreign => {
                 write!(f, " {is} tagged but not launched by novascale: counted, never deleted")
+            }
+            Event::OtherInstall(install) => {
+                let (carry, which) = (if one { "carries" } else { "carry" }, install.as_deref());
+                let which = which.map_or_else(String::new, |which| format!(" {which}"));
+                write!(f, " {carry} the mark of another novascale installation{which}")
             }
         }
     }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::backoff::{Journal, Verdict, Wait, delete_wait, deletes_wait};
+use super::rivals::{Rivals, rivals};
 use super::settle::Fleet;
 use super::snapshot::Snapshot;
 use super::victim;
@@ -39,12 +40,15 @@ pub struct Diff {
 /// Plans the way from the fleet to desired.
 pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
     let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
-    let mut planner = Planner { snapshot, fleet, desired, draws, no_deletes, out: Diff::default() };
+    let (rivals, out) = (rivals(&fleet.members), Diff::default());
+    let mut planner = Planner { snapshot, fleet, desired, draws, no_deletes, rivals, out };
     if let Some(obstacle) = planner.obstacle() {
         planner.out.waiting.push(obstacle);
     } else {
         planner.sweep();
-        planner.shrink();
+        if !planner.rivalled() {
+            planner.shrink();
+        }
         planner.grow();
     }
     planner.say_what_is_under_way();
@@ -58,6 +62,7 @@ struct Planner<'a> {
     draws: &'a mut dyn Draws,
     /// What keeps every delete, if anything does.
     no_deletes: Option<Wait>,
+    rivals: Option<Rivals>,
     out: Diff,
 }
 
@@ -65,8 +70,6 @@ impl<'a> Planner<'a> {
     /// Why nothing at all may be done now.
     fn obstacle(&self) -> Option<Waiting> {
         let now = self.snapshot.now;
-        let strangers =
-            self.fleet.members.iter().filter(|m| m.ownership == Ownership::OtherInstall).count();
         let Some(seen) = self.snapshot.seen() else {
             return Some(unseen(self.snapshot));
         };
@@ -78,11 +81,22 @@ impl<'a> Planner<'a> {
         } else if self.fleet.implausible() {
             let (missing, known) = (self.fleet.missing, self.fleet.living);
             Some(Waiting::Implausible { missing, known })
-        } else if strangers > 0 {
-            Some(Waiting::OtherInstall { n: count(strangers) })
         } else {
-            None
+            let first = self.rivals.as_ref().filter(|rivals| !rivals.second);
+            first.map(|Rivals { n, install, .. }| Waiting::OtherInstall {
+                n: *n,
+                install: install.clone(),
+            })
         }
+    }
+
+    /// Whether a later installation works on the group: then nothing that serves is taken away.
+    fn rivalled(&mut self) -> bool {
+        let rival = self.rivals.as_ref();
+        let rival = rival
+            .map(|Rivals { n, install, .. }| Waiting::Rival { n: *n, install: install.clone() });
+        self.out.waiting.extend(rival);
+        self.rivals.is_some()
     }
 
     /// Failed servers that are ours go, and so do those that Nova keeps deleting in vain.

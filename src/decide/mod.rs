@@ -10,6 +10,7 @@
 pub mod backoff;
 pub mod diff;
 pub mod policy;
+pub mod rivals;
 pub mod settle;
 pub mod snapshot;
 pub mod temper;

@@ -11,7 +11,7 @@ use super::snapshot::Snapshot;
 use crate::domain::fleet::{Found, Observation, Seen};
 use crate::domain::id::ServerId;
 use crate::domain::intent::{Intent, State, What};
-use crate::domain::plan::{Action, Decision, Tempering};
+use crate::domain::plan::{Action, Cause, Decision, Tempering};
 use crate::domain::policy::Velocity;
 use crate::domain::server::{KnownState, Ownership, Server, Status};
 
@@ -37,6 +37,7 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.velocity(),
         judge.ownership(),
         judge.intent_first(),
+        judge.one_installation(),
         judge.sight(),
         judge.bounds(),
         judge.missing_data(),
@@ -243,6 +244,38 @@ impl Judge<'_> {
             })
         })?;
         broken("I3", format!("server {wrong} is not ours to delete"))
+    }
+
+    /// I7: while members carry another installation's mark, nothing that serves goes, and only
+    /// whose mark is on the oldest member launches.
+    fn one_installation(&self) -> Option<Violation> {
+        let mut oldest: Option<(i64, &ServerId, Ownership)> = None;
+        let mut strangers = BTreeSet::new();
+        let there = self.standing();
+        for server in self.all_shown().filter(|s| there.contains(&s.id)) {
+            let whose = server.ownership(self.snapshot.install, &self.snapshot.group.name);
+            let age = (server.created.0, &server.id, whose);
+            if whose != Ownership::Foreign && oldest.is_none_or(|o| (age.0, age.1) < (o.0, o.1)) {
+                oldest = Some(age);
+            }
+            strangers.extend((whose == Ownership::OtherInstall).then_some(&server.id));
+        }
+        let hidden = self.snapshot.known.iter().any(|k| {
+            let unseen = there.contains(&k.id) && self.shown(&k.id).is_none();
+            unseen && k.ownership == Ownership::OtherInstall
+        });
+        if strangers.is_empty() && !hidden {
+            return None;
+        }
+        let surplus = |a: &Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        if self.decision.plan.iter().any(surplus) {
+            return broken("I7", "servers go though another installation works here".to_owned());
+        }
+        let first = !hidden && oldest.is_some_and(|(_, _, whose)| whose == Ownership::Ours);
+        if first || self.launched() == 0 {
+            return None;
+        }
+        broken("I7", "a launch though another installation was here first".to_owned())
     }
 
     /// I4: each action stands in the journal, each launch with an id never used before.

@@ -64,7 +64,10 @@ impl Decision {
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| matches!(w, Waiting::Kept { n } if *n >= excess);
+        let kept = |w: &Waiting| match w {
+            Waiting::Kept { n } => *n >= excess,
+            other => matches!(other, Waiting::Rival { .. }),
+        };
         if waits(blind) {
             Situation::Holding
         } else if waits(failing) {
@@ -156,6 +159,7 @@ impl Decision {
             | Waiting::Kept { .. }
             | Waiting::DeleteBackoff { .. }
             | Waiting::OtherInstall { .. }
+            | Waiting::Rival { .. }
             | Waiting::Elsewhere { .. } => false,
         })
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::{Claim, Memory};
 use super::count::Bounds;
 use super::fleet::{Member, Tally};
-use super::id::{GroupName, IntentId, Region, ServerId, TemplateHash};
+use super::id::{GroupName, InstallId, IntentId, Region, ServerId, TemplateHash};
 use super::intent::{Intent, Launch};
 use super::outcome::Failure;
 use super::server::Known;
@@ -144,8 +144,10 @@ pub enum Waiting {
     Kept { n: u32 },
     /// Deleting a server failed; not before then.
     DeleteBackoff { server: ServerId, wait_secs: u64, failure: Failure },
-    /// Members carry another novascale's mark.
-    OtherInstall { n: u32 },
+    /// Members carry the mark of another installation, which was there before us.
+    OtherInstall { n: u32, install: Option<InstallId> },
+    /// Members carry the mark of another installation, which came after us.
+    Rival { n: u32, install: Option<InstallId> },
     /// Members stand, or may come, in a region that is no longer the group's.
     Elsewhere { n: u32, region: Region },
 }

@@ -193,6 +193,7 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Ceiling { .. }
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
+        | Waiting::Rival { .. }
         | Waiting::Elsewhere { .. } => {}
     }
 }

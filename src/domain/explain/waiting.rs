@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::servers;
-use crate::domain::id::Region;
+use crate::domain::id::{InstallId, Region};
 use crate::domain::plan::Waiting;
 use crate::domain::time::spoken;
 
@@ -24,6 +24,7 @@ impl Waiting {
             Self::Kept { .. } => "kept",
             Self::DeleteBackoff { .. } => "delete_backoff",
             Self::OtherInstall { .. } => "other_install",
+            Self::Rival { .. } => "rival",
             Self::Elsewhere { .. } => "elsewhere",
         }
     }
@@ -43,7 +44,8 @@ impl fmt::Display for Waiting {
                 format!("the last listing is {} old, nothing is changed", span(age_secs))
             }
             Self::Implausible { missing, known } => implausible(*missing, *known),
-            Self::OtherInstall { n } => other_install(*n),
+            Self::OtherInstall { n, install } => other_install(*n, install.as_ref()),
+            Self::Rival { n, install } => rival(*n, install.as_ref()),
             Self::Elsewhere { n, region } => elsewhere(*n, region),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
@@ -78,12 +80,26 @@ fn implausible(missing: u32, known: u32) -> String {
     )
 }
 
-fn other_install(n: u32) -> String {
+fn other_install(n: u32, install: Option<&InstallId>) -> String {
     format!(
-        "{} with the mark of another novascale installation: nothing is changed. Stop the other \
-         one, or give this one its id with `controller.id`",
-        servers(n)
+        "{}: nothing is changed. If the other one still runs, the group is its own: stop one of \
+         the two. If this one took its place, `novascale adopt` makes the servers its own",
+        of_another(n, install)
     )
+}
+
+fn rival(n: u32, install: Option<&InstallId>) -> String {
+    format!(
+        "{}, which came later and should refuse: nothing that serves is taken away. Stop the \
+         other one; `novascale adopt` then makes its servers our own",
+        of_another(n, install)
+    )
+}
+
+fn of_another(n: u32, install: Option<&InstallId>) -> String {
+    let which = install.map_or_else(String::new, |install| format!(" {install}"));
+    let carry = if n == 1 { "carries" } else { "carry" };
+    format!("{} {carry} the mark of another novascale installation{which}", servers(n))
 }
 
 fn elsewhere(n: u32, region: &Region) -> String {

@@ -7,6 +7,7 @@ mod judging;
 mod leaving;
 mod loops;
 mod lost;
+mod rivals;
 mod signals;
 mod stories;
 mod words;

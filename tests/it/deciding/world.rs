@@ -153,7 +153,8 @@ pub struct World {
     pub quota_tells: bool,
     /// Nova knows no such zone.
     pub shut_zone: Option<Zone>,
-    serial: u32,
+    /// How many servers were made here: it numbers them.
+    pub serial: u32,
 }
 
 impl World {
