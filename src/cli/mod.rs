@@ -18,6 +18,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod adopt;
 pub mod check;
 mod client;
 pub mod daemon;
@@ -170,6 +171,8 @@ pub enum Ask {
     Pin(pin::Args),
     /// Let the claims count again
     Unpin(pin::UnpinArgs),
+    /// Take over servers that are not the group's own
+    Adopt(adopt::Args),
 }
 
 impl Ask {
@@ -271,6 +274,7 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Release(args) => reserve::release(args, client).await,
         Ask::Pin(args) => pin::pin(args, client).await,
         Ask::Unpin(args) => pin::unpin(args, client).await,
+        Ask::Adopt(args) => adopt::run(args, client).await,
     }
 }
 

@@ -7,14 +7,16 @@
 
 use std::collections::BTreeMap;
 
+use super::adopt::{Adoptee, adopt};
 use super::backoff::{Journal, Verdict, Wait, delete_wait, deletes_wait};
 use super::rivals::{Rivals, rivals};
 use super::settle::Fleet;
 use super::snapshot::Snapshot;
 use super::victim;
 use super::{Draws, sooner};
+use crate::domain::adoption::{Adopt, Over};
 use crate::domain::fleet::{Member, Standing};
-use crate::domain::id::{IntentId, LaunchId, Zone};
+use crate::domain::id::{IntentId, LaunchId, Tag, Zone};
 use crate::domain::intent::{Intent, Launch, State, Terminate, What};
 use crate::domain::outcome::FailureKind;
 use crate::domain::plan::{Action, Cause, Waiting};
@@ -35,15 +37,23 @@ pub struct Diff {
     pub intents: Vec<Intent>,
     pub waiting: Vec<Waiting>,
     pub wake: Option<Steady>,
+    /// Orders to adopt that are over, and tags to be listed for the others.
+    pub adopted: Over,
+    pub sought: Vec<Tag>,
 }
 
 /// Plans the way from the fleet to desired.
 pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
     let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
     let (rivals, out) = (rivals(&fleet.members), Diff::default());
-    let mut planner = Planner { snapshot, fleet, desired, draws, no_deletes, rivals, out };
-    if let Some(obstacle) = planner.obstacle() {
-        planner.out.waiting.push(obstacle);
+    let arriving = 0;
+    let mut planner =
+        Planner { snapshot, fleet, desired, draws, no_deletes, rivals, arriving, out };
+    let obstacle = planner.obstacle();
+    // Adopting them is the way out where members carry another installation's mark.
+    planner.adopt(matches!(obstacle, None | Some(Waiting::OtherInstall { .. })));
+    if let Some(obstacle) = obstacle {
+        planner.out.waiting.insert(0, obstacle);
     } else {
         planner.sweep();
         if !planner.rivalled() {
@@ -63,6 +73,8 @@ struct Planner<'a> {
     /// What keeps every delete, if anything does.
     no_deletes: Option<Wait>,
     rivals: Option<Rivals>,
+    /// Servers that are being adopted and are no members yet.
+    arriving: u32,
     out: Diff,
 }
 
@@ -87,6 +99,22 @@ impl<'a> Planner<'a> {
                 n: *n,
                 install: install.clone(),
             })
+        }
+    }
+
+    /// What operators ordered to be adopted, as far as it is due.
+    fn adopt(&mut self, sound: bool) {
+        let adopting = adopt(self.snapshot, self.fleet, sound);
+        self.arriving = adopting.arriving;
+        self.out.waiting.extend(adopting.waiting);
+        (self.out.adopted, self.out.sought) = (adopting.over, adopting.sought);
+        self.out.wake = sooner(self.out.wake, adopting.wake);
+        for Adoptee { server, untagged, from, .. } in adopting.now {
+            let intent = IntentId::from_bits(self.draws.bits());
+            let launch = LaunchId::from_bits(self.draws.bits());
+            let adopt = Adopt { server, launch, untagged, from };
+            self.open(intent.clone(), What::Adopt(adopt.clone()));
+            self.out.actions.push(Action::Adopt { intent, adopt });
         }
     }
 
@@ -285,12 +313,12 @@ impl<'a> Planner<'a> {
     /// What is missing is launched, as far as ceiling, back-off and batch sizes allow.
     fn grow(&mut self) {
         let tally = &self.fleet.tally;
-        let short = self.desired.saturating_sub(tally.capacity());
+        let short = self.desired.saturating_sub(tally.capacity().saturating_add(self.arriving));
         if short == 0 {
             return;
         }
         let max = self.snapshot.group.bounds.max;
-        let occupied = tally.occupied();
+        let occupied = tally.occupied().saturating_add(self.arriving);
         let room = max.saturating_sub(occupied);
         if room < short {
             self.out.waiting.push(Waiting::Ceiling { max, occupied });

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::adoption::Adopt;
 use super::claim::{Claim, Source, Wants};
 use super::fleet::Tally;
 use super::group::GroupState;
@@ -16,6 +17,7 @@ use super::plan::{Action, Cause, Decision, Tempering, Waiting};
 use super::signal::Command;
 use super::time::spoken;
 
+mod adoption;
 mod command;
 mod waiting;
 
@@ -59,8 +61,7 @@ impl Decision {
                     | Waiting::Elsewhere { .. }
             )
         };
-        let failing =
-            |w: &Waiting| matches!(w, Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. });
+        let fails = |w: &Waiting| failing(w).is_some();
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
@@ -70,7 +71,7 @@ impl Decision {
         };
         if waits(blind) {
             Situation::Holding
-        } else if waits(failing) {
+        } else if waits(fails) {
             Situation::Failing
         } else if serving + self.tally.unsure < self.desired && capacity <= self.desired {
             Situation::ScalingOut
@@ -98,10 +99,7 @@ impl Decision {
             (Situation::Holding, Some(waiting)) => format!("holding: {waiting}"),
             (Situation::Holding, None) => format!("holding at {desired}"),
             (Situation::Failing, _) => {
-                let trouble = self
-                    .waiting
-                    .iter()
-                    .find(|w| matches!(w, Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. }));
+                let trouble = self.waiting.iter().find_map(failing);
                 let said = trouble.map(ToString::to_string).unwrap_or_default();
                 format!("wants {desired}, has {}: {said}", self.tally.serving)
             }
@@ -160,6 +158,8 @@ impl Decision {
             | Waiting::DeleteBackoff { .. }
             | Waiting::OtherInstall { .. }
             | Waiting::Rival { .. }
+            | Waiting::Adopting { .. }
+            | Waiting::AdoptBackoff { .. }
             | Waiting::Elsewhere { .. } => false,
         })
     }
@@ -180,6 +180,7 @@ impl Decision {
             Action::Terminate { server, cause, .. } => {
                 format!("terminate {}: {cause}", self.named(server))
             }
+            Action::Adopt { adopt, .. } => adopting(&self.named(&adopt.server), adopt),
         }
     }
 
@@ -217,7 +218,8 @@ impl Decision {
             Tempering::Stabilized { .. }
             | Tempering::Cooling { .. }
             | Tempering::Blind { .. }
-            | Tempering::Held { .. } => true,
+            | Tempering::Held { .. }
+            | Tempering::TakenOver { .. } => true,
             Tempering::Bounded { .. } | Tempering::Pinned { .. } => false,
         })
     }
@@ -264,6 +266,7 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
             (format!("pinned at {capacity}{left}"), Some(*capacity))
         }
         Command::Unpin => ("no pin now".to_owned(), None),
+        Command::Adopt(what) => (adoption::ordered(what), None),
     }
 }
 
@@ -280,6 +283,7 @@ impl fmt::Display for Command {
             Self::Release { owner } => write!(f, "release the reservation of {owner}"),
             Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
             Self::Unpin => f.write_str("unpin"),
+            Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
         }
     }
 }
@@ -378,6 +382,11 @@ impl fmt::Display for Tempering {
                 "held at {to} rather than {from}: the stored state was lost; it is held until \
                  every signal has data or an operator sets or pins"
             ),
+            Self::TakenOver { from, to } => write!(
+                f,
+                "held at {to} rather than {from}: servers were adopted; it is held until every \
+                 signal has data or an operator sets or pins"
+            ),
             Self::Pinned { to } => write!(f, "pinned at {to} in place of all claims"),
         }
     }
@@ -422,6 +431,7 @@ impl fmt::Display for Action {
                 write!(f, "launch {} of {} in {}{zone}", launch.n, launch.flavor, launch.region)
             }
             Self::Terminate { server, cause, .. } => write!(f, "terminate {server}: {cause}"),
+            Self::Adopt { adopt, .. } => f.write_str(&adopting(adopt.server.as_str(), adopt)),
         }
     }
 }
@@ -437,6 +447,20 @@ impl Failure {
         };
         format!("{} ({advice})", self.message.trim_end_matches('.'))
     }
+}
+
+fn adopting(named: &str, adopt: &Adopt) -> String {
+    let from = adopt.from.as_ref().map(|former| format!(" from {}", former.group));
+    format!("adopt {named}{}", from.unwrap_or_default())
+}
+
+/// What keeps failing, if it does.
+fn failing(waiting: &Waiting) -> Option<&Waiting> {
+    let fails = matches!(
+        waiting,
+        Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. } | Waiting::AdoptBackoff { .. }
+    );
+    fails.then_some(waiting)
 }
 
 /// `1 server`, `2 servers`.

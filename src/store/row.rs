@@ -166,6 +166,7 @@ fn still_tempering(tempering: &mut Tempering) {
         Tempering::Bounded { .. }
         | Tempering::Blind { .. }
         | Tempering::Held { .. }
+        | Tempering::TakenOver { .. }
         | Tempering::Pinned { .. } => {}
     }
 }
@@ -182,7 +183,8 @@ fn still_waiting(waiting: &mut Waiting) {
             *failure = Failure::new(failure.kind, "");
         }
         Waiting::Velocity { left_secs, .. } => *left_secs = 0,
-        Waiting::DeleteBackoff { wait_secs, failure, .. } => {
+        Waiting::DeleteBackoff { wait_secs, failure, .. }
+        | Waiting::AdoptBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;
             *failure = Failure::new(failure.kind, "");
         }
@@ -194,6 +196,7 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
         | Waiting::Rival { .. }
+        | Waiting::Adopting { .. }
         | Waiting::Elsewhere { .. } => {}
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::servers;
-use crate::domain::id::{InstallId, Region};
+use crate::domain::id::{GroupName, InstallId, Region};
 use crate::domain::plan::Waiting;
 use crate::domain::time::spoken;
 
@@ -25,6 +25,8 @@ impl Waiting {
             Self::DeleteBackoff { .. } => "delete_backoff",
             Self::OtherInstall { .. } => "other_install",
             Self::Rival { .. } => "rival",
+            Self::Adopting { .. } => "adopting",
+            Self::AdoptBackoff { .. } => "adopt_backoff",
             Self::Elsewhere { .. } => "elsewhere",
         }
     }
@@ -46,6 +48,11 @@ impl fmt::Display for Waiting {
             Self::Implausible { missing, known } => implausible(*missing, *known),
             Self::OtherInstall { n, install } => other_install(*n, install.as_ref()),
             Self::Rival { n, install } => rival(*n, install.as_ref()),
+            Self::Adopting { n, former } => being_adopted(*n, former),
+            Self::AdoptBackoff { server, wait_secs, failure } => {
+                let why = failure.in_words();
+                format!("adopting {server} failed, next try in {}: {why}", span(wait_secs))
+            }
             Self::Elsewhere { n, region } => elsewhere(*n, region),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
@@ -100,6 +107,17 @@ fn of_another(n: u32, install: Option<&InstallId>) -> String {
     let which = install.map_or_else(String::new, |install| format!(" {install}"));
     let carry = if n == 1 { "carries" } else { "carry" };
     format!("{} {carry} the mark of another novascale installation{which}", servers(n))
+}
+
+fn being_adopted(n: u32, former: &[GroupName]) -> String {
+    let names = former.iter().map(GroupName::as_str).collect::<Vec<_>>().join(", ");
+    match (n, former.is_empty()) {
+        (n, true) => format!("waiting for {} to be adopted", servers(n)),
+        (0, false) => format!("looking for the servers of {names} to adopt"),
+        (n, false) => {
+            format!("waiting for {} to be adopted, and looking for more of {names}", servers(n))
+        }
+    }
 }
 
 fn elsewhere(n: u32, region: &Region) -> String {

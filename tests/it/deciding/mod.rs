@@ -1,6 +1,7 @@
 //! Deciding, driven by hand: a small world that builds, loses and hides servers.
 
 mod acting;
+mod adopting;
 mod cases;
 mod failing;
 mod judging;
