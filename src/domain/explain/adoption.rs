@@ -26,8 +26,8 @@ impl Decision {
         let mut measured = self.claims.iter().filter(|c| c.source.measured()).peekable();
         let fed = measured.peek().is_some() && measured.all(|c: &Claim| !c.blind());
         let pinned = self.tempering.iter().any(|t| matches!(t, Tempering::Pinned { .. }));
-        let held = !fed && !pinned;
-        let desired = if held { self.desired.max(stands) } else { self.desired };
+        let held = !fed && !pinned && self.desired <= stands;
+        let desired = if held { stands } else { self.desired };
         let desired = self.bounds.clamp(desired);
         let owned = self.tally.servers().saturating_sub(self.tally.foreign);
         let excess = stands.saturating_sub(desired).min(owned.saturating_add(adopted));
