@@ -24,6 +24,7 @@ mod client;
 pub mod daemon;
 pub mod exit;
 pub mod explain;
+pub mod freeze;
 pub mod output;
 pub mod pin;
 pub mod plan;
@@ -49,7 +50,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("NOVASCALE
 
 const EXAMPLES: &str = "\
 Examples:
-  novascale                              start the daemon with ./scaling.toml
   novascale signal web requests 540      tell the group `web` its load
   novascale scale web +2 --reason sale   ask for two servers more";
 
@@ -87,7 +87,7 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The configuration file, if it is not ./scaling.toml
+    /// Read instead of ./scaling.toml
     #[arg(
         long,
         global = true,
@@ -140,7 +140,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon: the controller and, if configured, the embedded cloud
+    /// Run the daemon, with the embedded cloud if configured
     Run(run::Args),
     /// Check the configuration and show all its faults
     Check(check::Args),
@@ -171,6 +171,10 @@ pub enum Ask {
     Pin(pin::Args),
     /// Let the claims count again
     Unpin(pin::UnpinArgs),
+    /// Change nothing of a group, or of every one, until `unfreeze`
+    Freeze(freeze::Args),
+    /// Let what was frozen, or stopped by the meltdown guard, go on
+    Unfreeze(freeze::UnfreezeArgs),
     /// Take over servers that are not the group's own
     Adopt(adopt::Args),
 }
@@ -178,6 +182,9 @@ pub enum Ask {
 impl Ask {
     /// `plan --detailed-exitcode` knows one code for all errors, as terraform does.
     fn blamed(&self, error: Error) -> Error {
+        if matches!(self, Self::Freeze(_)) && error.exit == Exit::Unavailable {
+            return error.hint(freeze::BY_HAND);
+        }
         let strict = matches!(self, Self::Plan(plan::Args { detailed_exitcode: true, .. }));
         if strict { Error { exit: Exit::Failed, ..error } } else { error }
     }
@@ -274,6 +281,8 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Release(args) => reserve::release(args, client).await,
         Ask::Pin(args) => pin::pin(args, client).await,
         Ask::Unpin(args) => pin::unpin(args, client).await,
+        Ask::Freeze(args) => freeze::freeze(args, client).await,
+        Ask::Unfreeze(args) => freeze::unfreeze(args, client).await,
         Ask::Adopt(args) => adopt::run(args, client).await,
     }
 }

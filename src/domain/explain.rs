@@ -34,6 +34,8 @@ pub enum Situation {
     Holding,
     /// Something keeps failing.
     Failing,
+    /// Nothing is changed until a person lets it go on.
+    Frozen,
 }
 
 impl Situation {
@@ -44,6 +46,7 @@ impl Situation {
             Self::ScalingIn => "scaling_in",
             Self::Holding => "holding",
             Self::Failing => "failing",
+            Self::Frozen => "frozen",
         }
     }
 }
@@ -59,6 +62,7 @@ impl Decision {
                     | Waiting::Implausible { .. }
                     | Waiting::OtherInstall { .. }
                     | Waiting::Elsewhere { .. }
+                    | Waiting::OtherProject { .. }
             )
         };
         let fails = |w: &Waiting| failing(w).is_some();
@@ -69,7 +73,9 @@ impl Decision {
             Waiting::Kept { n } => *n >= excess,
             other => matches!(other, Waiting::Rival { .. }),
         };
-        if waits(blind) {
+        if self.frozen().is_some() {
+            Situation::Frozen
+        } else if waits(blind) {
             Situation::Holding
         } else if waits(fails) {
             Situation::Failing
@@ -98,6 +104,10 @@ impl Decision {
             }
             (Situation::Holding, Some(waiting)) => format!("holding: {waiting}"),
             (Situation::Holding, None) => format!("holding at {desired}"),
+            (Situation::Frozen, _) => {
+                let said = self.frozen().map(ToString::to_string).unwrap_or_default();
+                format!("{said}; wants {desired}, has {}", self.tally.serving)
+            }
             (Situation::Failing, _) => {
                 let trouble = self.waiting.iter().find_map(failing);
                 let said = trouble.map(ToString::to_string).unwrap_or_default();
@@ -160,8 +170,15 @@ impl Decision {
             | Waiting::Rival { .. }
             | Waiting::Adopting { .. }
             | Waiting::AdoptBackoff { .. }
-            | Waiting::Elsewhere { .. } => false,
+            | Waiting::Elsewhere { .. }
+            | Waiting::Frozen { .. }
+            | Waiting::OtherProject { .. } => false,
         })
+    }
+
+    /// What stops the group until a person lets it go on, if anything does.
+    pub fn frozen(&self) -> Option<&Waiting> {
+        self.waiting.iter().find(|waiting| matches!(waiting, Waiting::Frozen { .. }))
     }
 
     /// The tally in words; none known is not none.
@@ -267,6 +284,7 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
         }
         Command::Unpin => ("no pin now".to_owned(), None),
         Command::Adopt(what) => (adoption::ordered(what), None),
+        Command::Freeze | Command::Unfreeze => (String::new(), None),
     }
 }
 
@@ -284,6 +302,8 @@ impl fmt::Display for Command {
             Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
             Self::Unpin => f.write_str("unpin"),
             Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
+            Self::Freeze => f.write_str("freeze"),
+            Self::Unfreeze => f.write_str("unfreeze"),
         }
     }
 }

@@ -10,6 +10,7 @@ use super::adoption::{Adopt, Over};
 use super::claim::{Claim, Memory};
 use super::count::Bounds;
 use super::fleet::{Member, Tally};
+use super::freeze::Frozen;
 use super::id::{GroupName, InstallId, IntentId, Region, ServerId, Tag, TemplateHash};
 use super::intent::{Intent, Launch};
 use super::outcome::Failure;
@@ -181,4 +182,8 @@ pub enum Waiting {
     Rival { n: u32, install: Option<InstallId> },
     /// Members stand, or may come, in a region that is no longer the group's.
     Elsewhere { n: u32, region: Region },
+    /// Somebody said that nothing is to be changed.
+    Frozen { group: GroupName, for_secs: u64, frozen: Frozen },
+    /// The token is for another project than the state.
+    OtherProject { ours: String, theirs: String },
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adoption::{ADOPTED_MOST, Adoptees, Adoption, FORMER_MOST};
 use super::count::{self, Bounds, MOST};
+use super::freeze::Freeze;
 use super::group::{GroupState, Pin, Reservation};
 use super::id::{Owner, ServerId, SignalName};
 use super::time::{Now, Wall};
@@ -83,6 +84,10 @@ pub enum Command {
     Unpin,
     /// Servers are taken over.
     Adopt(Adoptees),
+    /// Nothing is changed until it is taken back.
+    Freeze,
+    /// It is taken back, and what the meltdown guard stopped goes on.
+    Unfreeze,
 }
 
 /// A command with who gave it and why.
@@ -150,20 +155,29 @@ pub fn apply(
             next.pin = Some(Pin { capacity, until, reason });
         }
         Command::Unpin => next.pin = None,
-        // It says nothing about how large the fleet is to be.
-        Command::Adopt(what) => {
-            adopt(&mut next.adoptions, what, order)?;
-            return Ok(next);
+        Command::Adopt(what) => adopt(&mut next.adoptions, what, order)?,
+        Command::Freeze => {
+            let (since, by, reason) = (order.at, order.by.clone(), order.reason.clone());
+            next.freeze = Some(Freeze { since, by, reason });
         }
+        Command::Unfreeze => (next.freeze, next.unfrozen) = (None, Some(order.at)),
     }
-    next.ordered = Some(order.at);
     match &order.command {
         Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
             next.base_reason.clone_from(&order.reason);
             next.steered = Some(order.at);
         }
         Command::Pin { .. } | Command::Unpin => next.steered = Some(order.at),
-        Command::Reserve { .. } | Command::Release { .. } | Command::Adopt(_) => {}
+        Command::Reserve { .. }
+        | Command::Release { .. }
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Adopt(_) => {}
+    }
+    // Who stops, lets go or adopts says nothing of how large the fleet is to be: no cooldown ends
+    // by it.
+    if !matches!(order.command, Command::Freeze | Command::Unfreeze | Command::Adopt(_)) {
+        next.ordered = Some(order.at);
     }
     Ok(next)
 }

@@ -183,6 +183,7 @@ fn still_waiting(waiting: &mut Waiting) {
             *failure = Failure::new(failure.kind, "");
         }
         Waiting::Velocity { left_secs, .. } => *left_secs = 0,
+        Waiting::Frozen { for_secs, .. } => *for_secs = 0,
         Waiting::DeleteBackoff { wait_secs, failure, .. }
         | Waiting::AdoptBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;
@@ -197,7 +198,8 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::OtherInstall { .. }
         | Waiting::Rival { .. }
         | Waiting::Adopting { .. }
-        | Waiting::Elsewhere { .. } => {}
+        | Waiting::Elsewhere { .. }
+        | Waiting::OtherProject { .. } => {}
     }
 }
 

@@ -18,6 +18,7 @@ impl World {
             self.deliver(group);
             self.hear_from(group);
             self.meddle(group);
+            self.brake(group);
         }
         self.weather();
     }

@@ -29,6 +29,8 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
         | Command::Percent { .. }
         | Command::Reserve { .. }
         | Command::Pin { .. }
+        | Command::Freeze
+        | Command::Unfreeze
         | Command::Adopt(_) => None,
     }
 }
@@ -43,6 +45,8 @@ pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
         | Command::Percent { .. }
         | Command::Release { .. }
         | Command::Unpin
+        | Command::Freeze
+        | Command::Unfreeze
         | Command::Adopt(_) => None,
     };
     let until = until.map(|until| format!(" for {}", spoken(until.steady.since(now.steady))));

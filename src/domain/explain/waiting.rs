@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::servers;
+use super::{because, servers};
+use crate::domain::freeze::Frozen;
 use crate::domain::id::{GroupName, InstallId, Region};
 use crate::domain::plan::Waiting;
 use crate::domain::time::spoken;
@@ -28,6 +29,8 @@ impl Waiting {
             Self::Adopting { .. } => "adopting",
             Self::AdoptBackoff { .. } => "adopt_backoff",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Frozen { .. } => "frozen",
+            Self::OtherProject { .. } => "other_project",
         }
     }
 }
@@ -54,6 +57,10 @@ impl fmt::Display for Waiting {
                 format!("adopting {server} failed, next try in {}: {why}", span(wait_secs))
             }
             Self::Elsewhere { n, region } => elsewhere(*n, region),
+            Self::Frozen { group, for_secs, frozen } => {
+                format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
+            }
+            Self::OtherProject { ours, theirs } => other_project(ours, theirs),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
             Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
@@ -126,6 +133,44 @@ fn elsewhere(n: u32, region: &Region) -> String {
          `region` back to {region}; to move, make a group for the new region and shrink this one \
          to 0",
         servers(n)
+    )
+}
+
+/// Who froze the group, and how it is let go on.
+fn frozen_by(group: &GroupName, frozen: &Frozen) -> String {
+    match frozen {
+        Frozen::Command { who, reason } => {
+            let why = because(reason.as_deref());
+            format!("by {who}{why}: nothing is changed until `novascale unfreeze {group}`")
+        }
+        Frozen::All { who, reason } => {
+            let why = because(reason.as_deref());
+            format!(
+                "with every other group by {who}{why}: nothing is changed until `novascale \
+                 unfreeze`"
+            )
+        }
+        Frozen::File { path, fault: Some(fault), .. } => format!(
+            "with every other group, for the file {path} cannot be understood ({fault}): nothing \
+             is changed until it names groups, one a line, or is removed"
+        ),
+        Frozen::File { path, every: true, fault: None } => {
+            format!(
+                "with every other group by the file {path}: nothing is changed until it is removed"
+            )
+        }
+        Frozen::File { path, every: false, fault: None } => format!(
+            "by the file {path}: nothing is changed until its line `{group}` is removed (and the \
+             file, if it was the last: an empty one freezes every group)"
+        ),
+    }
+}
+
+fn other_project(ours: &str, theirs: &str) -> String {
+    format!(
+        "the token is for the project {theirs}, but this state is of the project {ours}: the cloud \
+         is not asked and nothing is changed. Sign in to {ours} again; or, to work in {theirs}, \
+         give it a `controller.state_dir` of its own"
     )
 }
 

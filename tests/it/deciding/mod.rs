@@ -4,6 +4,7 @@ mod acting;
 mod adopting;
 mod cases;
 mod failing;
+mod freezing;
 mod judging;
 mod leaving;
 mod loops;

@@ -13,6 +13,7 @@ use novascale::domain::adoption::Adopt;
 use novascale::domain::claim::Memory;
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Found, Lookup, Observation, Seen, Sought};
+use novascale::domain::freeze::{Braked, Freeze};
 use novascale::domain::group::{
     Group, GroupState, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -138,6 +139,8 @@ pub struct World {
     pub known: BTreeMap<ServerId, Known>,
     pub cloud: BTreeMap<ServerId, Server>,
     pub observation: Observation,
+    pub all_frozen: Option<Freeze>,
+    pub brake: Option<Braked>,
     watched: Vec<ServerId>,
     sought: Vec<Tag>,
     pub faults: Faults,
@@ -173,6 +176,8 @@ impl World {
             known: BTreeMap::new(),
             cloud: BTreeMap::new(),
             observation: Observation::Unseen { since: now, why: "start".into() },
+            all_frozen: None,
+            brake: None,
             watched: Vec::new(),
             sought: Vec::new(),
             faults: Faults::default(),
@@ -328,6 +333,8 @@ impl World {
             intents: &intents,
             known: &known,
             observation: &self.observation,
+            all_frozen: self.all_frozen.as_ref(),
+            brake: self.brake.as_ref(),
         })
     }
 

@@ -5,6 +5,7 @@ mod adopting;
 mod answers;
 mod exposition;
 mod face;
+mod freezing;
 mod payloads;
 mod probes;
 mod repeats;
