@@ -64,7 +64,10 @@ impl Decision {
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| matches!(w, Waiting::Kept { n } if *n >= excess);
+        let kept = |w: &Waiting| match w {
+            Waiting::Kept { n } => *n >= excess,
+            other => matches!(other, Waiting::Unconfirmed { .. }),
+        };
         if waits(blind) {
             Situation::Holding
         } else if waits(failing) {
@@ -156,7 +159,8 @@ impl Decision {
             | Waiting::Kept { .. }
             | Waiting::DeleteBackoff { .. }
             | Waiting::OtherInstall { .. }
-            | Waiting::Elsewhere { .. } => false,
+            | Waiting::Elsewhere { .. }
+            | Waiting::Unconfirmed { .. } => false,
         })
     }
 
@@ -260,6 +264,7 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
             (format!("pinned at {capacity}{left}"), Some(*capacity))
         }
         Command::Unpin => ("no pin now".to_owned(), None),
+        Command::Confirm { max } => (format!("max {max} is confirmed"), None),
     }
 }
 
@@ -276,6 +281,7 @@ impl fmt::Display for Command {
             Self::Release { owner } => write!(f, "release the reservation of {owner}"),
             Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
             Self::Unpin => f.write_str("unpin"),
+            Self::Confirm { max } => write!(f, "confirm that max is {max}"),
         }
     }
 }

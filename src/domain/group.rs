@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::count::Bounds;
+use super::cut::Confirmed;
 use super::id::{GroupName, Owner, Region, Tag, TemplateHash, Zone};
 use super::policy::{Behaviour, Policy};
 use super::time::Now;
@@ -169,6 +170,9 @@ pub struct GroupState {
     pub reservations: Vec<Reservation>,
     #[serde(default)]
     pub pin: Option<Pin>,
+    /// The last max of which a person said that it may take servers away.
+    #[serde(default)]
+    pub confirmed: Option<Confirmed>,
     /// When the last command arrived.
     #[serde(default)]
     pub ordered: Option<Now>,

@@ -148,4 +148,6 @@ pub enum Waiting {
     OtherInstall { n: u32 },
     /// Members stand, or may come, in a region that is no longer the group's.
     Elsewhere { n: u32, region: Region },
+    /// Max was cut by more than half: nothing goes below the old one without a person's word.
+    Unconfirmed { from: u32, to: u32 },
 }

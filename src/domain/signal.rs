@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::count::{self, Bounds, MOST};
+use super::cut::Confirmed;
 use super::group::{GroupState, Pin, Reservation};
 use super::id::{Owner, ServerId, SignalName};
 use super::time::{Now, Wall};
@@ -80,6 +81,8 @@ pub enum Command {
     Pin { capacity: u32, until: Option<Now> },
     /// The claims count again.
     Unpin,
+    /// This max may take servers away, however many.
+    Confirm { max: u32 },
 }
 
 /// A command with who gave it and why.
@@ -141,6 +144,7 @@ pub fn apply(
             next.pin = Some(Pin { capacity, until, reason });
         }
         Command::Unpin => next.pin = None,
+        Command::Confirm { max } => next.confirmed = Some(Confirmed { max: *max, at: order.at }),
     }
     next.ordered = Some(order.at);
     match &order.command {
@@ -149,7 +153,7 @@ pub fn apply(
             next.steered = Some(order.at);
         }
         Command::Pin { .. } | Command::Unpin => next.steered = Some(order.at),
-        Command::Reserve { .. } | Command::Release { .. } => {}
+        Command::Reserve { .. } | Command::Release { .. } | Command::Confirm { .. } => {}
     }
     Ok(next)
 }

@@ -193,7 +193,8 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Ceiling { .. }
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
-        | Waiting::Elsewhere { .. } => {}
+        | Waiting::Elsewhere { .. }
+        | Waiting::Unconfirmed { .. } => {}
     }
 }
 

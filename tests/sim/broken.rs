@@ -40,11 +40,13 @@ pub enum Broken {
     ForgetsFailures,
     /// I13: what was just raised is lowered.
     ForgetsCooldown,
+    /// I14: it does not know what was accepted, and so takes every max at once.
+    ForgetsTheOldMax,
     /// I15: an intent never ends.
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 13] = [
+pub const ALL: [(Broken, &str); 14] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -57,6 +59,7 @@ pub const ALL: [(Broken, &str); 13] = [
     (Broken::TakesSilenceForZero, "I11"),
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),
+    (Broken::ForgetsTheOldMax, "I14"),
     (Broken::NeverSettles, "I15"),
 ];
 

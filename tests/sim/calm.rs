@@ -99,6 +99,7 @@ impl World {
         for group in 0..self.groups.len() {
             self.deliver(group);
             self.order(group, Command::Unpin);
+            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
         }
         self.feed();
     }

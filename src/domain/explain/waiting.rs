@@ -25,6 +25,7 @@ impl Waiting {
             Self::DeleteBackoff { .. } => "delete_backoff",
             Self::OtherInstall { .. } => "other_install",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
 }
@@ -45,6 +46,7 @@ impl fmt::Display for Waiting {
             Self::Implausible { missing, known } => implausible(*missing, *known),
             Self::OtherInstall { n } => other_install(*n),
             Self::Elsewhere { n, region } => elsewhere(*n, region),
+            Self::Unconfirmed { from, to } => unconfirmed(*from, *to),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
             Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
@@ -92,6 +94,13 @@ fn elsewhere(n: u32, region: &Region) -> String {
          `region` back to {region}; to move, make a group for the new region and shrink this one \
          to 0",
         servers(n)
+    )
+}
+
+fn unconfirmed(from: u32, to: u32) -> String {
+    format!(
+        "max was cut from {from} to {to}, by more than half: none goes for it and none is launched \
+         until a person says `novascale reload --confirm`, or max is raised again"
     )
 }
 
