@@ -9,6 +9,7 @@
 
 pub mod adopt;
 pub mod backoff;
+pub mod cut;
 pub mod diff;
 pub mod policy;
 pub mod rivals;
@@ -22,6 +23,7 @@ pub use snapshot::Snapshot;
 
 use std::time::Duration;
 
+use self::cut::Cut;
 use crate::domain::claim::Memory;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::time::{Now, Steady};
@@ -46,7 +48,9 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let asked = temper::Asked { claims: &claims, measured: &measured, found: fleet.found, stands };
     let tempered = temper::temper(snapshot, asked);
     let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
-    let memory = Some(tempered.memory).filter(|next| snapshot.memory != next.as_ref()).flatten();
+    let accepted = Some(Cut::of(snapshot, &fleet.tally).accepted);
+    let memory = tempered.memory.map(|next| Memory { accepted, ..next });
+    let memory = memory.filter(|next| snapshot.memory != Some(next));
     let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
     let mut intents = fleet.changed_intents;
     intents.extend(plan.intents);

@@ -71,7 +71,7 @@ impl Decision {
         let excess = capacity.saturating_sub(self.desired);
         let kept = |w: &Waiting| match w {
             Waiting::Kept { n } => *n >= excess,
-            other => matches!(other, Waiting::Rival { .. }),
+            other => matches!(other, Waiting::Rival { .. } | Waiting::Unconfirmed { .. }),
         };
         if self.frozen().is_some() {
             Situation::Frozen
@@ -172,7 +172,8 @@ impl Decision {
             | Waiting::AdoptBackoff { .. }
             | Waiting::Elsewhere { .. }
             | Waiting::Frozen { .. }
-            | Waiting::OtherProject { .. } => false,
+            | Waiting::OtherProject { .. }
+            | Waiting::Unconfirmed { .. } => false,
         })
     }
 
@@ -285,6 +286,7 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
         Command::Unpin => ("no pin now".to_owned(), None),
         Command::Adopt(what) => (adoption::ordered(what), None),
         Command::Freeze | Command::Unfreeze => (String::new(), None),
+        Command::Confirm { max } => (format!("max {max} is confirmed"), None),
     }
 }
 
@@ -304,6 +306,7 @@ impl fmt::Display for Command {
             Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
             Self::Freeze => f.write_str("freeze"),
             Self::Unfreeze => f.write_str("unfreeze"),
+            Self::Confirm { max } => write!(f, "confirm that max is {max}"),
         }
     }
 }

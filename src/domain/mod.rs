@@ -8,6 +8,7 @@
 pub mod adoption;
 pub mod claim;
 pub mod count;
+pub mod cut;
 pub mod explain;
 pub mod fleet;
 pub mod freeze;

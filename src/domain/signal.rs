@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::adoption::{ADOPTED_MOST, Adoptees, Adoption, FORMER_MOST};
 use super::count::{self, Bounds, MOST};
+use super::cut::Confirmed;
 use super::freeze::Freeze;
 use super::group::{GroupState, Pin, Reservation};
 use super::id::{Owner, ServerId, SignalName};
@@ -88,6 +89,8 @@ pub enum Command {
     Freeze,
     /// It is taken back, and what the meltdown guard stopped goes on.
     Unfreeze,
+    /// This max may take servers away, however many.
+    Confirm { max: u32 },
 }
 
 /// A command with who gave it and why.
@@ -161,6 +164,7 @@ pub fn apply(
             next.freeze = Some(Freeze { since, by, reason });
         }
         Command::Unfreeze => (next.freeze, next.unfrozen) = (None, Some(order.at)),
+        Command::Confirm { max } => next.confirmed = Some(Confirmed { max: *max, at: order.at }),
     }
     match &order.command {
         Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
@@ -172,6 +176,7 @@ pub fn apply(
         | Command::Release { .. }
         | Command::Freeze
         | Command::Unfreeze
+        | Command::Confirm { .. }
         | Command::Adopt(_) => {}
     }
     // Who stops, lets go or adopts says nothing of how large the fleet is to be: no cooldown ends

@@ -199,7 +199,8 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Rival { .. }
         | Waiting::Adopting { .. }
         | Waiting::Elsewhere { .. }
-        | Waiting::OtherProject { .. } => {}
+        | Waiting::OtherProject { .. }
+        | Waiting::Unconfirmed { .. } => {}
     }
 }
 

@@ -3,6 +3,7 @@
 mod acting;
 mod adopting;
 mod cases;
+mod cutting;
 mod failing;
 mod freezing;
 mod judging;
