@@ -29,6 +29,7 @@ use crate::domain::signal::{Command, Ordered};
 use crate::domain::time::Now;
 use crate::store::{Admit, Admitted, IdempotencyKey, What};
 
+pub mod adopt;
 pub mod capacity;
 mod json;
 pub mod signals;

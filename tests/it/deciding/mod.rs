@@ -1,6 +1,7 @@
 //! Deciding, driven by hand: a small world that builds, loses and hides servers.
 
 mod acting;
+mod adopting;
 mod cases;
 mod cutting;
 mod failing;
@@ -9,6 +10,7 @@ mod judging;
 mod leaving;
 mod loops;
 mod lost;
+mod rivals;
 mod signals;
 mod stories;
 mod words;

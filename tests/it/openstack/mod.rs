@@ -6,6 +6,7 @@ mod golden;
 mod late;
 mod listing;
 mod lost;
+mod marks;
 mod names;
 mod samples;
 mod script;
