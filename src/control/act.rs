@@ -20,6 +20,7 @@ use crate::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use crate::domain::plan::{Action, Cause, Decision};
 use crate::domain::server::{Server, Status};
 use crate::domain::time::{Now, Steady};
+use crate::killpoint;
 
 /// The most calls of one pass under way at once; the limiter of the cloud comes on top.
 pub const CALLS_AT_ONCE: usize = 8;
@@ -84,6 +85,7 @@ impl Crew<'_> {
             template: &self.template,
             flavor: &launch.flavor,
         };
+        killpoint::reached("launch.begun");
         let resolved = match self.parts.resolve.resolve(&wanted).await {
             Ok(resolved) => resolved,
             // No create was sent, so even an unclear look-up made no server.
@@ -92,7 +94,10 @@ impl Crew<'_> {
         if let Some(late) = self.too_late() {
             return late;
         }
-        match self.parts.compute.create(&self.request(launch, resolved)).await {
+        killpoint::reached("launch.resolved");
+        let created = self.parts.compute.create(&self.request(launch, resolved)).await;
+        killpoint::reached("launch.answered");
+        match created {
             Ok(first) => CallResult::Launched { first },
             Err(failure) => {
                 if failure.kind == FailureKind::Refused {
@@ -133,6 +138,7 @@ impl Crew<'_> {
         if let Some(late) = self.too_late() {
             return late;
         }
+        killpoint::reached("terminate.begun");
         let region = &self.group.region;
         let fresh = match self.parts.compute.get(region, id).await {
             Ok(Some(fresh)) => fresh,
@@ -143,7 +149,10 @@ impl Crew<'_> {
             Ok(permit) => permit,
             Err(forbidden) => return forbidden,
         };
-        match self.parts.compute.delete(region, permit).await {
+        killpoint::reached("terminate.permitted");
+        let deleted = self.parts.compute.delete(region, permit).await;
+        killpoint::reached("terminate.answered");
+        match deleted {
             Ok(Deleted::Accepted) => CallResult::Deleting,
             Ok(Deleted::Gone) => CallResult::Gone,
             Err(failure) => result(failure),

@@ -8,7 +8,7 @@ use super::gather;
 use super::writer::{Tx, Write};
 use crate::domain::claim::Memory;
 use crate::domain::id::GroupName;
-use crate::domain::intent::Intent;
+use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::server::Known;
@@ -27,6 +27,10 @@ impl Write for Acquire {
 
     fn trying(&self) -> String {
         "take the lease".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "acquire"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Lease, Fault> {
@@ -64,6 +68,11 @@ impl Write for Record {
 
     fn trying(&self) -> String {
         format!("keep a decision for the group {}", self.0.group)
+    }
+
+    fn word(&self) -> &'static str {
+        let opens = self.0.changes.intents.iter().any(|intent| intent.state == State::Open);
+        if opens { "record" } else { "note" }
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
@@ -195,6 +204,10 @@ impl Write for Settle {
         format!("keep what became of the calls of the group {}", self.group)
     }
 
+    fn word(&self) -> &'static str {
+        "settle"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         for outcome in &self.outcomes {
             let held: Option<String> =
@@ -223,6 +236,10 @@ impl Write for Mark {
         "note the time".to_owned()
     }
 
+    fn word(&self) -> &'static str {
+        "mark"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.wrote(self.0);
         Ok(())
@@ -238,6 +255,10 @@ impl Write for Probe {
 
     fn trying(&self) -> String {
         "write a probe".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "probe"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {

@@ -4,6 +4,7 @@
 //! wire: that is the truth, which no fault touches and no count includes.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,6 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use novascale::cloud::sandbox::Sandbox;
 use novascale::cloud::sandbox::config::{Credentials, SandboxConfig};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -66,6 +68,8 @@ pub enum Fault {
     Answer(u16, &'static [(&'static str, &'static str)], String),
     /// The cloud answers; this is what arrives.
     Alter(fn(Answer) -> Answer),
+    /// The same, with its JSON changed so.
+    Edit(Arc<dyn Fn(&mut Value) + Send + Sync>),
     /// The cloud does it, but the connection breaks before it can say so.
     Lose,
     /// It takes so long to get there, and so long again to come back.
@@ -106,12 +110,38 @@ impl Cloud {
     /// A cloud whose servers take 10 to 50 ms to be built, and changed as told.
     pub fn with(change: impl FnOnce(&mut SandboxConfig)) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (listener, config, sandbox) = runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let config = config(listener.local_addr().unwrap(), change);
-            let sandbox = Sandbox::open(config.clone(), Arc::new(millis), [3; 32], None).await;
-            (listener, config, sandbox.unwrap())
-        });
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let config = config(listener.local_addr().unwrap(), change);
+        Self::serving(runtime, listener, config, None)
+    }
+
+    /// The cloud that a daemon which does not run has kept in this directory.
+    pub fn kept(dir: &Path) -> Self {
+        let kept = std::fs::read(dir.join("credentials.json")).unwrap();
+        let kept: Value = serde_json::from_slice(&kept).unwrap();
+        let word = |key: &str| kept[key].as_str().unwrap().to_owned();
+        let credentials = Credentials {
+            client_id: word("client_id"),
+            client_secret: word("client_secret").into(),
+            username: word("username"),
+            password: word("password").into(),
+            application_credential: None,
+        };
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let config = SandboxConfig::new(&base, credentials);
+        Self::serving(runtime, listener, config, Some(dir.to_owned()))
+    }
+
+    fn serving(
+        runtime: Runtime,
+        listener: TcpListener,
+        config: SandboxConfig,
+        dir: Option<PathBuf>,
+    ) -> Self {
+        let opened = Sandbox::open(config.clone(), Arc::new(millis), [3; 32], dir);
+        let sandbox = runtime.block_on(opened).unwrap();
         let wire = Arc::new(Wire {
             router: sandbox.router(),
             tamper: Mutex::default(),
@@ -222,8 +252,10 @@ impl Cloud {
 
     /// A token of the cloud's operator, drawn past the wire.
     pub fn operator(&self) -> String {
+        let Credentials { username, password, .. } = &self.config.credentials;
+        let password = password.expose_secret();
         let user = json!({
-            "name": "operator", "password": PASSWORD, "domain": { "name": "Default" },
+            "name": username, "password": password, "domain": { "name": "Default" },
         });
         let body = json!({ "auth": {
             "identity": { "methods": ["password"], "password": { "user": user } },
@@ -299,6 +331,7 @@ impl Wire {
             Some(Fault::Mute) => std::future::pending().await,
             Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
             Some(Fault::Alter(alter)) => answer = alter(answer),
+            Some(Fault::Edit(edit)) => answer = answer.json(|body| edit(body)),
             Some(Fault::Answer(..)) | None => {}
         }
         if let Some(watch) = &*self.watch.lock().unwrap() {

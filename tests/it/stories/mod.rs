@@ -12,6 +12,8 @@ mod canary;
 mod cloud;
 mod crowded;
 mod killed;
+#[cfg(debug_assertions)]
+mod kills;
 mod place;
 mod quick_start;
 mod starting;
