@@ -7,6 +7,7 @@ mod judging;
 mod leaving;
 mod loops;
 mod lost;
+mod precedents;
 mod signals;
 mod stories;
 mod words;
