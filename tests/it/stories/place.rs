@@ -18,6 +18,8 @@ use super::canary;
 
 /// The longest that a story waits for what has to come, on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+/// A connection that was idle for longer is not used again.
+const PAUSE_MOST: Duration = Duration::from_secs(5);
 /// How often a state is looked at while it is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(80);
 
@@ -78,7 +80,9 @@ impl Heard {
 impl Place {
     pub fn new(scaling: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // Below the time after which the daemon closes what is idle.
+        let client = reqwest::Client::builder().no_proxy().pool_idle_timeout(PAUSE_MOST);
+        let client = client.build().unwrap();
         let dir = TempDir::new().unwrap();
         let place = Self { dir, client, runtime, said: Mutex::default() };
         place.write("scaling.toml", scaling);
