@@ -15,6 +15,7 @@ mod killed;
 #[cfg(debug_assertions)]
 mod kills;
 mod place;
+mod planted;
 mod quick_start;
 mod starting;
 mod stop_and_start;

@@ -121,8 +121,13 @@ impl Place {
 
     /// Runs a command to its end.
     pub fn novascale(&self, arguments: &str) -> Ran {
+        self.novascale_with(arguments, &[])
+    }
+
+    pub fn novascale_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Ran {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        let ended = self.command(&arguments).output().unwrap();
+        let mut command = self.command(&arguments);
+        let ended = command.envs(variables.iter().copied()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let code = ended.status.code().expect("the program was not killed");
         let ran = Ran { code, out: text(ended.stdout), err: text(ended.stderr) };
