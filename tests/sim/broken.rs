@@ -40,11 +40,13 @@ pub enum Broken {
     ForgetsFailures,
     /// I13: what was just raised is lowered.
     ForgetsCooldown,
+    /// freeze: neither command nor file stops it.
+    IgnoresFreezes,
     /// I15: an intent never ends.
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 13] = [
+pub const ALL: [(Broken, &str); 14] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -57,6 +59,7 @@ pub const ALL: [(Broken, &str); 13] = [
     (Broken::TakesSilenceForZero, "I11"),
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),
+    (Broken::IgnoresFreezes, "freeze"),
     (Broken::NeverSettles, "I15"),
 ];
 

@@ -27,6 +27,7 @@ impl World {
             let now = self.clock.now().steady;
             if now.since(fed) > Duration::from_secs(60) {
                 self.feed();
+                self.look_in();
                 fed = now;
             }
             self.next_happening = now.plus(Duration::from_secs(61));
@@ -99,6 +100,7 @@ impl World {
         for group in 0..self.groups.len() {
             self.deliver(group);
             self.order(group, Command::Unpin);
+            self.let_go(group);
         }
         self.feed();
     }

@@ -15,6 +15,7 @@ impl World {
             self.deliver(group);
             self.hear_from(group);
             self.meddle(group);
+            self.brake(group);
         }
         self.weather();
     }

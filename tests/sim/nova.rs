@@ -18,6 +18,7 @@ use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::server::{Fault as ServerFault, Server, Status};
 use novascale::domain::time::{Clock, Now, Steady};
 
+use super::brake::SimBrake;
 use super::dice::Dice;
 use super::faults::{Fault, Faults};
 use super::gate::Gate;
@@ -96,6 +97,8 @@ pub struct Nova {
     pub clock: Arc<SimClock>,
     pub gate: Arc<Gate>,
     pub trace: Arc<Trace>,
+    /// The freeze file.
+    pub brake: Arc<SimBrake>,
 }
 
 impl Nova {
@@ -119,7 +122,8 @@ impl Nova {
             changes: 0,
             serial: 0,
         };
-        Self { state: Mutex::new(state), clock, gate, trace }
+        let brake = Arc::new(SimBrake::new(seed));
+        Self { state: Mutex::new(state), clock, gate, trace, brake }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -153,6 +157,7 @@ impl Nova {
         let took = self.takes();
         self.clock.pass(took);
         self.tick();
+        self.brake_in_passing();
     }
 
     fn takes(&self) -> Duration {
@@ -318,6 +323,7 @@ impl Compute for Nova {
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         // Judged as the call begins: what changes while it is on its way is nobody's fault.
         let begun = self.clock.now();
+        self.judge_frozen(begun.steady);
         self.state().judge_create(request, begun, &self.trace);
         self.begin().await;
         let made = self.launch(request);
@@ -327,6 +333,7 @@ impl Compute for Nova {
 
     async fn delete(&self, _: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
         let begun = self.clock.now();
+        self.judge_frozen(begun.steady);
         self.state().judge_delete(permit.id(), begun, &self.trace);
         self.begin().await;
         let done = self.terminate(permit.id());
