@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::backoff::{Journal, Verdict, Wait, delete_wait, deletes_wait};
+use super::cut::Cut;
 use super::settle::Fleet;
 use super::snapshot::Snapshot;
 use super::victim;
@@ -130,8 +131,8 @@ impl<'a> Planner<'a> {
 
     /// What is more than desired goes, the newest first.
     fn shrink(&mut self) {
-        let tally = &self.fleet.tally;
-        let excess = tally.capacity().saturating_sub(self.desired);
+        let (tally, end) = (&self.fleet.tally, self.end_of_shrinking());
+        let excess = tally.capacity().saturating_sub(end);
         if excess == 0 {
             return;
         }
@@ -139,8 +140,8 @@ impl<'a> Planner<'a> {
         if built > 0 {
             self.out.waiting.push(Waiting::Building { n: built });
         }
-        // What serves stays at or above desired, whatever is still on its way.
-        let spare = tally.serving.saturating_sub(self.desired);
+        // What serves stays at or above that, whatever is still on its way.
+        let spare = tally.serving.saturating_sub(end);
         let allowed = self.velocity_left();
         let mut going = count(chosen.len()).min(spare).min(allowed);
         // The last server goes alone.
@@ -159,6 +160,16 @@ impl<'a> Planner<'a> {
         if unable > 0 {
             self.out.waiting.push(Waiting::Kept { n: unable });
         }
+    }
+
+    /// How many stay: those desired, and all that the last max allowed while a large cut of it
+    /// waits for a person's word.
+    fn end_of_shrinking(&mut self) -> u32 {
+        let cut = Cut::of(self.snapshot, &self.fleet.tally);
+        let Some(waiting) = cut.waiting(self.snapshot) else { return self.desired };
+        // It is what a person has to read first.
+        self.out.waiting.insert(0, waiting);
+        self.desired.max(cut.accepted.max)
     }
 
     /// Of the `excess` that is to leave: those that can go now, and how many are still built.

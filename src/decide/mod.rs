@@ -8,6 +8,7 @@
 //! at its side. [`verify`] judges the result by rules of its own.
 
 pub mod backoff;
+pub mod cut;
 pub mod diff;
 pub mod policy;
 pub mod settle;
@@ -20,6 +21,7 @@ pub use snapshot::Snapshot;
 
 use std::time::Duration;
 
+use self::cut::Cut;
 use crate::domain::claim::Memory;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::time::{Now, Steady};
@@ -43,7 +45,9 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let asked = temper::Asked { claims: &claims, measured: &measured, found: fleet.found };
     let tempered = temper::temper(snapshot, asked);
     let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
-    let memory = Some(tempered.memory).filter(|next| snapshot.memory != next.as_ref()).flatten();
+    let accepted = Some(Cut::of(snapshot, &fleet.tally).accepted);
+    let memory = tempered.memory.map(|next| Memory { accepted, ..next });
+    let memory = memory.filter(|next| snapshot.memory != Some(next));
     let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
     let mut intents = fleet.changed_intents;
     intents.extend(plan.intents);

@@ -11,7 +11,7 @@ use super::snapshot::Snapshot;
 use crate::domain::fleet::{Found, Observation, Seen};
 use crate::domain::id::ServerId;
 use crate::domain::intent::{Intent, State, What};
-use crate::domain::plan::{Action, Decision, Tempering};
+use crate::domain::plan::{Action, Cause, Decision, Tempering};
 use crate::domain::policy::Velocity;
 use crate::domain::server::{KnownState, Ownership, Server, Status};
 
@@ -41,6 +41,7 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.bounds(),
         judge.missing_data(),
         judge.frozen(),
+        judge.cut(),
     ]
     .into_iter()
     .flatten()
@@ -319,6 +320,28 @@ impl Judge<'_> {
             return None;
         }
         broken("freeze", "actions are planned while nothing may be changed".to_owned())
+    }
+
+    /// I14: below half of the max that was accepted last, nothing that is only more than desired
+    /// goes without a word that came later, unless the fleet is no larger than the new max.
+    fn cut(&self) -> Option<Violation> {
+        let Snapshot { group, state, memory, .. } = self.snapshot;
+        let last = memory.and_then(|memory| memory.accepted)?;
+        let max = group.bounds.max;
+        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        let going = self.decision.plan.iter().filter(surplus).count() as u64;
+        let confirmed =
+            state.confirmed.is_some_and(|word| word.max == max && word.at.steady >= last.since);
+        if going == 0 || confirmed || u64::from(max) * 2 >= u64::from(last.max) {
+            return None;
+        }
+        let tally = &self.decision.tally;
+        let before = u64::from(tally.serving + tally.building + tally.unsure + tally.coming);
+        if before <= u64::from(max) || before >= u64::from(last.max) + going {
+            return None;
+        }
+        let from = last.max;
+        broken("I14", format!("{going} go by a cut of max from {from} to {max} that waits"))
     }
 
     /// I11: while a measured claim is unknown, desired does not fall, but for the bounds.

@@ -68,7 +68,10 @@ impl Decision {
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| matches!(w, Waiting::Kept { n } if *n >= excess);
+        let kept = |w: &Waiting| match w {
+            Waiting::Kept { n } => *n >= excess,
+            other => matches!(other, Waiting::Unconfirmed { .. }),
+        };
         if self.frozen().is_some() {
             Situation::Frozen
         } else if waits(blind) {
@@ -168,7 +171,8 @@ impl Decision {
             | Waiting::OtherInstall { .. }
             | Waiting::Elsewhere { .. }
             | Waiting::Frozen { .. }
-            | Waiting::OtherProject { .. } => false,
+            | Waiting::OtherProject { .. }
+            | Waiting::Unconfirmed { .. } => false,
         })
     }
 
@@ -278,6 +282,7 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
         }
         Command::Unpin => ("no pin now".to_owned(), None),
         Command::Freeze | Command::Unfreeze => (String::new(), None),
+        Command::Confirm { max } => (format!("max {max} is confirmed"), None),
     }
 }
 
@@ -296,6 +301,7 @@ impl fmt::Display for Command {
             Self::Unpin => f.write_str("unpin"),
             Self::Freeze => f.write_str("freeze"),
             Self::Unfreeze => f.write_str("unfreeze"),
+            Self::Confirm { max } => write!(f, "confirm that max is {max}"),
         }
     }
 }

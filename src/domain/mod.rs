@@ -7,6 +7,7 @@
 
 pub mod claim;
 pub mod count;
+pub mod cut;
 pub mod explain;
 pub mod fleet;
 pub mod freeze;

@@ -153,4 +153,6 @@ pub enum Waiting {
     Frozen { group: GroupName, for_secs: u64, frozen: Frozen },
     /// The token is for another project than the state.
     OtherProject { ours: String, theirs: String },
+    /// Max was cut by more than half: nothing goes below the old one without a person's word.
+    Unconfirmed { from: u32, to: u32 },
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::count::{self, Bounds, MOST};
+use super::cut::Confirmed;
 use super::freeze::Freeze;
 use super::group::{GroupState, Pin, Reservation};
 use super::id::{Owner, ServerId, SignalName};
@@ -85,6 +86,8 @@ pub enum Command {
     Freeze,
     /// It is taken back, and what the meltdown guard stopped goes on.
     Unfreeze,
+    /// This max may take servers away, however many.
+    Confirm { max: u32 },
 }
 
 /// A command with who gave it and why.
@@ -151,6 +154,7 @@ pub fn apply(
             next.freeze = Some(Freeze { since, by, reason });
         }
         Command::Unfreeze => (next.freeze, next.unfrozen) = (None, Some(order.at)),
+        Command::Confirm { max } => next.confirmed = Some(Confirmed { max: *max, at: order.at }),
     }
     match &order.command {
         Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
@@ -158,8 +162,11 @@ pub fn apply(
             next.steered = Some(order.at);
         }
         Command::Pin { .. } | Command::Unpin => next.steered = Some(order.at),
-        Command::Reserve { .. } | Command::Release { .. } | Command::Freeze | Command::Unfreeze => {
-        }
+        Command::Reserve { .. }
+        | Command::Release { .. }
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Confirm { .. } => {}
     }
     // Who stops or lets go says nothing of how large the fleet is to be: no cooldown ends by it.
     if !matches!(order.command, Command::Freeze | Command::Unfreeze) {

@@ -195,7 +195,8 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
         | Waiting::Elsewhere { .. }
-        | Waiting::OtherProject { .. } => {}
+        | Waiting::OtherProject { .. }
+        | Waiting::Unconfirmed { .. } => {}
     }
 }
 

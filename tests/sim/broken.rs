@@ -42,11 +42,13 @@ pub enum Broken {
     ForgetsCooldown,
     /// freeze: neither command nor file stops it.
     IgnoresFreezes,
+    /// I14: it does not know what was accepted, and so takes every max at once.
+    ForgetsTheOldMax,
     /// I15: an intent never ends.
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 14] = [
+pub const ALL: [(Broken, &str); 15] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -60,6 +62,7 @@ pub const ALL: [(Broken, &str); 14] = [
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),
     (Broken::IgnoresFreezes, "freeze"),
+    (Broken::ForgetsTheOldMax, "I14"),
     (Broken::NeverSettles, "I15"),
 ];
 

@@ -101,6 +101,7 @@ impl World {
             self.deliver(group);
             self.order(group, Command::Unpin);
             self.let_go(group);
+            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
         }
         self.feed();
     }

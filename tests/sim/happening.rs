@@ -41,6 +41,10 @@ impl World {
         if self.strikes(Fault::Replays) {
             self.replay(group);
         }
+        let cut_waits = self.nova.state().oracle.groups[group].cut.waits;
+        if cut_waits && self.people.percent(8) {
+            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
+        }
     }
 
     fn command(&mut self) -> Command {

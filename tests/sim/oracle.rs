@@ -16,7 +16,7 @@ use novascale::domain::fleet::{Found, Observation};
 use novascale::domain::group::Group;
 use novascale::domain::id::{InstallId, ServerId, mark};
 use novascale::domain::intent::{Intent, State as Progress};
-use novascale::domain::plan::{Action, Decision};
+use novascale::domain::plan::{Action, Cause, Decision};
 use novascale::domain::policy::Policy;
 use novascale::domain::server::Status;
 use novascale::domain::time::{Now, Steady};
@@ -60,13 +60,44 @@ pub struct Watch {
     pub taken: VecDeque<Steady>,
     /// Passes that tried to launch since one succeeded.
     tries: VecDeque<Steady>,
+    pub cut: Cut,
+}
+
+/// How the configured max stands to the one that was last in force without a doubt.
+#[derive(Clone, Copy, Default)]
+pub struct Cut {
+    accepted: u32,
+    /// A person may have said that this max is meant.
+    pub confirmed: Option<u32>,
+    /// The last decision had to wait for a person.
+    pub waits: bool,
+    /// A pass may have accepted it and not been published.
+    pub unsure: bool,
+}
+
+impl Cut {
+    fn to(accepted: u32) -> Self {
+        Self { accepted, ..Self::default() }
+    }
+
+    /// A cut by more than half waits for a person, unless it takes nothing away.
+    fn decided(&mut self, max: u32, capacity: Option<u32>) {
+        let doubted = max * 2 < self.accepted && self.confirmed != Some(max);
+        let takes = capacity.is_none_or(|there| there > max);
+        self.waits = doubted && takes && !self.unsure;
+        self.unsure = false;
+        if !self.waits {
+            (self.accepted, self.confirmed) = (max, None);
+        }
+    }
 }
 
 impl Watch {
     pub fn of(group: Group) -> Self {
         let (harm, taken, tries) = Default::default();
         let (desired, unsure, fed) = (None, None, None);
-        Self { group, desired, unsure, ordered: Steady(0), fed, harm, taken, tries }
+        let cut = Cut::to(group.bounds.max);
+        Self { group, desired, unsure, ordered: Steady(0), fed, harm, taken, tries, cut }
     }
 
     /// Other bounds are a reason to fall at once.
@@ -79,6 +110,7 @@ impl Watch {
     /// All that was kept is gone: what the controller did before binds it no more.
     pub fn forget(&mut self) {
         (self.desired, self.fed) = (None, None);
+        self.cut = Cut::to(self.group.bounds.max);
         self.taken.clear();
         self.tries.clear();
     }
@@ -161,6 +193,7 @@ impl Oracle {
             return;
         }
         let bounds = watch.group.bounds;
+        watch.cut.decided(bounds.max, seen.then(|| decision.tally.capacity()));
         let desired = decision.desired;
         if bounds.clamp(desired) != desired {
             trace.broken(now, "I10", &format!("desired {desired} is outside {bounds:?}"));
@@ -383,6 +416,7 @@ impl State {
         if !planned || !recorded {
             trace.broken(at, "I3", &format!("a delete of {id} without plan and intent"));
         }
+        self.judge_cut(context, &decision, at, trace);
         context.judge_sight(&decision, at, trace);
         let looked = self.oracle.looked.get(id).copied().unwrap_or_default();
         if looked < decision.at.steady {
@@ -394,6 +428,19 @@ impl State {
         }
         if body.serves() {
             self.judge_floor(context, &decision, at, trace);
+        }
+    }
+
+    /// I14: while a large cut of max waits for a person, nothing goes but what exceeds the old one.
+    fn judge_cut(&self, context: &Context, decision: &Decision, at: Steady, trace: &Trace) {
+        let watch = &self.oracle.groups[context.group];
+        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        let going = decision.plan.iter().filter(surplus).count();
+        let spare = decision.tally.capacity().saturating_sub(watch.cut.accepted) as usize;
+        if watch.cut.waits && going > spare {
+            let (from, to) = (watch.cut.accepted, watch.group.bounds.max);
+            let said = format!("{going} go by a cut of max from {from} to {to} without a word");
+            trace.broken(at, "I14", &said);
         }
     }
 

@@ -177,6 +177,7 @@ impl World {
         if decision.is_none() {
             let unsure = &mut state.oracle.groups[group].unsure;
             *unsure = unsure.or(Some(now));
+            state.oracle.groups[group].cut.unsure = true;
         }
         drop(state);
         let (desired, actions) = decision.as_ref().map_or((0, 0), |d| (d.desired, d.plan.len()));

@@ -28,6 +28,7 @@ impl Waiting {
             Self::Elsewhere { .. } => "elsewhere",
             Self::Frozen { .. } => "frozen",
             Self::OtherProject { .. } => "other_project",
+            Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
 }
@@ -52,6 +53,7 @@ impl fmt::Display for Waiting {
                 format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
             }
             Self::OtherProject { ours, theirs } => other_project(ours, theirs),
+            Self::Unconfirmed { from, to } => unconfirmed(*from, *to),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
             Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
@@ -137,6 +139,13 @@ fn other_project(ours: &str, theirs: &str) -> String {
         "the token is for the project {theirs}, but this state is of the project {ours}: the cloud \
          is not asked and nothing is changed. Sign in to {ours} again; or, to work in {theirs}, \
          give it a `controller.state_dir` of its own"
+    )
+}
+
+fn unconfirmed(from: u32, to: u32) -> String {
+    format!(
+        "max was cut from {from} to {to}, by more than half: none goes for it and none is launched \
+         until a person says `novascale reload --confirm`, or max is raised again"
     )
 }
 

@@ -91,7 +91,7 @@ fn seen(world: &mut World) -> &mut Seen {
 type Bad = fn(&mut World, Decision) -> Decision;
 
 /// The rule that is broken, in which words, and how.
-const BAD: [(&str, &str, Bad); 25] = [
+const BAD: [(&str, &str, Bad); 26] = [
     ("I1", "3 more beside 3 and 0 coming exceed max 5", |w, mut d| {
         plan_launch(w, &mut d, 1, 3);
         d
@@ -214,6 +214,11 @@ const BAD: [(&str, &str, Bad); 25] = [
         w.group.policies = vec![target("load", 10.0)];
         let mut d = again(w);
         d.desired = 1;
+        d
+    }),
+    ("I14", "1 go by a cut of max from 5 to 2 that waits", |w, mut d| {
+        w.group.bounds = Bounds::new(1, 2);
+        plan_ends(w, &mut d, 1);
         d
     }),
 ];

@@ -2,6 +2,7 @@
 
 mod acting;
 mod cases;
+mod cutting;
 mod failing;
 mod freezing;
 mod judging;
