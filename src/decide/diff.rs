@@ -46,21 +46,18 @@ pub struct Diff {
 /// Plans the way from the fleet to desired.
 pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
     let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
-    let (rivals, arriving) = (rivals(&fleet.members), 0);
-    let out = Diff {
-        waiting: snapshot.holds().waiting(&snapshot.group.name, snapshot.now),
-        ..Diff::default()
-    };
-    let held = !out.waiting.is_empty();
+    let (rivals, out) = (rivals(&fleet.members), Diff::default());
+    let arriving = 0;
     let mut planner =
         Planner { snapshot, fleet, desired, draws, no_deletes, rivals, arriving, out };
+    let holds = snapshot.holds().waiting(&snapshot.group.name, snapshot.now);
     let obstacle = planner.obstacle();
     // Adopting them is the way out where members carry another installation's mark.
-    let adoptable = matches!(obstacle, None | Some(Waiting::OtherInstall { .. }));
-    let clear = obstacle.is_none() && !held;
-    planner.out.waiting.extend(obstacle);
-    planner.adopt(adoptable && !held);
-    if clear {
+    let may_adopt = matches!(obstacle, None | Some(Waiting::OtherInstall { .. }));
+    planner.adopt(holds.is_empty() && may_adopt);
+    let free = holds.is_empty() && obstacle.is_none();
+    planner.out.waiting.splice(0..0, holds.into_iter().chain(obstacle));
+    if free {
         planner.sweep();
         if !planner.rivalled() {
             planner.shrink();

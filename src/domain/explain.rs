@@ -69,9 +69,9 @@ impl Decision {
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| match w {
-            Waiting::Kept { n } => *n >= excess,
-            other => matches!(other, Waiting::Rival { .. } | Waiting::Unconfirmed { .. }),
+        let kept = |w: &Waiting| {
+            matches!(w, Waiting::Kept { n } if *n >= excess)
+                || matches!(w, Waiting::Unconfirmed { .. } | Waiting::Rival { .. })
         };
         if self.frozen().is_some() {
             Situation::Frozen
@@ -284,9 +284,9 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
             (format!("pinned at {capacity}{left}"), Some(*capacity))
         }
         Command::Unpin => ("no pin now".to_owned(), None),
-        Command::Adopt(what) => (adoption::ordered(what), None),
         Command::Freeze | Command::Unfreeze => (String::new(), None),
         Command::Confirm { max } => (format!("max {max} is confirmed"), None),
+        Command::Adopt(what) => (adoption::ordered(what), None),
     }
 }
 
@@ -303,10 +303,10 @@ impl fmt::Display for Command {
             Self::Release { owner } => write!(f, "release the reservation of {owner}"),
             Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
             Self::Unpin => f.write_str("unpin"),
-            Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
             Self::Freeze => f.write_str("freeze"),
             Self::Unfreeze => f.write_str("unfreeze"),
             Self::Confirm { max } => write!(f, "confirm that max is {max}"),
+            Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
         }
     }
 }

@@ -83,14 +83,14 @@ pub enum Command {
     Pin { capacity: u32, until: Option<Now> },
     /// The claims count again.
     Unpin,
-    /// Servers are taken over.
-    Adopt(Adoptees),
     /// Nothing is changed until it is taken back.
     Freeze,
     /// It is taken back, and what the meltdown guard stopped goes on.
     Unfreeze,
     /// This max may take servers away, however many.
     Confirm { max: u32 },
+    /// Servers are taken over.
+    Adopt(Adoptees),
 }
 
 /// A command with who gave it and why.
@@ -158,13 +158,17 @@ pub fn apply(
             next.pin = Some(Pin { capacity, until, reason });
         }
         Command::Unpin => next.pin = None,
-        Command::Adopt(what) => adopt(&mut next.adoptions, what, order)?,
         Command::Freeze => {
             let (since, by, reason) = (order.at, order.by.clone(), order.reason.clone());
             next.freeze = Some(Freeze { since, by, reason });
         }
         Command::Unfreeze => (next.freeze, next.unfrozen) = (None, Some(order.at)),
         Command::Confirm { max } => next.confirmed = Some(Confirmed { max: *max, at: order.at }),
+        // It says nothing about how large the fleet is to be.
+        Command::Adopt(what) => {
+            adopt(&mut next.adoptions, what, order)?;
+            return Ok(next);
+        }
     }
     match &order.command {
         Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
@@ -179,9 +183,8 @@ pub fn apply(
         | Command::Confirm { .. }
         | Command::Adopt(_) => {}
     }
-    // Who stops, lets go or adopts says nothing of how large the fleet is to be: no cooldown ends
-    // by it.
-    if !matches!(order.command, Command::Freeze | Command::Unfreeze | Command::Adopt(_)) {
+    // Who stops or lets go says nothing of how large the fleet is to be: no cooldown ends by it.
+    if !matches!(order.command, Command::Freeze | Command::Unfreeze) {
         next.ordered = Some(order.at);
     }
     Ok(next)

@@ -196,11 +196,11 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Ceiling { .. }
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
+        | Waiting::OtherProject { .. }
+        | Waiting::Unconfirmed { .. }
         | Waiting::Rival { .. }
         | Waiting::Adopting { .. }
-        | Waiting::Elsewhere { .. }
-        | Waiting::OtherProject { .. }
-        | Waiting::Unconfirmed { .. } => {}
+        | Waiting::Elsewhere { .. } => {}
     }
 }
 

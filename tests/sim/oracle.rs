@@ -434,6 +434,19 @@ impl State {
         }
     }
 
+    /// I14: while a large cut of max waits for a person, nothing goes but what exceeds the old one.
+    fn judge_cut(&self, context: &Context, decision: &Decision, at: Steady, trace: &Trace) {
+        let watch = &self.oracle.groups[context.group];
+        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        let going = decision.plan.iter().filter(surplus).count();
+        let spare = decision.tally.capacity().saturating_sub(watch.cut.accepted) as usize;
+        if watch.cut.waits && going > spare {
+            let (from, to) = (watch.cut.accepted, watch.group.bounds.max);
+            let said = format!("{going} go by a cut of max from {from} to {to} without a word");
+            trace.broken(at, "I14", &said);
+        }
+    }
+
     /// I8: what is adopted was ordered by a person, and stands in the journal.
     pub fn judge_adoption(&mut self, id: &ServerId, now: Now, trace: &Trace) {
         self.changes += 1;
@@ -448,19 +461,6 @@ impl State {
         }
         if !self.oracle.groups[context.group].adoptees.contains(id) {
             trace.broken(now.steady, "I8", &format!("nobody ordered to adopt {id}"));
-        }
-    }
-
-    /// I14: while a large cut of max waits for a person, nothing goes but what exceeds the old one.
-    fn judge_cut(&self, context: &Context, decision: &Decision, at: Steady, trace: &Trace) {
-        let watch = &self.oracle.groups[context.group];
-        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
-        let going = decision.plan.iter().filter(surplus).count();
-        let spare = decision.tally.capacity().saturating_sub(watch.cut.accepted) as usize;
-        if watch.cut.waits && going > spare {
-            let (from, to) = (watch.cut.accepted, watch.group.bounds.max);
-            let said = format!("{going} go by a cut of max from {from} to {to} without a word");
-            trace.broken(at, "I14", &said);
         }
     }
 

@@ -9,7 +9,7 @@ use super::writer::{Tx, Write};
 use crate::domain::claim::Memory;
 use crate::domain::freeze::Freeze;
 use crate::domain::id::GroupName;
-use crate::domain::intent::Intent;
+use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::server::Known;
@@ -28,6 +28,10 @@ impl Write for Acquire {
 
     fn trying(&self) -> String {
         "take the lease".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "acquire"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Lease, Fault> {
@@ -66,6 +70,11 @@ impl Write for Record {
 
     fn trying(&self) -> String {
         format!("keep a decision for the group {}", self.0.group)
+    }
+
+    fn word(&self) -> &'static str {
+        let opens = self.0.changes.intents.iter().any(|intent| intent.state == State::Open);
+        if opens { "record" } else { "note" }
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
@@ -208,6 +217,10 @@ impl Write for Settle {
         format!("keep what became of the calls of the group {}", self.group)
     }
 
+    fn word(&self) -> &'static str {
+        "settle"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         for outcome in &self.outcomes {
             let held: Option<String> =
@@ -236,6 +249,10 @@ impl Write for Mark {
         "note the time".to_owned()
     }
 
+    fn word(&self) -> &'static str {
+        "mark"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.wrote(self.0);
         Ok(())
@@ -251,6 +268,10 @@ impl Write for FreezeAll {
 
     fn trying(&self) -> String {
         "keep a freeze of every group".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "freeze"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
@@ -274,6 +295,10 @@ impl Write for Bind {
         "note the project of the state".to_owned()
     }
 
+    fn word(&self) -> &'static str {
+        "bind"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<String, Fault> {
         sqlx::query("UPDATE controller SET project = ? WHERE project IS NULL")
             .bind(&self.0)
@@ -292,6 +317,10 @@ impl Write for Probe {
 
     fn trying(&self) -> String {
         "write a probe".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "probe"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 mod answers;
 mod changing;
 mod golden;
+mod hush;
 mod late;
 mod listing;
 mod lost;

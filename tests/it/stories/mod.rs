@@ -14,7 +14,10 @@ mod cloud;
 mod crowded;
 mod freezing;
 mod killed;
+#[cfg(debug_assertions)]
+mod kills;
 mod place;
+mod planted;
 mod quick_start;
 mod starting;
 mod stop_and_start;
