@@ -50,7 +50,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("NOVASCALE
 
 const EXAMPLES: &str = "\
 Examples:
-  novascale                              start the daemon with ./scaling.toml
   novascale signal web requests 540      tell the group `web` its load
   novascale scale web +2 --reason sale   ask for two servers more";
 

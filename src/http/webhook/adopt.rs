@@ -138,13 +138,12 @@ impl Asked {
 fn listed(node: Node) -> Result<Vec<(Node, String)>, Problem> {
     let most = format!("it must be a list of 1 to {ADOPTED_MOST} server ids");
     let fault = node.fault(most);
-    match node.value {
-        Value::List(nodes) if (1..=ADOPTED_MOST).contains(&nodes.len()) => {
-            let text = |node: Node| Ok((node.clone(), node.text()?.to_owned()));
-            nodes.into_iter().map(text).collect()
-        }
-        _ => Err(fault),
+    let Value::List(nodes) = node.value else { return Err(fault) };
+    if !(1..=ADOPTED_MOST).contains(&nodes.len()) {
+        return Err(fault);
     }
+    let text = |node: Node| Ok((node.clone(), node.text()?.to_owned()));
+    nodes.into_iter().map(text).collect()
 }
 
 fn former(node: &Node, tag: Option<Node>) -> Result<Former, Problem> {
