@@ -23,6 +23,8 @@ use crate::domain::server::{Server, Status};
 use crate::domain::time::{Now, Steady};
 use crate::killpoint;
 
+mod adopt;
+
 /// The most calls of one pass under way at once; the limiter of the cloud comes on top.
 pub const CALLS_AT_ONCE: usize = 8;
 /// A plan older than this is not acted on: what it was made from may have changed.
@@ -57,6 +59,7 @@ impl Crew<'_> {
             Action::Terminate { intent, server, cause } => {
                 (intent, self.terminate(server, *cause).await)
             }
+            Action::Adopt { intent, adopt } => (intent, self.adopt(adopt).await),
         };
         Outcome { intent: intent.clone(), at: self.parts.clock.now(), result }
     }

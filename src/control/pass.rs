@@ -164,7 +164,7 @@ fn log_plan(decision: &Decision) {
                 desired = decision.desired,
                 "{action}"
             ),
-            Action::Terminate { .. } => {
+            Action::Terminate { .. } | Action::Adopt { .. } => {
                 let action = decision.in_words(action);
                 tracing::info!(group = %group, desired = decision.desired, "{action}");
             }
@@ -174,14 +174,13 @@ fn log_plan(decision: &Decision) {
 
 fn log_outcome(decision: &Decision, outcome: &Outcome) {
     let group = &decision.group;
-    let action = decision.plan.iter().find(|action| match action {
-        Action::Launch { intent, .. } | Action::Terminate { intent, .. } => {
-            *intent == outcome.intent
-        }
-    });
+    let action = decision.plan.iter().find(|action| *action.intent() == outcome.intent);
     let action = action.map(|action| decision.in_words(action)).unwrap_or_default();
     match &outcome.result {
-        CallResult::Launched { .. } | CallResult::Deleting | CallResult::Gone => {
+        CallResult::Launched { .. }
+        | CallResult::Deleting
+        | CallResult::Adopted
+        | CallResult::Gone => {
             tracing::debug!(group = %group, "done: {action}");
         }
         CallResult::Detached => {

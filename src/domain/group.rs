@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::adoption::Adoption;
 use super::count::Bounds;
 use super::cut::Confirmed;
 use super::freeze::Freeze;
@@ -187,6 +188,9 @@ pub struct GroupState {
     /// `percent`, a pin or its end.
     #[serde(default)]
     pub steered: Option<Now>,
+    /// Servers that are to be taken over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adoptions: Vec<Adoption>,
 }
 
 /// Capacity that somebody asked for until an announced end.

@@ -5,6 +5,7 @@
 //! [`crate::control`] carries decisions out. Read on in [`plan`]: a
 //! [`plan::Decision`] is what everything else exists for.
 
+pub mod adoption;
 pub mod claim;
 pub mod count;
 pub mod cut;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use novascale::cloud::{
-    Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::control::handle::{GroupHandle, Handle};
 use novascale::control::run::{STOP_WITHIN, start};
@@ -139,6 +139,10 @@ impl Compute for Nova {
             std::future::pending::<()>().await;
         }
         Ok(None)
+    }
+
+    async fn adopt(&self, _: &Marks) -> Result<(), Failure> {
+        panic!("nobody ordered an adoption")
     }
 
     async fn delete(&self, _: &Region, _: MayDelete) -> Result<Deleted, Failure> {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use novascale::cloud::{Audit, Compute, Create, Deleted, MayDelete};
+use novascale::cloud::{Audit, Compute, Create, Deleted, Marks, MayDelete};
 use novascale::domain::id::{InstallId, Region, ServerId, Tag, mark};
 use novascale::domain::outcome::Failure;
 use novascale::domain::server::{Server, Status};
@@ -123,6 +123,10 @@ impl Compute for Misread {
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         self.nova.create(request).await
+    }
+
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        self.nova.adopt(request).await
     }
 
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {

@@ -31,7 +31,8 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
         | Command::Pin { .. }
         | Command::Freeze
         | Command::Unfreeze
-        | Command::Confirm { .. } => None,
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     }
 }
 
@@ -47,7 +48,8 @@ pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
         | Command::Unpin
         | Command::Freeze
         | Command::Unfreeze
-        | Command::Confirm { .. } => None,
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     };
     let until = until.map(|until| format!(" for {}", spoken(until.steady.since(now.steady))));
     format!("{command}{}{}", until.unwrap_or_default(), because(reason))

@@ -30,6 +30,7 @@ use crate::domain::time::Now;
 use crate::killpoint;
 use crate::store::{Admit, Admitted, IdempotencyKey, What};
 
+pub mod adopt;
 pub mod capacity;
 mod json;
 pub mod signals;

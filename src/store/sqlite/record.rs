@@ -57,6 +57,7 @@ impl Record {
             memory: changes.memory.clone(),
             intents: changes.intents.clone(),
             known: changes.known.clone(),
+            adopted: changes.adopted.clone(),
             ..Changes::default()
         };
         Self(Decision { changes, ..row::stored(decision) })
@@ -98,8 +99,19 @@ impl Write for Record {
         for known in &decision.changes.known {
             put_known(tx, &decision.group, known).await?;
         }
-        Ok(())
+        end_adoptions(tx, decision).await
     }
+}
+
+/// What was ordered meanwhile stays.
+async fn end_adoptions(tx: &mut Tx<'_>, decision: &Decision) -> Result<(), Fault> {
+    let over = &decision.changes.adopted;
+    if over.is_empty() {
+        return Ok(());
+    }
+    let mut state = gather::state(tx.conn, &decision.group).await?.unwrap_or_default();
+    state.adoptions = over.leaves(&state.adoptions, decision.at.steady);
+    put_state(tx, &decision.group, &state).await
 }
 
 struct LastLine {

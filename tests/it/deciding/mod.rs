@@ -1,6 +1,7 @@
 //! Deciding, driven by hand: a small world that builds, loses and hides servers.
 
 mod acting;
+mod adopting;
 mod cases;
 mod cutting;
 mod failing;
@@ -10,6 +11,7 @@ mod leaving;
 mod loops;
 mod lost;
 mod precedents;
+mod rivals;
 mod signals;
 mod stories;
 mod words;

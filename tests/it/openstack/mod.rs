@@ -7,6 +7,7 @@ mod hush;
 mod late;
 mod listing;
 mod lost;
+mod marks;
 mod names;
 mod samples;
 mod script;

@@ -5,6 +5,7 @@
 //! Every daemon logs all that it can, and every story ends by searching what was said and
 //! stored for the secrets that were planted.
 
+mod adopted;
 mod bad_answers;
 mod broken_group;
 mod canary;
