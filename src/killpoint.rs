@@ -7,7 +7,7 @@
 //! variable is not read. `tests/it/stories/kills.rs` dies at each of [`ALL`].
 
 /// Every point: its name, and what has been done by then. Their order is a process's life.
-pub const ALL: [(&str, &str); 41] = [
+pub const ALL: [(&str, &str); 43] = [
     ("start.held", "the state directory is held, nothing in it was opened"),
     ("start.drawn", "the install id is drawn, there is no database"),
     ("start.made", "a new database is complete, but not at its place"),
@@ -27,6 +27,8 @@ pub const ALL: [(&str, &str); 41] = [
     ("commit.admit", "it is written, not committed"),
     ("committed.admit", "it is durable, nobody knows"),
     ("admit.kept", "it is durable, neither answered nor acted on"),
+    ("commit.freeze", "a freeze of everything is written, not committed"),
+    ("committed.freeze", "it is durable, nobody knows"),
     ("pass.decided", "a plan is made, its intents are not recorded"),
     ("commit.record", "the intents are written, not committed"),
     ("committed.record", "the intents are durable, the pass does not know"),
