@@ -26,6 +26,7 @@ pub mod explain;
 pub mod output;
 pub mod pin;
 pub mod plan;
+pub mod reload;
 pub mod reserve;
 pub mod run;
 pub mod scale;
@@ -170,6 +171,8 @@ pub enum Ask {
     Pin(pin::Args),
     /// Let the claims count again
     Unpin(pin::UnpinArgs),
+    /// Have the daemon read its configuration again
+    Reload(reload::Args),
 }
 
 impl Ask {
@@ -271,6 +274,7 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Release(args) => reserve::release(args, client).await,
         Ask::Pin(args) => pin::pin(args, client).await,
         Ask::Unpin(args) => pin::unpin(args, client).await,
+        Ask::Reload(args) => reload::run(args, client).await,
     }
 }
 

@@ -64,9 +64,9 @@ impl Decision {
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| match w {
-            Waiting::Kept { n } => *n >= excess,
-            other => matches!(other, Waiting::Unconfirmed { .. }),
+        let kept = |w: &Waiting| {
+            matches!(w, Waiting::Kept { n } if *n >= excess)
+                || matches!(w, Waiting::Unconfirmed { .. })
         };
         if waits(blind) {
             Situation::Holding

@@ -11,7 +11,7 @@ use novascale::cloud::{
     Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::control::handle::{GroupHandle, Handle};
-use novascale::control::run::{STOP_WITHIN, start};
+use novascale::control::run::{Charge, STOP_WITHIN, start};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::id::{InstallId, Region, ServerId, Tag};
 use novascale::domain::outcome::{Failure, Outcome};
@@ -185,7 +185,8 @@ impl Running {
             broken: CancellationToken::new(),
         };
         let tracker = TaskTracker::new();
-        let handle = start(&parts, &[Arc::new(group(0, 8))], &tracker, || 7);
+        let charge = Charge { groups: &[Arc::new(group(0, 8))], before: &Handle::default() };
+        let handle = start(&parts, charge, &tracker, || 7);
         tracker.close();
         Self { nova: Arc::clone(nova), parts, handle, tracker }
     }

@@ -6,6 +6,7 @@ mod exposition;
 mod face;
 mod payloads;
 mod probes;
+mod reloading;
 mod repeats;
 mod scopes;
 mod secrets;

@@ -14,6 +14,7 @@ mod crowded;
 mod killed;
 mod place;
 mod quick_start;
+mod reloading;
 mod starting;
 mod stop_and_start;
 mod systemd;
