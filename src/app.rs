@@ -34,12 +34,15 @@ use crate::domain::time::Clock;
 use crate::http;
 use crate::http::reload::{Desk, Standing};
 use crate::http::tokens::{TokenError, Tokens};
+use crate::killpoint;
+use crate::store::freeze_file::FreezeFile;
 use crate::store::sqlite::{Options as StoreOptions, Sqlite};
 use crate::store::{Lease, Store, StoreError, continued, install};
 use crate::telemetry::Counters;
 use crate::telemetry::log::{self, LogError, LogOptions};
 
 mod announce;
+mod brake;
 mod count;
 mod descriptors;
 mod embedded;
@@ -48,6 +51,7 @@ mod reload;
 pub mod root;
 mod upkeep;
 
+use brake::Brakes;
 use embedded::Embedded;
 use generation::Generation;
 use reload::Reloader;
@@ -174,6 +178,7 @@ impl State {
         make_private(&home)?;
         let id_file = paths::install_id_file(root);
         let (install, _) = install::load_or_draw(&id_file, clock::entropy(), id)?;
+        killpoint::reached("start.drawn");
         let (store, origin) = Sqlite::open(&home, StoreOptions::new(install.clone())).await?;
         let base = continued(origin.marked, clock::wall());
         let lease = store.acquire(&format!("pid {}", std::process::id())).await?;
@@ -187,6 +192,7 @@ impl App {
         let Config { controller, cloud, http: mut settings, groups } = loaded.config;
         let root = controller.state_dir;
         let held = root::claim(&root).await?;
+        killpoint::reached("start.held");
         // What an earlier run left there leads nowhere.
         announce::remove_daemon_file(&root);
         let State { install, store, lease, clock } =
@@ -199,6 +205,9 @@ impl App {
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
         let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
         let counters = Counters::default();
+        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+        let freeze_file = FreezeFile::of(&root);
+        let names = groups.iter().map(|group| group.name.clone()).collect();
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -207,10 +216,11 @@ impl App {
             clock: Arc::clone(&clock),
             install,
             watcher: Arc::new(count::Counting(counters.clone())),
+            brake: Arc::new(Brakes::new(freeze_file.clone(), names)),
             stopping: stopping.clone(),
             broken: broken.clone(),
         };
-        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+
         let recovered = announce::Recovered::read(&*store, &groups, clock.now()).await?;
         let absent = absent(&*store, &groups, clock.now()).await?;
         let (webhook, admin) = listeners(&settings).await?;
@@ -218,6 +228,7 @@ impl App {
         *wanted = descriptors::connections(*wanted);
         let limits = settings.limits;
         let tokens = Tokens::open(&paths::tokens_dir(&root))?;
+        killpoint::reached("start.listening");
         let app = Self {
             root,
             held,
@@ -251,6 +262,7 @@ impl App {
             settings,
             overdue,
             tokens,
+            freeze_file,
             counters: counters.clone(),
             calls: Box::new(move || calls.calls().into_iter().map(count::call).collect()),
         });
@@ -269,7 +281,9 @@ impl App {
         };
         app.own("reloading", reloader.run());
         app.keep_up(watched, openstack);
+        killpoint::reached("start.looping");
         announce::daemon_file(&app)?;
+        killpoint::reached("start.announced");
         Ok(app)
     }
 
@@ -322,14 +336,18 @@ impl App {
         announce::stopping();
         let began = std::time::Instant::now();
         self.stopping.cancel();
+        killpoint::reached("stop.begun");
         let ended = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_ok();
+        killpoint::reached("stop.ended");
         let closed = tokio::time::timeout(CLOSE_WITHIN, self.close_store()).await.is_ok();
+        killpoint::reached("stop.closed");
         if let Some(embedded) = self.embedded
             && tokio::time::timeout(EMBEDDED_WITHIN, embedded.stop()).await.is_err()
         {
             tracing::warn!("the embedded cloud did not end in time; its state was saved before");
         }
         announce::remove_daemon_file(&self.root);
+        killpoint::reached("stop.done");
         drop(self.held);
         announce::stopped(began.elapsed(), ended, closed);
     }
@@ -376,6 +394,7 @@ async fn reach(
             let dir = paths::sandbox_dir(root);
             make_private(&dir)?;
             let embedded = Embedded::start(&settings, &dir, broken.clone()).await?;
+            killpoint::reached("start.embedded");
             let settings = embedded.settings(&settings);
             Ok((Some(embedded), Box::new(settings)))
         }

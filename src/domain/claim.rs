@@ -117,4 +117,7 @@ pub struct Peak {
 pub struct Held {
     pub capacity: u32,
     pub since: Steady,
+    /// It was adopted, not found again.
+    #[serde(default)]
+    pub adopted: bool,
 }

@@ -52,6 +52,7 @@ faults! {
     Kept 10 "kept",
     Replays 60 "replays",
     Silence 40 "silence",
+    Freezes 12 "freezes",
 }
 
 /// How often each fault strikes, in percent.

@@ -5,7 +5,7 @@
 //! there. Where the truth may differ from what a controller can know (somebody deletes a
 //! server between the look and the call), it grants exactly that much.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
@@ -58,6 +58,8 @@ pub struct Watch {
     /// Members lost by other hands.
     pub harm: Vec<Steady>,
     pub taken: VecDeque<Steady>,
+    /// Servers that somebody ordered to be adopted.
+    pub adoptees: BTreeSet<ServerId>,
     /// Passes that tried to launch since one succeeded.
     tries: VecDeque<Steady>,
     pub cut: Cut,
@@ -94,10 +96,11 @@ impl Cut {
 
 impl Watch {
     pub fn of(group: Group) -> Self {
-        let (harm, taken, tries) = Default::default();
+        let (harm, taken, adoptees, tries) = Default::default();
         let (desired, unsure, fed) = (None, None, None);
         let cut = Cut::to(group.bounds.max);
-        Self { group, desired, unsure, ordered: Steady(0), fed, harm, taken, tries, cut }
+        let ordered = Steady(0);
+        Self { group, desired, unsure, ordered, fed, harm, taken, adoptees, tries, cut }
     }
 
     /// Other bounds are a reason to fall at once.
@@ -408,7 +411,7 @@ impl State {
         };
         let planned = decision.plan.iter().any(|action| match action {
             Action::Terminate { server, .. } => server == id,
-            Action::Launch { .. } => false,
+            Action::Launch { .. } | Action::Adopt { .. } => false,
         });
         let recorded = self.oracle.journal(context.group, now).iter().any(|intent| {
             intent.state == Progress::Open && intent.terminate().is_some_and(|t| t.server == *id)
@@ -441,6 +444,23 @@ impl State {
             let (from, to) = (watch.cut.accepted, watch.group.bounds.max);
             let said = format!("{going} go by a cut of max from {from} to {to} without a word");
             trace.broken(at, "I14", &said);
+        }
+    }
+
+    /// I8: what is adopted was ordered by a person, and stands in the journal.
+    pub fn judge_adoption(&mut self, id: &ServerId, now: Now, trace: &Trace) {
+        self.changes += 1;
+        let Some(context) = &self.oracle.context else {
+            trace.broken(now.steady, "I8", "an adoption that no pass made");
+            return;
+        };
+        let of = |intent: &Intent| intent.adopt().is_some_and(|adopt| adopt.server == *id);
+        let mut journal = self.oracle.journal(context.group, now).into_iter();
+        if !journal.any(|intent| intent.state == Progress::Open && of(&intent)) {
+            trace.broken(now.steady, "I4", &format!("{id} is adopted without an intent"));
+        }
+        if !self.oracle.groups[context.group].adoptees.contains(id) {
+            trace.broken(now.steady, "I8", &format!("nobody ordered to adopt {id}"));
         }
     }
 

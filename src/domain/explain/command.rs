@@ -29,7 +29,10 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
         | Command::Percent { .. }
         | Command::Reserve { .. }
         | Command::Pin { .. }
-        | Command::Confirm { .. } => None,
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     }
 }
 
@@ -43,7 +46,10 @@ pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
         | Command::Percent { .. }
         | Command::Release { .. }
         | Command::Unpin
-        | Command::Confirm { .. } => None,
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     };
     let until = until.map(|until| format!(" for {}", spoken(until.steady.since(now.steady))));
     format!("{command}{}{}", until.unwrap_or_default(), because(reason))

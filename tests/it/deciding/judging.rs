@@ -81,6 +81,14 @@ fn end_of(world: &mut World, change: impl FnOnce(&mut Server)) -> Decision {
     decision
 }
 
+/// The first server carries another installation's mark.
+fn stranger(world: &mut World) {
+    let id = world.first_id();
+    let metadata = &mut world.cloud.get_mut(&id).unwrap().metadata;
+    metadata.insert(mark::INSTALL.into(), "f".repeat(32));
+    world.observe();
+}
+
 fn seen(world: &mut World) -> &mut Seen {
     match &mut world.observation {
         Observation::Seen(seen) => seen,
@@ -91,7 +99,7 @@ fn seen(world: &mut World) -> &mut Seen {
 type Bad = fn(&mut World, Decision) -> Decision;
 
 /// The rule that is broken, in which words, and how.
-const BAD: [(&str, &str, Bad); 26] = [
+const BAD: [(&str, &str, Bad); 28] = [
     ("I1", "3 more beside 3 and 0 coming exceed max 5", |w, mut d| {
         plan_launch(w, &mut d, 1, 3);
         d
@@ -200,6 +208,19 @@ const BAD: [(&str, &str, Bad); 26] = [
     ("I6", "is in region R1", |w, mut d| {
         w.group.region = Region::new("R2").unwrap();
         plan_launch(w, &mut d, 1, 1);
+        d
+    }),
+    ("I7", "a launch though another installation was here first", |w, _| {
+        stranger(w);
+        let mut d = again(w);
+        plan_launch(w, &mut d, 1, 1);
+        d
+    }),
+    ("I7", "servers go though another installation works here", |w, _| {
+        stranger(w);
+        let mut d = again(w);
+        let last = w.cloud.keys().last().cloned().unwrap();
+        plan_end(w, &mut d, 1, &last);
         d
     }),
     ("I10", "desired 6 is outside 1 to 5", |_, mut d| {
