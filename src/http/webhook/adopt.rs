@@ -229,7 +229,8 @@ fn uuid(text: &str) -> bool {
 
 /// Tags are unique over groups, and so are members.
 fn member_elsewhere(app: &App, here: &GroupName, id: &ServerId) -> Option<GroupName> {
-    let others = app.handle().groups().filter(|other| other.group.name != *here);
+    let all = app.handle();
+    let others = all.groups().filter(|other| other.group.name != *here);
     let holds = |other: &&GroupHandle| {
         other.latest().is_some_and(|d| d.changes.members.iter().any(|m| m.id == *id))
     };
