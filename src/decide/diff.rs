@@ -40,7 +40,7 @@ pub struct Diff {
 pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
     let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
     let mut planner = Planner { snapshot, fleet, desired, draws, no_deletes, out: Diff::default() };
-    planner.out.waiting = snapshot.holds().waiting(&snapshot.group.name, snapshot.now);
+    planner.out.waiting = planner.stops();
     if let Some(obstacle) = planner.obstacle() {
         planner.out.waiting.push(obstacle);
     } else if planner.out.waiting.is_empty() {
@@ -63,6 +63,19 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
+    /// Who or what stopped the group, until a person lets it go on.
+    fn stops(&self) -> Vec<Waiting> {
+        let (group, now) = (&self.snapshot.group.name, self.snapshot.now);
+        let mut stops = self.snapshot.holds().waiting(group, now);
+        stops.extend(self.fleet.losses.melted.as_ref().map(|melted| Waiting::Meltdown {
+            group: group.clone(),
+            lost: count(melted.lost.len()),
+            of: melted.of,
+            for_secs: now.steady.since(melted.since).as_secs(),
+        }));
+        stops
+    }
+
     /// Why nothing at all may be done now.
     fn obstacle(&self) -> Option<Waiting> {
         let now = self.snapshot.now;

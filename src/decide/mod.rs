@@ -20,6 +20,8 @@ pub use snapshot::Snapshot;
 
 use std::time::Duration;
 
+use settle::Losses;
+
 use crate::domain::claim::Memory;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::time::{Now, Steady};
@@ -43,7 +45,11 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let asked = temper::Asked { claims: &claims, measured: &measured, found: fleet.found };
     let tempered = temper::temper(snapshot, asked);
     let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
-    let memory = Some(tempered.memory).filter(|next| snapshot.memory != next.as_ref()).flatten();
+    let memory = tempered.memory.map(|memory| {
+        let Losses { recent, melted, .. } = fleet.losses;
+        Memory { losses: recent, melted, ..memory }
+    });
+    let memory = memory.filter(|next| snapshot.memory != Some(next));
     let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
     let mut intents = fleet.changed_intents;
     intents.extend(plan.intents);

@@ -1,8 +1,10 @@
 //! Claims: what each source asks for, and the memory they keep.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::id::{Owner, SignalName};
+use super::id::{Owner, ServerId, SignalName};
 use super::time::Steady;
 
 /// One source's demand for capacity.
@@ -100,6 +102,29 @@ pub struct Memory {
     /// Capacity found without state: held until measured claims have data or an operator acts.
     #[serde(default)]
     pub held: Option<Held>,
+    /// Servers that served and were lost without our doing, as long as they count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
+    /// Too many were lost at once: nothing is changed until they serve or a person lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub melted: Option<Melted>,
+}
+
+/// A server that served, and when it was found to be gone or failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    pub server: ServerId,
+    pub at: Steady,
+}
+
+/// The meltdown guard has stopped the group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Melted {
+    pub since: Steady,
+    /// Those that do not serve again yet.
+    pub lost: BTreeSet<ServerId>,
+    /// Of so many that served before.
+    pub of: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -182,7 +182,7 @@ fn still_waiting(waiting: &mut Waiting) {
             *failure = Failure::new(failure.kind, "");
         }
         Waiting::Velocity { left_secs, .. } => *left_secs = 0,
-        Waiting::Frozen { for_secs, .. } => *for_secs = 0,
+        Waiting::Frozen { for_secs, .. } | Waiting::Meltdown { for_secs, .. } => *for_secs = 0,
         Waiting::DeleteBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;
             *failure = Failure::new(failure.kind, "");

@@ -8,6 +8,7 @@ mod judging;
 mod leaving;
 mod loops;
 mod lost;
+mod meltdown;
 mod signals;
 mod stories;
 mod words;
