@@ -18,12 +18,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, System};
+use crate::cloud::Fence;
 use crate::cloud::openstack::OpenStack;
 use crate::cloud::openstack::transport::{Http, HttpError};
 use crate::cloud::sandbox::SandboxError;
 use crate::config::http::HttpLimits;
 use crate::config::{Cloud, CloudSettings, Config, HttpSettings, Loaded, paths};
 use crate::control::{self, Parts};
+use crate::domain::freeze::Brake;
 use crate::domain::group::Group;
 use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
@@ -40,11 +42,13 @@ mod brake;
 mod count;
 mod descriptors;
 mod embedded;
+mod fence;
 pub mod root;
 mod upkeep;
 
 use brake::Brakes;
 use embedded::Embedded;
+use fence::ProjectFence;
 use root::make_private;
 
 /// What the command line hands in.
@@ -174,11 +178,15 @@ impl App {
         let name = cloud_settings.name.clone();
         let overdue = http::probe::overdue(cloud_settings.limits.call_timeout);
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
-        let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
+        let fence =
+            Arc::new(ProjectFence::new(Arc::clone(&store) as Arc<dyn Store>, lease.clone()));
+        let fenced = Arc::clone(&fence) as Arc<dyn Fence>;
+        let openstack = OpenStack::fenced(fenced, *cloud_settings, transport, Arc::clone(&clock));
         let counters = Counters::default();
         let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
         let freeze_file = FreezeFile::of(&root);
         let names = groups.iter().map(|group| group.name.clone()).collect();
+        let brake: Arc<dyn Brake> = Arc::new(Brakes::new(freeze_file.clone(), fence, names));
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -187,7 +195,7 @@ impl App {
             clock: Arc::clone(&clock),
             install,
             watcher: Arc::new(count::Counting(counters.clone())),
-            brake: Arc::new(Brakes::new(freeze_file.clone(), names)),
+            brake: Arc::clone(&brake),
             stopping: stopping.clone(),
             broken: broken.clone(),
         };
@@ -218,7 +226,7 @@ impl App {
         announce::what_runs(&app);
         let handle = control::run::start(&parts, &app.groups, &app.tasks, seed);
         let loops = upkeep::Loops::new(handle.clone(), overdue);
-        let calls = openstack.clone();
+        let (calls, breakers) = (openstack.clone(), openstack.clone());
         let face = http::App::new(http::Parts {
             handle,
             store: Arc::clone(&app.store) as Arc<dyn Store>,
@@ -227,9 +235,13 @@ impl App {
             settings,
             overdue,
             tokens,
+            brake,
             freeze_file,
             counters: counters.clone(),
             calls: Box::new(move || calls.calls().into_iter().map(count::call).collect()),
+            breakers: Box::new(move || {
+                breakers.breakers().into_iter().map(count::breaker).collect()
+            }),
         });
         app.serve(&face, [webhook, admin], limits, &counters);
         app.keep_up(loops, openstack);

@@ -22,13 +22,13 @@ pub(super) fn text<T: Serialize>(table: &str, value: &T) -> Result<String, Store
         .map_err(|e| StoreError::Corrupt(format!("a value for the table {table} has no JSON: {e}")))
 }
 
-/// A value from the JSON text of the row with this key.
+/// A value from the JSON of the row with this key; bytes, for what is damaged may be no text.
 pub(super) fn read<T: DeserializeOwned>(
     table: &str,
     key: &str,
-    text: &str,
+    text: &[u8],
 ) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|e| corrupt(table, key, &e.to_string()))
+    serde_json::from_slice(text).map_err(|e| corrupt(table, key, &e.to_string()))
 }
 
 pub(super) fn corrupt(table: &str, key: &str, why: &str) -> StoreError {

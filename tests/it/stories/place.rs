@@ -75,7 +75,9 @@ impl Heard {
 impl Place {
     pub fn new(scaling: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // An idle connection may be closed by the daemon just as it is used again.
+        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0);
+        let client = client.build().unwrap();
         let dir = TempDir::new().unwrap();
         let place = Self { dir, client, runtime, said: Mutex::default() };
         place.write("scaling.toml", scaling);
