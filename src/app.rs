@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, System};
+use crate::cloud::Fence;
 use crate::cloud::openstack::OpenStack;
 use crate::cloud::openstack::transport::{Http, HttpError};
 use crate::cloud::sandbox::SandboxError;
@@ -28,6 +29,7 @@ use crate::config::{Cloud, CloudSettings, Config, HttpSettings, Loaded, paths};
 use crate::control::Parts;
 use crate::control::absent::absent;
 use crate::control::handle::Handle;
+use crate::domain::freeze::Brake;
 use crate::domain::group::Group;
 use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
@@ -46,6 +48,7 @@ mod brake;
 mod count;
 mod descriptors;
 mod embedded;
+mod fence;
 mod generation;
 mod reload;
 pub mod root;
@@ -53,6 +56,7 @@ mod upkeep;
 
 use brake::Brakes;
 use embedded::Embedded;
+use fence::ProjectFence;
 use generation::Generation;
 use reload::Reloader;
 use root::make_private;
@@ -203,11 +207,15 @@ impl App {
         let name = cloud_settings.name.clone();
         let overdue = http::probe::overdue(cloud_settings.limits.call_timeout);
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
-        let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
+        let fence =
+            Arc::new(ProjectFence::new(Arc::clone(&store) as Arc<dyn Store>, lease.clone()));
+        let fenced = Arc::clone(&fence) as Arc<dyn Fence>;
+        let openstack = OpenStack::fenced(fenced, *cloud_settings, transport, Arc::clone(&clock));
         let counters = Counters::default();
         let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
         let freeze_file = FreezeFile::of(&root);
         let names = groups.iter().map(|group| group.name.clone()).collect();
+        let brake: Arc<dyn Brake> = Arc::new(Brakes::new(freeze_file.clone(), fence, names));
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -216,7 +224,7 @@ impl App {
             clock: Arc::clone(&clock),
             install,
             watcher: Arc::new(count::Counting(counters.clone())),
-            brake: Arc::new(Brakes::new(freeze_file.clone(), names)),
+            brake: Arc::clone(&brake),
             stopping: stopping.clone(),
             broken: broken.clone(),
         };
@@ -252,7 +260,7 @@ impl App {
         let (standing, stands) = watch::channel(Standing::taken(app.clock.now().wall));
         let (ask, asked) = mpsc::channel(reload::WAITING_MOST);
         let watched = upkeep::Loops::new(handle.clone(), overdue);
-        let calls = openstack.clone();
+        let (calls, breakers) = (openstack.clone(), openstack.clone());
         let face = http::App::new(http::Parts {
             handle,
             reload: Desk { ask, standing: stands },
@@ -262,9 +270,13 @@ impl App {
             settings,
             overdue,
             tokens,
+            brake,
             freeze_file,
             counters: counters.clone(),
             calls: Box::new(move || calls.calls().into_iter().map(count::call).collect()),
+            breakers: Box::new(move || {
+                breakers.breakers().into_iter().map(count::breaker).collect()
+            }),
         });
         app.serve(&face, [webhook, admin], limits, &counters);
         let Again { read, hangup } = again;

@@ -4,6 +4,8 @@
 //! the planner: a fault there must not excuse itself here. A decision that breaks a rule
 //! is not carried out. The names are those of ARCHITECTURE.md's list of invariants.
 
+mod meltdown;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -45,6 +47,7 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.missing_data(),
         judge.frozen(),
         judge.cut(),
+        judge.meltdown(),
     ]
     .into_iter()
     .flatten()
@@ -112,15 +115,17 @@ impl Judge<'_> {
         listed.chain(found).map(AsRef::as_ref)
     }
 
+    fn looked_up_absent(&self, id: &ServerId) -> bool {
+        let absent = |l: &crate::domain::fleet::Lookup| l.id == *id && l.found == Found::Absent;
+        self.seen().is_some_and(|seen| seen.lookups.iter().any(absent))
+    }
+
     fn proved_absent(&self, id: &ServerId) -> bool {
-        let seen = self.seen();
-        let looked = |l: &crate::domain::fleet::Lookup| l.id == *id && l.found == Found::Absent;
         let deleted = |i: &Intent| {
             matches!(i.state, State::Closed { done: 1.., .. })
                 && i.terminate().is_some_and(|t| t.server == *id)
         };
-        seen.is_some_and(|s| s.lookups.iter().any(looked))
-            || self.snapshot.intents.iter().any(deleted)
+        self.looked_up_absent(id) || self.snapshot.intents.iter().any(deleted)
     }
 
     /// Every server that may exist as a member: shown, or known and not proved absent.

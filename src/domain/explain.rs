@@ -173,13 +173,16 @@ impl Decision {
             | Waiting::Elsewhere { .. }
             | Waiting::Frozen { .. }
             | Waiting::OtherProject { .. }
-            | Waiting::Unconfirmed { .. } => false,
+            | Waiting::Unconfirmed { .. }
+            | Waiting::Meltdown { .. } => false,
         })
     }
 
     /// What stops the group until a person lets it go on, if anything does.
     pub fn frozen(&self) -> Option<&Waiting> {
-        self.waiting.iter().find(|waiting| matches!(waiting, Waiting::Frozen { .. }))
+        self.waiting
+            .iter()
+            .find(|waiting| matches!(waiting, Waiting::Frozen { .. } | Waiting::Meltdown { .. }))
     }
 
     /// The tally in words; none known is not none.

@@ -17,19 +17,19 @@ use super::view::{
     AnyGroup, DecisionView, DecisionsView, GroupView, GroupsView, PlanView, ServersView,
 };
 use super::{App, Named, unknown};
-use crate::control::handle::GroupHandle;
+use crate::control::handle::{GroupHandle, ObserverPulse};
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
 use crate::domain::time::Now;
-use crate::store::Window;
 use crate::store::keep::DECISIONS_MOST;
+use crate::store::{StoreError, Window};
 
 pub(super) async fn groups(State(app): State<App>) -> Result<Json<GroupsView>, Problem> {
     let (now, all) = (app.now(), app.handle());
     let (mut groups, observers) = (Vec::new(), all.observers());
     for handle in all.groups() {
-        let state = ordered(&app, handle, now).await?;
-        groups.push(AnyGroup::Kept(Box::new(GroupView::of(handle, &state, &observers, now))));
+        let view = view(&app, handle, &observers, now).await?;
+        groups.push(AnyGroup::Kept(Box::new(view)));
     }
     groups.extend(all.absent().iter().map(|absent| AnyGroup::Absent(absent.into())));
     let configuration = app.reload().standing.borrow().clone();
@@ -45,9 +45,32 @@ pub(super) async fn group(
         return Ok(Json(AnyGroup::Absent(absent.into())));
     }
     let handle = all.group(&name).ok_or_else(|| unknown(&all, &name))?;
-    let state = ordered(&app, handle, now).await?;
-    let view = GroupView::of(handle, &state, &all.observers(), now);
+    let view = view(&app, handle, &all.observers(), now).await?;
     Ok(Json(AnyGroup::Kept(Box::new(view.with_sentences(handle)))))
+}
+
+/// A group as it is shown; one whose rows cannot be read hides neither itself nor another.
+async fn view(
+    app: &App,
+    handle: &GroupHandle,
+    observers: &[ObserverPulse],
+    now: Now,
+) -> Result<GroupView, Problem> {
+    let gathered = app.store().gather(&handle.group.name, bare(now)).await;
+    let unreadable = match &gathered {
+        Err(StoreError::Corrupt(why)) => Some(why.clone()),
+        Ok(_) | Err(_) => None,
+    };
+    match (app.stored(&handle.group.name, Asked::Show, gathered), unreadable) {
+        (Ok(gathered), _) => Ok(GroupView::of(handle, &gathered.state, observers, now)),
+        (Err(_), Some(why)) => Ok(GroupView::unreadable(handle, observers, now, why)),
+        (Err(problem), None) => Err(problem),
+    }
+}
+
+/// As little as the store can gather.
+fn bare(now: Now) -> Window {
+    Window { now, signals: Duration::ZERO, past: Duration::ZERO }
 }
 
 /// What was ordered for the group, with as little else as the store can do.
@@ -56,8 +79,7 @@ pub(super) async fn ordered(
     handle: &GroupHandle,
     now: Now,
 ) -> Result<GroupState, Problem> {
-    let window = Window { now, signals: Duration::ZERO, past: Duration::ZERO };
-    let gathered = app.store().gather(&handle.group.name, window).await;
+    let gathered = app.store().gather(&handle.group.name, bare(now)).await;
     Ok(app.stored(&handle.group.name, Asked::Show, gathered)?.state)
 }
 

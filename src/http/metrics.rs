@@ -142,6 +142,11 @@ pub const FAMILIES: &[Family] = &[
         observers(app, |pulse| pulse.seen.map(|at| seconds(at.wall)))
     }),
     counter!("novascale_cloud_calls", "Calls to the cloud, by outcome.", calls),
+    gauge!(
+        "novascale_cloud_breaker_open",
+        "1 while a service is left alone because it kept failing.",
+        breakers
+    ),
     counter!(count::SIGNALS, "Samples accepted and not known before.", |app| counted(
         app,
         count::SIGNALS
@@ -271,6 +276,13 @@ fn observers(app: &App, number: impl Fn(&ObserverPulse) -> Option<f64>) -> Vec<S
 
 fn counted(app: &App, name: &str) -> Vec<Sample> {
     app.counters().of(name).into_iter().map(|(series, n)| (series.labels, n as f64)).collect()
+}
+
+fn breakers(app: &App) -> Vec<Sample> {
+    let labels = |b: &crate::telemetry::BreakerState| {
+        vec![("service", b.service.clone()), ("class", b.class.to_owned())]
+    };
+    app.breakers().iter().map(|b| (labels(b), f64::from(u8::from(b.open)))).collect()
 }
 
 fn calls(app: &App) -> Vec<Sample> {

@@ -30,11 +30,12 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::config::HttpSettings;
 use crate::control::handle::{GroupHandle, Handle};
+use crate::domain::freeze::Brake;
 use crate::domain::id::GroupName;
 use crate::domain::time::{Clock, Now, spoken};
 use crate::store::freeze_file::FreezeFile;
 use crate::store::{Lease, Store, StoreError};
-use crate::telemetry::{CallCount, Counters, count};
+use crate::telemetry::{BreakerState, CallCount, Counters, count};
 
 mod api;
 mod auth;
@@ -107,15 +108,20 @@ pub struct Parts {
     /// After which silence a loop counts as hanging, see [`probe::overdue`].
     pub overdue: Duration,
     pub tokens: Tokens,
+    /// What stops the loops without the store.
+    pub brake: Arc<dyn Brake>,
     /// What stops the loops where the store does not take a freeze.
     pub freeze_file: FreezeFile,
     pub counters: Counters,
     /// The calls made to the cloud so far, as its side counts them.
     pub calls: CallSource,
+    /// Which of its services are left alone.
+    pub breakers: BreakerSource,
 }
 
 /// Where `/metrics` reads the cloud's side from.
 pub type CallSource = Box<dyn Fn() -> Vec<CallCount> + Send + Sync>;
+pub type BreakerSource = Box<dyn Fn() -> Vec<BreakerState> + Send + Sync>;
 
 /// What every handler is given. Clones share it.
 #[derive(Clone)]
@@ -175,6 +181,10 @@ impl App {
         &self.0.parts.tokens
     }
 
+    fn brake(&self) -> &dyn Brake {
+        &*self.0.parts.brake
+    }
+
     fn freeze_file(&self) -> &FreezeFile {
         &self.0.parts.freeze_file
     }
@@ -185,6 +195,10 @@ impl App {
 
     fn calls(&self) -> Vec<CallCount> {
         (self.0.parts.calls)()
+    }
+
+    fn breakers(&self) -> Vec<BreakerState> {
+        (self.0.parts.breakers)()
     }
 
     fn senders(&self) -> &limit::Senders {

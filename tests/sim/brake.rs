@@ -115,6 +115,23 @@ impl World {
         });
     }
 
+    /// Most of a fleet is lost at once.
+    pub fn melt(&mut self, group: usize) {
+        let percent = self.fault(Fault::Melts);
+        if !self.nova.brake.percent(percent) {
+            return;
+        }
+        let state = self.nova.state();
+        let members = state.bodies.values().filter(|body| state.member(body, group));
+        let ids: Vec<_> = members.map(|body| body.server.id.clone()).collect();
+        drop(state);
+        for id in ids {
+            if self.nova.brake.percent(80) {
+                self.harm(group, &id, Fault::Vanish);
+            }
+        }
+    }
+
     /// A person has looked at it and lets it go on.
     pub fn let_go(&mut self, group: usize) {
         let name = self.groups[group].name.clone();

@@ -53,6 +53,7 @@ faults! {
     Replays 60 "replays",
     Silence 40 "silence",
     Freezes 12 "freezes",
+    Melts 3 "melts",
 }
 
 /// How often each fault strikes, in percent.

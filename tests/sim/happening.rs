@@ -19,6 +19,7 @@ impl World {
             self.hear_from(group);
             self.meddle(group);
             self.brake(group);
+            self.melt(group);
         }
         self.weather();
     }
@@ -116,7 +117,7 @@ impl World {
         members.filter(|body| foreign(&body.server.id)).count()
     }
 
-    fn harm(&mut self, group: usize, id: &ServerId, how: Fault) {
+    pub fn harm(&mut self, group: usize, id: &ServerId, how: Fault) {
         let now = self.clock.now().steady;
         let toggled = self.people.percent(50);
         let mut state = self.nova.state();

@@ -16,7 +16,7 @@ use novascale::config::http::HttpLimits;
 use novascale::control::handle::{GroupEnd, GroupHandle, Handle, ObserverPulse, Preview};
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Member, Standing, Tally};
-use novascale::domain::freeze::{Freeze, Freezes};
+use novascale::domain::freeze::{Brake, Braked, Freeze, Freezes};
 use novascale::domain::group::{
     Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -37,7 +37,7 @@ use novascale::store::memory::Memory;
 use novascale::store::{
     Admit, Admitted, Gathered, IdempotencyKey, Lease, Store, StoreError, Window,
 };
-use novascale::telemetry::{CallCount, Counters};
+use novascale::telemetry::{BreakerState, CallCount, Counters};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -198,6 +198,15 @@ impl Preview for Foresight {
     }
 }
 
+/// A brake that knows no fence.
+struct FileAlone(FreezeFile);
+
+impl Brake for FileAlone {
+    fn on(&self, group: &GroupName) -> Option<Braked> {
+        self.0.on(group)
+    }
+}
+
 /// One of the two listeners.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Listener {
@@ -280,9 +289,14 @@ impl Face {
             },
             overdue: OVERDUE,
             tokens: tokens.clone(),
+            brake: Arc::new(FileAlone(FreezeFile::of(home.path()))),
             freeze_file: FreezeFile::of(home.path()),
             counters: counters.clone(),
             calls: Box::new(|| vec![call("compute", "GET", "2xx", 3)]),
+            breakers: Box::new(|| {
+                let service = "compute in R1".to_owned();
+                vec![BreakerState { service, class: "read", open: true }]
+            }),
         });
         let (webhook, admin) = router(&app);
         Self {

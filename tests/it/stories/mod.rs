@@ -12,6 +12,7 @@ mod canary;
 #[expect(dead_code, reason = "shared with the benchmarks, which use the rest")]
 mod cloud;
 mod crowded;
+mod envelope;
 mod freezing;
 mod killed;
 #[cfg(debug_assertions)]
