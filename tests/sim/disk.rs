@@ -32,7 +32,11 @@ pub struct Disk {
 
 impl Disk {
     fn strikes(&self) -> bool {
-        self.nova.state().strikes(Fault::StoreBusy)
+        let mut state = self.nova.state();
+        let busy = state.strikes(Fault::StoreBusy);
+        let context = state.oracle.context.as_mut().filter(|_| busy);
+        context.into_iter().for_each(|context| context.refused += 1);
+        busy
     }
 
     /// A write that the disk may refuse, before or after it was done.

@@ -169,7 +169,8 @@ impl World {
         let mut state = self.nova.state();
         let soft = state.members(group).find(|body| body.soft()).map(|b| b.server.id.clone());
         let Some(body) = soft.as_ref().and_then(|id| state.bodies.get_mut(id)) else { return };
-        (body.server.status, body.touched) = (Status::Active, now);
+        // It was gone for all that was known, until it is shown.
+        (body.server.status, body.touched, body.shown) = (Status::Active, now, None);
         let id = body.server.id.clone();
         drop(state);
         self.nova.event(46, group as u64, || format!("group {group}: {id} is restored"));

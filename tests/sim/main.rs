@@ -42,7 +42,6 @@ mod time;
 mod trace;
 mod world;
 
-use faults::FAULTS;
 use world::Setting;
 
 /// Worlds of every `cargo test`: what fits beside the other tests into two minutes on two cores.
@@ -91,12 +90,7 @@ fn seeds_that_failed_once_run_clean() {
 #[test]
 fn one_seed_can_be_told() {
     let seed = number("NOVASCALE_SIM_SEED").unwrap_or(1);
-    let words = variable("NOVASCALE_SIM_WITHOUT").unwrap_or_default();
-    let of = |word: &str| {
-        let found = FAULTS.iter().find(|(_, _, name)| *name == word);
-        found.unwrap_or_else(|| panic!("there is no fault {word:?}")).0
-    };
-    let without = words.split(',').filter(|word| !word.is_empty()).map(of).collect();
+    let without = variable("NOVASCALE_SIM_ONLY").map_or_else(Vec::new, |only| run::all_but(&only));
     let ending = run::run(&Setting { seed, without, broken: None, story: true });
     println!("{}", ending.story.join("\n"));
     println!("{}", in_words(seed, &ending));
@@ -127,7 +121,7 @@ fn told_by_another_process(seed: u64) -> String {
     let told = std::process::Command::new(this)
         .args(["--exact", "one_seed_can_be_told", "--nocapture"])
         .env("NOVASCALE_SIM_SEED", seed.to_string())
-        .env_remove("NOVASCALE_SIM_WITHOUT")
+        .env_remove("NOVASCALE_SIM_ONLY")
         .output()
         .expect("the test program starts");
     String::from_utf8_lossy(&told.stdout).into_owned()

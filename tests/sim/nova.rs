@@ -207,7 +207,7 @@ impl Nova {
     fn terminate(&self, id: &ServerId) -> Result<Deleted, Failure> {
         let now = self.clock.now();
         let mut state = self.state();
-        let served = state.bodies.get(id).is_some_and(Body::serves);
+        let served = state.served_when_looked_at(id);
         let done = state.delete(id, now);
         if served && !state.bodies.get(id).is_some_and(Body::serves) {
             state.taken(&self.trace);

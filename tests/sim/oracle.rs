@@ -123,7 +123,9 @@ pub struct Context {
     /// Of the lease that it runs under.
     pub epoch: u64,
     /// Changes that it began after another had taken over.
-    pub fenced: u32,
+    fenced: u32,
+    /// Writes that the disk refused: it could not see then that another had taken over.
+    pub refused: u32,
     pub decision: Option<Arc<Decision>>,
 }
 
@@ -223,7 +225,7 @@ impl Nova {
         let now = self.clock.now().steady;
         let mut state = self.state();
         state.forget_harm(group, now);
-        let context = Context { group, observation, epoch, fenced: 0, decision: None };
+        let context = Context { group, observation, epoch, fenced: 0, refused: 0, decision: None };
         state.oracle.context.replace(context)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::broken::Broken;
-use super::faults::{FAULTS, Fault, word};
+use super::faults::{FAULTS, Fault};
 use super::world::{PASSES, Setting, World};
 
 /// How one world ended.
@@ -156,17 +156,33 @@ pub fn shrunk(seed: u64) -> Vec<Fault> {
     without
 }
 
-/// A failure told: what broke, the story of it, and how to see it again.
+/// A failure told: what broke, what it takes, the story of it, and how to see it again.
 pub fn told(seed: u64) -> String {
     let without = shrunk(seed);
-    let words: Vec<&str> = without.iter().map(|fault| word(*fault)).collect();
+    let takes = FAULTS.iter().filter(|(fault, ..)| !without.contains(fault));
+    let words: Vec<&str> = takes.map(|(_, _, word)| *word).collect();
+    let words = if words.is_empty() { NO_FAULT.to_owned() } else { words.join(",") };
     let ending = run(&Setting { seed, without, broken: None, story: true });
     let last = ending.story.len().saturating_sub(60);
     format!(
-        "seed {seed}: {}\n\n{}\n\nReplay it whole:\n  NOVASCALE_SIM_SEED={seed} \
-         NOVASCALE_SIM_WITHOUT={} cargo test --test sim one_seed -- --nocapture\n",
+        "seed {seed}: {}\nIt takes no other fault than: {words}\n\n{}\n\nReplay it whole:\n  \
+         NOVASCALE_SIM_SEED={seed} NOVASCALE_SIM_ONLY={words} cargo test --test sim one_seed -- \
+         --nocapture\n",
         ending.violations.join("; "),
         ending.story[last..].join("\n"),
-        words.join(",")
     )
+}
+
+/// In place of a list of faults: nothing goes wrong.
+const NO_FAULT: &str = "none";
+
+/// The faults to leave out where these words stay, divided by commas.
+pub fn all_but(words: &str) -> Vec<Fault> {
+    let only: Vec<&str> = words.split(',').filter(|word| *word != NO_FAULT).collect();
+    for word in &only {
+        let known = FAULTS.iter().any(|(_, _, name)| name == word);
+        assert!(known, "there is no fault {word:?}");
+    }
+    let others = FAULTS.iter().filter(|(_, _, name)| !only.contains(name));
+    others.map(|(fault, ..)| *fault).collect()
 }

@@ -190,6 +190,7 @@ impl<'a> Ledger<'a> {
                 Some(_) => self.closed(0),
                 None => return,
             },
+            // An old listing does not tell that it is still there.
             (_, State::Accepted { at, .. }) if shown.is_some() && self.overdue(*at) => {
                 let said = "Nova accepted the delete, but the server is still there";
                 let failure = Failure::new(FailureKind::Conflict, said);
@@ -201,7 +202,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn overdue(&self, at: Now) -> bool {
-        self.snapshot.now.steady.since(at.steady) > self.snapshot.group.patience.delete
+        self.listed_after(at.steady.plus(self.snapshot.group.patience.delete))
     }
 }
 

@@ -94,13 +94,14 @@ impl Context {
         }
     }
 
-    /// I7: once another has taken over, what is under way comes to its end, and no more.
+    /// I7: once another has taken over, what is under way comes to its end, and no more. A disk
+    /// that is busy hides it until the next write.
     fn judge_lease(&mut self, epoch: u64, at: Steady, trace: &Trace) {
         if self.epoch == epoch {
             return;
         }
         self.fenced += 1;
-        if self.fenced > UNDER_WAY {
+        if self.fenced > UNDER_WAY + self.refused {
             trace.broken(at, "I7", "a controller went on though another had taken over");
         }
     }

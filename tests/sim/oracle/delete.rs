@@ -56,9 +56,17 @@ impl State {
         if body.touched <= looked && !self.ours(body, context.group) {
             trace.broken(at, "I3", &format!("{id} is not ours to delete"));
         }
-        if body.serves() {
+        if self.served_when_looked_at(id) {
             self.judge_floor(context, decision, at, trace);
         }
+    }
+
+    /// It serves, and served when its delete was decided upon: what comes up while the call is
+    /// on its way was not there to be spared.
+    pub fn served_when_looked_at(&self, id: &ServerId) -> bool {
+        let looked = self.oracle.looked.get(id).copied().unwrap_or_default();
+        let came_up = |body: &Body| body.built.max(body.touched);
+        self.bodies.get(id).is_some_and(|body| body.serves() && came_up(body) <= looked)
     }
 
     fn ours(&self, body: &Body, group: usize) -> bool {
