@@ -29,18 +29,21 @@ use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
 use crate::http;
 use crate::http::tokens::{TokenError, Tokens};
+use crate::store::freeze_file::FreezeFile;
 use crate::store::sqlite::{Options as StoreOptions, Sqlite};
 use crate::store::{Lease, Store, StoreError, continued, install};
 use crate::telemetry::Counters;
 use crate::telemetry::log::{self, LogError, LogOptions};
 
 mod announce;
+mod brake;
 mod count;
 mod descriptors;
 mod embedded;
 pub mod root;
 mod upkeep;
 
+use brake::Brakes;
 use embedded::Embedded;
 use root::make_private;
 
@@ -173,6 +176,9 @@ impl App {
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
         let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
         let counters = Counters::default();
+        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+        let freeze_file = FreezeFile::of(&root);
+        let names = groups.iter().map(|group| group.name.clone()).collect();
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -181,10 +187,11 @@ impl App {
             clock: Arc::clone(&clock),
             install,
             watcher: Arc::new(count::Counting(counters.clone())),
+            brake: Arc::new(Brakes::new(freeze_file.clone(), names)),
             stopping: stopping.clone(),
             broken: broken.clone(),
         };
-        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+
         let recovered = announce::Recovered::read(&*store, &groups, clock.now()).await?;
         let (webhook, admin) = listeners(&settings).await?;
         let wanted = &mut settings.limits.connections;
@@ -220,6 +227,7 @@ impl App {
             settings,
             overdue,
             tokens,
+            freeze_file,
             counters: counters.clone(),
             calls: Box::new(move || calls.calls().into_iter().map(count::call).collect()),
         });

@@ -85,6 +85,8 @@ fn deciding(cases: &[Case], now: Now, install: &InstallId) {
             intents: &[],
             known: &case.known,
             observation: &case.observation,
+            all_frozen: None,
+            brake: None,
         };
         let decision = black_box(decide(&snapshot, &mut draws));
         assert_eq!(decision.desired, SERVERS + 1);

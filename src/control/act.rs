@@ -13,6 +13,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use super::Parts;
 use crate::cloud::may_delete::{Claimant, Forbidden};
 use crate::cloud::{Create, Deleted, MayDelete, Resolved, Wanted};
+use crate::domain::freeze::Holds;
 use crate::domain::group::Group;
 use crate::domain::id::{ServerId, mark};
 use crate::domain::intent::Launch;
@@ -76,6 +77,26 @@ impl Crew<'_> {
         Some(CallResult::NotSent { why: why.to_owned() })
     }
 
+    /// Why the next call may not be begun, if so. A group that was frozen since the plan was
+    /// made keeps what is left of it from being done; and so does one of which that cannot be
+    /// told.
+    async fn stopped(&self) -> Option<CallResult> {
+        if let Some(late) = self.too_late() {
+            return Some(late);
+        }
+        let name = &self.group.name;
+        let why = match self.parts.store.freezes(name).await {
+            Ok(freezes) => {
+                let brake = self.parts.brake.on(name);
+                let (own, all) = (freezes.own.as_ref(), freezes.all.as_ref());
+                let holds = Holds { own, all, brake: brake.as_ref() };
+                holds.waiting(name, self.parts.clock.now()).first()?.to_string()
+            }
+            Err(error) => format!("whether it is frozen cannot be told: {error}"),
+        };
+        Some(CallResult::NotSent { why })
+    }
+
     async fn launch(&self, launch: &Launch) -> CallResult {
         let wanted = Wanted {
             group: &self.group.name,
@@ -89,8 +110,8 @@ impl Crew<'_> {
             // No create was sent, so even an unclear look-up made no server.
             Err(failure) => return CallResult::Refused(failure),
         };
-        if let Some(late) = self.too_late() {
-            return late;
+        if let Some(stopped) = self.stopped().await {
+            return stopped;
         }
         match self.parts.compute.create(&self.request(launch, resolved)).await {
             Ok(first) => CallResult::Launched { first },
@@ -130,8 +151,8 @@ impl Crew<'_> {
     }
 
     async fn terminate(&self, id: &ServerId, cause: Cause) -> CallResult {
-        if let Some(late) = self.too_late() {
-            return late;
+        if let Some(stopped) = self.stopped().await {
+            return stopped;
         }
         let region = &self.group.region;
         let fresh = match self.parts.compute.get(region, id).await {
@@ -143,6 +164,9 @@ impl Crew<'_> {
             Ok(permit) => permit,
             Err(forbidden) => return forbidden,
         };
+        if let Some(stopped) = self.stopped().await {
+            return stopped;
+        }
         match self.parts.compute.delete(region, permit).await {
             Ok(Deleted::Accepted) => CallResult::Deleting,
             Ok(Deleted::Gone) => CallResult::Gone,
@@ -154,9 +178,6 @@ impl Crew<'_> {
     fn permit(&self, fresh: &Server, cause: Cause) -> Result<MayDelete, CallResult> {
         if matches!(fresh.status, Status::SoftDeleted | Status::Deleted) {
             return Err(CallResult::Gone);
-        }
-        if let Some(late) = self.too_late() {
-            return Err(late);
         }
         // It was to go because it had failed: floor and velocity were not asked.
         if cause != Cause::Surplus && fresh.serves() {

@@ -15,6 +15,7 @@ use super::{Parts, act};
 use crate::decide::verify::{Violation, verify};
 use crate::decide::{Draws, Snapshot, decide};
 use crate::domain::fleet::Observation;
+use crate::domain::freeze::Braked;
 use crate::domain::group::Group;
 use crate::domain::outcome::{CallResult, Outcome};
 use crate::domain::plan::{Action, Decision};
@@ -51,7 +52,7 @@ pub async fn pass(
     publish: impl FnOnce(&Arc<Decision>),
 ) -> Result<Arc<Decision>, PassError> {
     let gathered = gather(parts, group, now).await?;
-    let decision = Arc::new(judged(parts, group, &gathered, observation, now, draws)?);
+    let decision = Arc::new(judged(gathered.snapshot(parts, group, observation, now), draws)?);
     parts.store.record(&parts.lease, &decision).await?;
     publish(&decision);
     parts.watcher.decided(&decision);
@@ -94,46 +95,50 @@ pub async fn preview(
     draws: &mut dyn Draws,
 ) -> Result<Decision, StoreError> {
     let gathered = gather(parts, group, now).await?;
-    Ok(decide(&snapshot(parts, group, &gathered, observation, now), draws))
+    Ok(decide(&gathered.snapshot(parts, group, observation, now), draws))
 }
 
-async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Gathered, StoreError> {
+/// What was found of a group, but for the observation.
+struct Found {
+    gathered: Gathered,
+    brake: Option<Braked>,
+}
+
+async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Found, StoreError> {
     let past = PAST_WINDOW.max(group.launch.backoff.most * PAST_WAITS);
     // The store forgets what no policy may ask for: a sample of whatever age that it still has
     // tells who has fallen silent.
     let window = Window { now, signals: Duration::MAX, past };
-    parts.store.gather(&group.name, window).await
+    let gathered = parts.store.gather(&group.name, window).await?;
+    Ok(Found { gathered, brake: parts.brake.on(&group.name) })
 }
 
-fn snapshot<'a>(
-    parts: &'a Parts,
-    group: &'a Group,
-    gathered: &'a Gathered,
-    observation: &'a Observation,
-    now: Now,
-) -> Snapshot<'a> {
-    Snapshot {
-        now,
-        group,
-        install: &parts.install,
-        state: &gathered.state,
-        memory: gathered.memory.as_ref(),
-        samples: &gathered.samples,
-        intents: &gathered.intents,
-        known: &gathered.known,
-        observation,
+impl Found {
+    fn snapshot<'a>(
+        &'a self,
+        parts: &'a Parts,
+        group: &'a Group,
+        observation: &'a Observation,
+        now: Now,
+    ) -> Snapshot<'a> {
+        let gathered = &self.gathered;
+        Snapshot {
+            now,
+            group,
+            install: &parts.install,
+            state: &gathered.state,
+            memory: gathered.memory.as_ref(),
+            samples: &gathered.samples,
+            intents: &gathered.intents,
+            known: &gathered.known,
+            observation,
+            all_frozen: gathered.all_frozen.as_ref(),
+            brake: self.brake.as_ref(),
+        }
     }
 }
 
-fn judged(
-    parts: &Parts,
-    group: &Group,
-    gathered: &Gathered,
-    observation: &Observation,
-    now: Now,
-    draws: &mut dyn Draws,
-) -> Result<Decision, PassError> {
-    let snapshot = snapshot(parts, group, gathered, observation, now);
+fn judged(snapshot: Snapshot<'_>, draws: &mut dyn Draws) -> Result<Decision, PassError> {
     let decision = decide(&snapshot, draws);
     let violations = verify(&snapshot, &decision);
     if violations.is_empty() { Ok(decision) } else { Err(PassError::Refused(violations)) }

@@ -40,9 +40,10 @@ pub struct Diff {
 pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
     let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
     let mut planner = Planner { snapshot, fleet, desired, draws, no_deletes, out: Diff::default() };
+    planner.out.waiting = snapshot.holds().waiting(&snapshot.group.name, snapshot.now);
     if let Some(obstacle) = planner.obstacle() {
         planner.out.waiting.push(obstacle);
-    } else {
+    } else if planner.out.waiting.is_empty() {
         planner.sweep();
         planner.shrink();
         planner.grow();

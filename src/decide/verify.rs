@@ -40,6 +40,7 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.sight(),
         judge.bounds(),
         judge.missing_data(),
+        judge.frozen(),
     ]
     .into_iter()
     .flatten()
@@ -318,6 +319,16 @@ impl Judge<'_> {
             return None;
         }
         broken("I10", format!("desired {desired} is outside {} to {}", bounds.min, bounds.max))
+    }
+
+    /// What is frozen, or of another project, is left as it is.
+    fn frozen(&self) -> Option<Violation> {
+        let Snapshot { state, all_frozen, brake, .. } = self.snapshot;
+        let held = state.freeze.is_some() || all_frozen.is_some() || brake.is_some();
+        if !held || self.decision.plan.is_empty() {
+            return None;
+        }
+        broken("freeze", "actions are planned while nothing may be changed".to_owned())
     }
 
     /// I11: while a measured claim is unknown, desired does not fall, but for the bounds.

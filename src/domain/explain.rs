@@ -32,6 +32,8 @@ pub enum Situation {
     Holding,
     /// Something keeps failing.
     Failing,
+    /// Nothing is changed until a person lets it go on.
+    Frozen,
 }
 
 impl Situation {
@@ -42,6 +44,7 @@ impl Situation {
             Self::ScalingIn => "scaling_in",
             Self::Holding => "holding",
             Self::Failing => "failing",
+            Self::Frozen => "frozen",
         }
     }
 }
@@ -57,6 +60,7 @@ impl Decision {
                     | Waiting::Implausible { .. }
                     | Waiting::OtherInstall { .. }
                     | Waiting::Elsewhere { .. }
+                    | Waiting::OtherProject { .. }
             )
         };
         let failing =
@@ -65,7 +69,9 @@ impl Decision {
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
         let kept = |w: &Waiting| matches!(w, Waiting::Kept { n } if *n >= excess);
-        if waits(blind) {
+        if self.frozen().is_some() {
+            Situation::Frozen
+        } else if waits(blind) {
             Situation::Holding
         } else if waits(failing) {
             Situation::Failing
@@ -94,6 +100,10 @@ impl Decision {
             }
             (Situation::Holding, Some(waiting)) => format!("holding: {waiting}"),
             (Situation::Holding, None) => format!("holding at {desired}"),
+            (Situation::Frozen, _) => {
+                let said = self.frozen().map(ToString::to_string).unwrap_or_default();
+                format!("{said}; wants {desired}, has {}", self.tally.serving)
+            }
             (Situation::Failing, _) => {
                 let trouble = self
                     .waiting
@@ -156,8 +166,15 @@ impl Decision {
             | Waiting::Kept { .. }
             | Waiting::DeleteBackoff { .. }
             | Waiting::OtherInstall { .. }
-            | Waiting::Elsewhere { .. } => false,
+            | Waiting::Elsewhere { .. }
+            | Waiting::Frozen { .. }
+            | Waiting::OtherProject { .. } => false,
         })
+    }
+
+    /// What stops the group until a person lets it go on, if anything does.
+    pub fn frozen(&self) -> Option<&Waiting> {
+        self.waiting.iter().find(|waiting| matches!(waiting, Waiting::Frozen { .. }))
     }
 
     /// The tally in words; none known is not none.
@@ -260,6 +277,7 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
             (format!("pinned at {capacity}{left}"), Some(*capacity))
         }
         Command::Unpin => ("no pin now".to_owned(), None),
+        Command::Freeze | Command::Unfreeze => (String::new(), None),
     }
 }
 
@@ -276,6 +294,8 @@ impl fmt::Display for Command {
             Self::Release { owner } => write!(f, "release the reservation of {owner}"),
             Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
             Self::Unpin => f.write_str("unpin"),
+            Self::Freeze => f.write_str("freeze"),
+            Self::Unfreeze => f.write_str("unfreeze"),
         }
     }
 }

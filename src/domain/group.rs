@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::count::Bounds;
+use super::freeze::Freeze;
 use super::id::{GroupName, Owner, Region, Tag, TemplateHash, Zone};
 use super::policy::{Behaviour, Policy};
 use super::time::Now;
@@ -169,6 +170,12 @@ pub struct GroupState {
     pub reservations: Vec<Reservation>,
     #[serde(default)]
     pub pin: Option<Pin>,
+    /// Nothing is changed until it is taken back.
+    #[serde(default)]
+    pub freeze: Option<Freeze>,
+    /// When the group was last unfrozen: what was lost before that has been looked at.
+    #[serde(default)]
+    pub unfrozen: Option<Now>,
     /// When the last command arrived.
     #[serde(default)]
     pub ordered: Option<Now>,

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod count;
 pub mod explain;
 pub mod fleet;
+pub mod freeze;
 pub mod group;
 pub mod id;
 pub mod intent;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::{Claim, Memory};
 use super::count::Bounds;
 use super::fleet::{Member, Tally};
+use super::freeze::Frozen;
 use super::id::{GroupName, IntentId, Region, ServerId, TemplateHash};
 use super::intent::{Intent, Launch};
 use super::outcome::Failure;
@@ -148,4 +149,8 @@ pub enum Waiting {
     OtherInstall { n: u32 },
     /// Members stand, or may come, in a region that is no longer the group's.
     Elsewhere { n: u32, region: Region },
+    /// Somebody said that nothing is to be changed.
+    Frozen { group: GroupName, for_secs: u64, frozen: Frozen },
+    /// The token is for another project than the state.
+    OtherProject { ours: String, theirs: String },
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::count::{self, Bounds, MOST};
+use super::freeze::Freeze;
 use super::group::{GroupState, Pin, Reservation};
 use super::id::{Owner, ServerId, SignalName};
 use super::time::{Now, Wall};
@@ -80,6 +81,10 @@ pub enum Command {
     Pin { capacity: u32, until: Option<Now> },
     /// The claims count again.
     Unpin,
+    /// Nothing is changed until it is taken back.
+    Freeze,
+    /// It is taken back, and what the meltdown guard stopped goes on.
+    Unfreeze,
 }
 
 /// A command with who gave it and why.
@@ -141,15 +146,24 @@ pub fn apply(
             next.pin = Some(Pin { capacity, until, reason });
         }
         Command::Unpin => next.pin = None,
+        Command::Freeze => {
+            let (since, by, reason) = (order.at, order.by.clone(), order.reason.clone());
+            next.freeze = Some(Freeze { since, by, reason });
+        }
+        Command::Unfreeze => (next.freeze, next.unfrozen) = (None, Some(order.at)),
     }
-    next.ordered = Some(order.at);
     match &order.command {
         Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
             next.base_reason.clone_from(&order.reason);
             next.steered = Some(order.at);
         }
         Command::Pin { .. } | Command::Unpin => next.steered = Some(order.at),
-        Command::Reserve { .. } | Command::Release { .. } => {}
+        Command::Reserve { .. } | Command::Release { .. } | Command::Freeze | Command::Unfreeze => {
+        }
+    }
+    // Who stops or lets go says nothing of how large the fleet is to be: no cooldown ends by it.
+    if !matches!(order.command, Command::Freeze | Command::Unfreeze) {
+        next.ordered = Some(order.at);
     }
     Ok(next)
 }

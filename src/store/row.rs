@@ -182,6 +182,7 @@ fn still_waiting(waiting: &mut Waiting) {
             *failure = Failure::new(failure.kind, "");
         }
         Waiting::Velocity { left_secs, .. } => *left_secs = 0,
+        Waiting::Frozen { for_secs, .. } => *for_secs = 0,
         Waiting::DeleteBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;
             *failure = Failure::new(failure.kind, "");
@@ -193,7 +194,8 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Ceiling { .. }
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
-        | Waiting::Elsewhere { .. } => {}
+        | Waiting::Elsewhere { .. }
+        | Waiting::OtherProject { .. } => {}
     }
 }
 

@@ -13,6 +13,7 @@ use novascale::cloud::{
 use novascale::control::handle::{GroupHandle, Handle};
 use novascale::control::run::{STOP_WITHIN, start};
 use novascale::control::{Parts, Watcher};
+use novascale::domain::freeze::NoBrake;
 use novascale::domain::id::{InstallId, Region, ServerId, Tag};
 use novascale::domain::outcome::{Failure, Outcome};
 use novascale::domain::plan::Decision;
@@ -181,6 +182,7 @@ impl Running {
             clock: Arc::new(Paused(nova.began)),
             install: InstallId::from_bits(1),
             watcher: Arc::clone(nova) as Arc<dyn Watcher>,
+            brake: Arc::new(NoBrake),
             stopping: CancellationToken::new(),
             broken: CancellationToken::new(),
         };

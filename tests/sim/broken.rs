@@ -44,11 +44,13 @@ pub enum Broken {
     ForgetsCooldown,
     /// I14: a group that left the configuration has no servers to keep.
     DrainsWhatLeft,
+    /// freeze: neither command nor file stops it.
+    IgnoresFreezes,
     /// I15: an intent never ends.
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 15] = [
+pub const ALL: [(Broken, &str); 16] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -63,6 +65,7 @@ pub const ALL: [(Broken, &str); 15] = [
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),
     (Broken::DrainsWhatLeft, "I14"),
+    (Broken::IgnoresFreezes, "freeze"),
     (Broken::NeverSettles, "I15"),
 ];
 

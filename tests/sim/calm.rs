@@ -36,6 +36,7 @@ impl World {
         {
             if self.clock.now().steady.since(fed) >= FED_EVERY {
                 self.feed();
+                self.look_in();
                 fed = self.clock.now().steady;
             }
             if hurried && self.machine.still() {
@@ -95,6 +96,7 @@ impl World {
             self.all_present();
         }
         for group in 0..self.groups.len() {
+            self.let_go(group);
             self.post_what_was_held(group);
             self.order(group, Command::Unpin);
         }

@@ -71,6 +71,7 @@ faults! {
     Untagged 6 "untagged",
     TaggedByHand 6 "tagged-by-hand",
     Kept 10 "kept",
+    Freezes 12 "freezes",
     // Senders.
     Replays 60 "replays",
     Reordered 50 "reordered",

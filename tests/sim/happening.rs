@@ -69,6 +69,7 @@ impl World {
             self.deliver(group);
             self.hear_from(group);
             self.meddle(group);
+            self.brake(group);
         }
         for (fault, strike) in WEATHER {
             if self.strikes(fault) {

@@ -95,6 +95,11 @@ impl Machine {
         self.loops.iter().map(|of| (of.of, &*of.group))
     }
 
+    pub fn latest(&self, group: usize) -> Option<Arc<Decision>> {
+        let of = self.loops.iter().find(|of| of.of == group)?;
+        of.latest.borrow().clone()
+    }
+
     pub fn nudge(&mut self, group: usize) {
         let of = self.loops.iter_mut().find(|of| of.of == group);
         of.into_iter().for_each(|of| of.nudged = true);

@@ -17,6 +17,7 @@ use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::server::Server;
 use novascale::domain::time::Clock;
 
+use super::brake::SimBrake;
 use super::faults::{Fault, Faults};
 use super::gate::Gate;
 use super::oracle::Oracle;
@@ -30,12 +31,16 @@ pub struct Nova {
     pub clock: Arc<SimClock>,
     pub gate: Arc<Gate>,
     pub trace: Arc<Trace>,
+    /// The freeze file.
+    pub brake: Arc<SimBrake>,
 }
 
 impl Nova {
     pub fn new(seed: u64, faults: Faults, trace: Arc<Trace>, oracle: Oracle) -> Self {
         let state = Mutex::new(State::new(seed, faults, oracle));
-        Self { state, clock: Arc::new(SimClock::new()), gate: Arc::new(Gate::default()), trace }
+        let (clock, gate) = (Arc::new(SimClock::new()), Arc::new(Gate::default()));
+        let brake = Arc::new(SimBrake::new(seed));
+        Self { state, clock, gate, trace, brake }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -72,6 +77,7 @@ impl Nova {
         let took = self.called(kind);
         self.clock.pass(took);
         self.tick();
+        self.brake_in_passing();
         let now = self.clock.now().steady;
         self.state().unreachable(now).map_or(Ok(()), Err)
     }
@@ -118,6 +124,7 @@ impl Compute for Nova {
         // Judged as the call begins: what changes while it is on its way is nobody's fault.
         let begun = self.clock.now();
         self.state().judge_create(request, begun, &self.trace);
+        self.judge_frozen(begun.steady);
         self.begin(Kind::Create).await?;
         let made = self.launch(request);
         self.gate.pass().await;
@@ -127,6 +134,7 @@ impl Compute for Nova {
     async fn delete(&self, _: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
         let begun = self.clock.now();
         self.state().judge_delete(permit.id(), begun, &self.trace);
+        self.judge_frozen(begun.steady);
         self.begin(Kind::Delete).await?;
         let done = self.terminate(permit.id());
         self.gate.pass().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use novascale::cloud::Compute;
 use novascale::control::{Parts, Watcher};
 use novascale::domain::count::Bounds;
+use novascale::domain::freeze::{Brake, NoBrake};
 use novascale::domain::group::{
     Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -61,7 +62,7 @@ pub struct World {
     pub passes: u32,
     pub next_happening: Steady,
     install: InstallId,
-    lease: Arc<Mutex<Lease>>,
+    pub lease: Arc<Mutex<Lease>>,
     /// The controller's own draws.
     draws: Dice,
     started: u32,
@@ -403,6 +404,10 @@ fn parts(
             Arc::new(Misread { nova, broken, install })
         }
     };
+    let brake: Arc<dyn Brake> = match setting.broken {
+        Some(Broken::IgnoresFreezes) => Arc::new(NoBrake),
+        _ => Arc::clone(&nova.brake) as Arc<dyn Brake>,
+    };
     Parts {
         compute,
         resolve: Arc::clone(nova) as Arc<dyn novascale::cloud::Resolve>,
@@ -410,6 +415,7 @@ fn parts(
         lease,
         clock: Arc::clone(&nova.clock) as Arc<dyn Clock>,
         install,
+        brake,
         watcher: Arc::new(Nobody),
         stopping: Default::default(),
         broken: Default::default(),

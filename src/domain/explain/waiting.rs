@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::servers;
-use crate::domain::id::Region;
+use super::{because, servers};
+use crate::domain::freeze::Frozen;
+use crate::domain::id::{GroupName, Region};
 use crate::domain::plan::Waiting;
 use crate::domain::time::spoken;
 
@@ -25,6 +26,8 @@ impl Waiting {
             Self::DeleteBackoff { .. } => "delete_backoff",
             Self::OtherInstall { .. } => "other_install",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Frozen { .. } => "frozen",
+            Self::OtherProject { .. } => "other_project",
         }
     }
 }
@@ -45,6 +48,10 @@ impl fmt::Display for Waiting {
             Self::Implausible { missing, known } => implausible(*missing, *known),
             Self::OtherInstall { n } => other_install(*n),
             Self::Elsewhere { n, region } => elsewhere(*n, region),
+            Self::Frozen { group, for_secs, frozen } => {
+                format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
+            }
+            Self::OtherProject { ours, theirs } => other_project(ours, theirs),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
             Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
@@ -92,6 +99,44 @@ fn elsewhere(n: u32, region: &Region) -> String {
          `region` back to {region}; to move, make a group for the new region and shrink this one \
          to 0",
         servers(n)
+    )
+}
+
+/// Who froze the group, and how it is let go on.
+fn frozen_by(group: &GroupName, frozen: &Frozen) -> String {
+    match frozen {
+        Frozen::Command { who, reason } => {
+            let why = because(reason.as_deref());
+            format!("by {who}{why}: nothing is changed until `novascale unfreeze {group}`")
+        }
+        Frozen::All { who, reason } => {
+            let why = because(reason.as_deref());
+            format!(
+                "with every other group by {who}{why}: nothing is changed until `novascale \
+                 unfreeze`"
+            )
+        }
+        Frozen::File { path, fault: Some(fault), .. } => format!(
+            "with every other group, for the file {path} cannot be understood ({fault}): nothing \
+             is changed until it names groups, one a line, or is removed"
+        ),
+        Frozen::File { path, every: true, fault: None } => {
+            format!(
+                "with every other group by the file {path}: nothing is changed until it is removed"
+            )
+        }
+        Frozen::File { path, every: false, fault: None } => format!(
+            "by the file {path}: nothing is changed until its line `{group}` is removed (and the \
+             file, if it was the last: an empty one freezes every group)"
+        ),
+    }
+}
+
+fn other_project(ours: &str, theirs: &str) -> String {
+    format!(
+        "the token is for the project {theirs}, but this state is of the project {ours}: the cloud \
+         is not asked and nothing is changed. Sign in to {ours} again; or, to work in {theirs}, \
+         give it a `controller.state_dir` of its own"
     )
 }
 

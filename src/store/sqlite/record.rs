@@ -7,6 +7,7 @@ use super::fault::Fault;
 use super::gather;
 use super::writer::{Tx, Write};
 use crate::domain::claim::Memory;
+use crate::domain::freeze::Freeze;
 use crate::domain::id::GroupName;
 use crate::domain::intent::Intent;
 use crate::domain::outcome::Outcome;
@@ -226,6 +227,47 @@ impl Write for Mark {
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.wrote(self.0);
         Ok(())
+    }
+}
+
+/// Freezes every group, or lets them go on.
+pub(super) struct FreezeAll(pub(super) Option<Freeze>);
+
+#[async_trait]
+impl Write for FreezeAll {
+    type Out = ();
+
+    fn trying(&self) -> String {
+        "keep a freeze of every group".to_owned()
+    }
+
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        let body = self.0.as_ref().map(|freeze| row::text("controller", freeze)).transpose()?;
+        sqlx::query("UPDATE controller SET all_frozen = ?")
+            .bind(body)
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Binds the state to a project, if it belongs to none; the one that it belongs to then.
+pub(super) struct Bind(pub(super) String);
+
+#[async_trait]
+impl Write for Bind {
+    type Out = String;
+
+    fn trying(&self) -> String {
+        "note the project of the state".to_owned()
+    }
+
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<String, Fault> {
+        sqlx::query("UPDATE controller SET project = ? WHERE project IS NULL")
+            .bind(&self.0)
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(gather::project(tx.conn).await?.unwrap_or_else(|| self.0.clone()))
     }
 }
 

@@ -15,6 +15,7 @@ use novascale::control::observe::{Haste, Round, STUCK_AFTER, Watched, observe};
 use novascale::control::pass::{pass, preview};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::fleet::{Found, Observation, Seen};
+use novascale::domain::freeze::{Freeze, Freezes, NoBrake};
 use novascale::domain::group::Group;
 use novascale::domain::id::{GroupName, InstallId, Region, ServerId, Tag};
 use novascale::domain::intent::State;
@@ -218,6 +219,18 @@ impl Store for Stumbling {
         self.inner.mark_time(lease, now).await
     }
 
+    async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError> {
+        self.inner.freeze_all(lease, freeze).await
+    }
+
+    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        self.inner.project(lease, project).await
+    }
+
+    async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {
+        self.inner.freezes(group).await
+    }
+
     async fn probe(&self, lease: &Lease) -> Result<(), StoreError> {
         self.inner.probe(lease).await
     }
@@ -231,7 +244,8 @@ pub(super) fn parts(stumbles: u32) -> Parts {
     let (compute, resolve, watcher) = (Arc::new(Empty), Arc::new(Empty), Arc::new(Empty));
     let (clock, stopping) = (Arc::new(Still), Default::default());
     let broken = Default::default();
-    Parts { compute, resolve, store, lease, clock, install, watcher, stopping, broken }
+    let brake = Arc::new(NoBrake);
+    Parts { compute, resolve, store, lease, clock, install, watcher, brake, stopping, broken }
 }
 
 pub(super) async fn order(parts: &Parts, group: &Group, capacity: u32) {

@@ -3,6 +3,7 @@
 mod acting;
 mod cases;
 mod failing;
+mod freezing;
 mod judging;
 mod leaving;
 mod loops;

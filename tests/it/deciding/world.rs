@@ -12,6 +12,7 @@ use novascale::decide::{Draws, Snapshot, decide};
 use novascale::domain::claim::Memory;
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Found, Lookup, Observation, Seen};
+use novascale::domain::freeze::{Braked, Freeze};
 use novascale::domain::group::{
     Group, GroupState, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -137,6 +138,8 @@ pub struct World {
     pub known: BTreeMap<ServerId, Known>,
     pub cloud: BTreeMap<ServerId, Server>,
     pub observation: Observation,
+    pub all_frozen: Option<Freeze>,
+    pub brake: Option<Braked>,
     watched: Vec<ServerId>,
     pub faults: Faults,
     pub dice: Dice,
@@ -170,6 +173,8 @@ impl World {
             known: BTreeMap::new(),
             cloud: BTreeMap::new(),
             observation: Observation::Unseen { since: now, why: "start".into() },
+            all_frozen: None,
+            brake: None,
             watched: Vec::new(),
             faults: Faults::default(),
             dice: Dice(StdRng::seed_from_u64(seed)),
@@ -317,6 +322,8 @@ impl World {
             intents: &intents,
             known: &known,
             observation: &self.observation,
+            all_frozen: self.all_frozen.as_ref(),
+            brake: self.brake.as_ref(),
         })
     }
 

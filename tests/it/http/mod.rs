@@ -4,6 +4,7 @@
 mod answers;
 mod exposition;
 mod face;
+mod freezing;
 mod payloads;
 mod probes;
 mod repeats;

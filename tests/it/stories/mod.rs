@@ -11,6 +11,7 @@ mod canary;
 #[expect(dead_code, reason = "shared with the benchmarks, which use the rest")]
 mod cloud;
 mod crowded;
+mod freezing;
 mod killed;
 mod place;
 mod quick_start;
