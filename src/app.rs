@@ -29,6 +29,7 @@ use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
 use crate::http;
 use crate::http::tokens::{TokenError, Tokens};
+use crate::killpoint;
 use crate::store::freeze_file::FreezeFile;
 use crate::store::sqlite::{Options as StoreOptions, Sqlite};
 use crate::store::{Lease, Store, StoreError, continued, install};
@@ -152,6 +153,7 @@ impl State {
         make_private(&home)?;
         let id_file = paths::install_id_file(root);
         let (install, _) = install::load_or_draw(&id_file, clock::entropy(), id)?;
+        killpoint::reached("start.drawn");
         let (store, origin) = Sqlite::open(&home, StoreOptions::new(install.clone())).await?;
         let base = continued(origin.marked, clock::wall());
         let lease = store.acquire(&format!("pid {}", std::process::id())).await?;
@@ -164,6 +166,7 @@ impl App {
         let Config { controller, cloud, http: mut settings, groups } = loaded.config;
         let root = controller.state_dir;
         let held = root::claim(&root).await?;
+        killpoint::reached("start.held");
         // What an earlier run left there leads nowhere.
         announce::remove_daemon_file(&root);
         let State { install, store, lease, clock } =
@@ -198,6 +201,7 @@ impl App {
         *wanted = descriptors::connections(*wanted);
         let limits = settings.limits;
         let tokens = Tokens::open(&paths::tokens_dir(&root))?;
+        killpoint::reached("start.listening");
         let seed = || clock::entropy() as u64;
         let app = Self {
             root,
@@ -233,7 +237,9 @@ impl App {
         });
         app.serve(&face, [webhook, admin], limits, &counters);
         app.keep_up(loops, openstack);
+        killpoint::reached("start.looping");
         announce::daemon_file(&app)?;
+        killpoint::reached("start.announced");
         Ok(app)
     }
 
@@ -286,14 +292,18 @@ impl App {
         announce::stopping();
         let began = std::time::Instant::now();
         self.stopping.cancel();
+        killpoint::reached("stop.begun");
         let ended = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_ok();
+        killpoint::reached("stop.ended");
         let closed = tokio::time::timeout(CLOSE_WITHIN, self.close_store()).await.is_ok();
+        killpoint::reached("stop.closed");
         if let Some(embedded) = self.embedded
             && tokio::time::timeout(EMBEDDED_WITHIN, embedded.stop()).await.is_err()
         {
             tracing::warn!("the embedded cloud did not end in time; its state was saved before");
         }
         announce::remove_daemon_file(&self.root);
+        killpoint::reached("stop.done");
         drop(self.held);
         announce::stopped(began.elapsed(), ended, closed);
     }
@@ -340,6 +350,7 @@ async fn reach(
             let dir = paths::sandbox_dir(root);
             make_private(&dir)?;
             let embedded = Embedded::start(&settings, &dir, broken.clone()).await?;
+            killpoint::reached("start.embedded");
             let settings = embedded.settings(&settings);
             Ok((Some(embedded), Box::new(settings)))
         }

@@ -18,6 +18,7 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod adopt;
 pub mod check;
 mod client;
 pub mod daemon;
@@ -175,6 +176,8 @@ pub enum Ask {
     Freeze(freeze::Args),
     /// Let what was frozen, or stopped by the meltdown guard, go on
     Unfreeze(freeze::UnfreezeArgs),
+    /// Take over servers that are not the group's own
+    Adopt(adopt::Args),
 }
 
 impl Ask {
@@ -281,6 +284,7 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Unpin(args) => pin::unpin(args, client).await,
         Ask::Freeze(args) => freeze::freeze(args, client).await,
         Ask::Unfreeze(args) => freeze::unfreeze(args, client).await,
+        Ask::Adopt(args) => adopt::run(args, client).await,
     }
 }
 

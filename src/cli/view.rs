@@ -131,6 +131,14 @@ pub(super) struct Told {
     pub(super) repeated: bool,
 }
 
+/// What an order to adopt was answered with.
+#[derive(Debug, Deserialize)]
+pub(super) struct Adopted {
+    pub(super) sentences: Vec<String>,
+    #[serde(default)]
+    pub(super) repeated: bool,
+}
+
 /// A point of wall time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]

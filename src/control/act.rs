@@ -21,6 +21,9 @@ use crate::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use crate::domain::plan::{Action, Cause, Decision};
 use crate::domain::server::{Server, Status};
 use crate::domain::time::{Now, Steady};
+use crate::killpoint;
+
+mod adopt;
 
 /// The most calls of one pass under way at once; the limiter of the cloud comes on top.
 pub const CALLS_AT_ONCE: usize = 8;
@@ -56,6 +59,7 @@ impl Crew<'_> {
             Action::Terminate { intent, server, cause } => {
                 (intent, self.terminate(server, *cause).await)
             }
+            Action::Adopt { intent, adopt } => (intent, self.adopt(adopt).await),
         };
         Outcome { intent: intent.clone(), at: self.parts.clock.now(), result }
     }
@@ -105,6 +109,7 @@ impl Crew<'_> {
             template: &self.template,
             flavor: &launch.flavor,
         };
+        killpoint::reached("launch.begun");
         let resolved = match self.parts.resolve.resolve(&wanted).await {
             Ok(resolved) => resolved,
             // No create was sent, so even an unclear look-up made no server.
@@ -113,7 +118,10 @@ impl Crew<'_> {
         if let Some(stopped) = self.stopped().await {
             return stopped;
         }
-        match self.parts.compute.create(&self.request(launch, resolved)).await {
+        killpoint::reached("launch.resolved");
+        let created = self.parts.compute.create(&self.request(launch, resolved)).await;
+        killpoint::reached("launch.answered");
+        match created {
             Ok(first) => CallResult::Launched { first },
             Err(failure) => {
                 if failure.kind == FailureKind::Refused {
@@ -154,6 +162,7 @@ impl Crew<'_> {
         if let Some(stopped) = self.stopped().await {
             return stopped;
         }
+        killpoint::reached("terminate.begun");
         let region = &self.group.region;
         let fresh = match self.parts.compute.get(region, id).await {
             Ok(Some(fresh)) => fresh,
@@ -167,7 +176,10 @@ impl Crew<'_> {
         if let Some(stopped) = self.stopped().await {
             return stopped;
         }
-        match self.parts.compute.delete(region, permit).await {
+        killpoint::reached("terminate.permitted");
+        let deleted = self.parts.compute.delete(region, permit).await;
+        killpoint::reached("terminate.answered");
+        match deleted {
             Ok(Deleted::Accepted) => CallResult::Deleting,
             Ok(Deleted::Gone) => CallResult::Gone,
             Err(failure) => result(failure),

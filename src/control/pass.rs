@@ -20,6 +20,7 @@ use crate::domain::group::Group;
 use crate::domain::outcome::{CallResult, Outcome};
 use crate::domain::plan::{Action, Decision};
 use crate::domain::time::Now;
+use crate::killpoint;
 use crate::store::{Gathered, StoreError, Window};
 
 /// How far back closed intents and gone servers are read, at least.
@@ -53,12 +54,21 @@ pub async fn pass(
 ) -> Result<Arc<Decision>, PassError> {
     let gathered = gather(parts, group, now).await?;
     let decision = Arc::new(judged(gathered.snapshot(parts, group, observation, now), draws)?);
+    planned(&decision, "pass.decided");
     parts.store.record(&parts.lease, &decision).await?;
+    planned(&decision, "pass.recorded");
     publish(&decision);
     parts.watcher.decided(&decision);
     log_plan(&decision);
     carry_out(parts, group, &decision).await?;
     Ok(decision)
+}
+
+/// A point of passes that change something.
+fn planned(decision: &Decision, point: &str) {
+    if !decision.plan.is_empty() {
+        killpoint::reached(point);
+    }
 }
 
 /// Makes the decision's calls and stores what becomes of each. A store that fails for a
@@ -72,7 +82,7 @@ async fn carry_out(parts: &Parts, group: &Group, decision: &Decision) -> Result<
         parts.watcher.ended(decision, &outcome);
         let outcome = [outcome];
         match parts.store.settle(&parts.lease, &group.name, &outcome).await {
-            Ok(()) => {}
+            Ok(()) => killpoint::reached("pass.settled"),
             // Another one writes now, and acts.
             Err(error @ StoreError::Fenced(_)) => return Err(error),
             Err(_) => unsettled.extend(outcome),
@@ -154,7 +164,7 @@ fn log_plan(decision: &Decision) {
                 desired = decision.desired,
                 "{action}"
             ),
-            Action::Terminate { .. } => {
+            Action::Terminate { .. } | Action::Adopt { .. } => {
                 let action = decision.in_words(action);
                 tracing::info!(group = %group, desired = decision.desired, "{action}");
             }
@@ -164,14 +174,13 @@ fn log_plan(decision: &Decision) {
 
 fn log_outcome(decision: &Decision, outcome: &Outcome) {
     let group = &decision.group;
-    let action = decision.plan.iter().find(|action| match action {
-        Action::Launch { intent, .. } | Action::Terminate { intent, .. } => {
-            *intent == outcome.intent
-        }
-    });
+    let action = decision.plan.iter().find(|action| *action.intent() == outcome.intent);
     let action = action.map(|action| decision.in_words(action)).unwrap_or_default();
     match &outcome.result {
-        CallResult::Launched { .. } | CallResult::Deleting | CallResult::Gone => {
+        CallResult::Launched { .. }
+        | CallResult::Deleting
+        | CallResult::Adopted
+        | CallResult::Gone => {
             tracing::debug!(group = %group, "done: {action}");
         }
         CallResult::Detached => {

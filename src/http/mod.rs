@@ -88,6 +88,7 @@ pub fn router(app: &App) -> (Router, Router) {
         .route("/v1/groups/{group}/pin", pin)
         .route("/v1/groups/{group}/freeze", freeze)
         .route("/v1/freeze", freeze_all)
+        .route("/v1/groups/{group}/adopt", app.taking(Scope::Operate, post(webhook::adopt::post)))
         .route("/metrics", app.guarded(Scope::Read, get(metrics::show)));
     (app.finish(webhook()), app.finish(admin))
 }

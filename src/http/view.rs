@@ -150,7 +150,9 @@ impl ObserverView {
 }
 
 fn told_since(state: &GroupState, decision: &Decision) -> Option<Wall> {
-    let told = state.ordered.filter(|told| told.steady > decision.at.steady)?;
+    let adoption = state.adoptions.iter().map(|order| order.at);
+    let told = adoption.chain(state.ordered).max_by_key(|told| told.steady);
+    let told = told.filter(|told| told.steady > decision.at.steady)?;
     Some(told.wall)
 }
 

@@ -166,6 +166,7 @@ fn still_tempering(tempering: &mut Tempering) {
         Tempering::Bounded { .. }
         | Tempering::Blind { .. }
         | Tempering::Held { .. }
+        | Tempering::TakenOver { .. }
         | Tempering::Pinned { .. } => {}
     }
 }
@@ -183,7 +184,8 @@ fn still_waiting(waiting: &mut Waiting) {
         }
         Waiting::Velocity { left_secs, .. } => *left_secs = 0,
         Waiting::Frozen { for_secs, .. } => *for_secs = 0,
-        Waiting::DeleteBackoff { wait_secs, failure, .. } => {
+        Waiting::DeleteBackoff { wait_secs, failure, .. }
+        | Waiting::AdoptBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;
             *failure = Failure::new(failure.kind, "");
         }
@@ -194,8 +196,11 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Ceiling { .. }
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
-        | Waiting::Elsewhere { .. }
-        | Waiting::OtherProject { .. } => {}
+        | Waiting::OtherProject { .. }
+        | Waiting::Unconfirmed { .. }
+        | Waiting::Rival { .. }
+        | Waiting::Adopting { .. }
+        | Waiting::Elsewhere { .. } => {}
     }
 }
 

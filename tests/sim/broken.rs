@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use novascale::cloud::{Audit, Compute, Create, Deleted, MayDelete};
+use novascale::cloud::{Audit, Compute, Create, Deleted, Marks, MayDelete};
 use novascale::domain::id::{InstallId, Region, ServerId, Tag, mark};
 use novascale::domain::outcome::Failure;
 use novascale::domain::server::{Server, Status};
@@ -46,11 +46,13 @@ pub enum Broken {
     DrainsWhatLeft,
     /// freeze: neither command nor file stops it.
     IgnoresFreezes,
+    /// I14: it does not know what was accepted, and so takes every max at once.
+    ForgetsTheOldMax,
     /// I15: an intent never ends.
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 16] = [
+pub const ALL: [(Broken, &str); 17] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -66,6 +68,7 @@ pub const ALL: [(Broken, &str); 16] = [
     (Broken::ForgetsCooldown, "I13"),
     (Broken::DrainsWhatLeft, "I14"),
     (Broken::IgnoresFreezes, "freeze"),
+    (Broken::ForgetsTheOldMax, "I14"),
     (Broken::NeverSettles, "I15"),
 ];
 
@@ -134,6 +137,10 @@ impl Compute for Misread {
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         self.nova.create(request).await
+    }
+
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        self.nova.adopt(request).await
     }
 
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {

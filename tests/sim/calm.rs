@@ -99,6 +99,7 @@ impl World {
             self.let_go(group);
             self.post_what_was_held(group);
             self.order(group, Command::Unpin);
+            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
         }
     }
 

@@ -97,6 +97,11 @@ impl Disk {
         if self.is(Broken::IgnoresFreezes) {
             (told.all_frozen, told.state.freeze) = (None, None);
         }
+        if self.is(Broken::ForgetsTheOldMax)
+            && let Some(memory) = &mut told.memory
+        {
+            memory.accepted = None;
+        }
         if self.is(Broken::NeverSettles) {
             for intent in told.intents.iter_mut().filter(|i| i.launch().is_some()) {
                 intent.state = Progress::Unsettled { since: now, absent: None };

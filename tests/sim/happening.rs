@@ -1,6 +1,9 @@
 //! Everything that happens between two passes: senders send, operators order, people meddle,
 //! hosts fail. Each act is a line in a table, so that another one is a line more.
 
+use std::collections::BTreeSet;
+
+use novascale::domain::adoption::Adoptees;
 use novascale::domain::id::{Owner, ServerId, Zone, mark};
 use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
@@ -104,6 +107,10 @@ impl World {
         if self.strikes(Fault::Strangers) {
             self.hear_from_strangers(group);
         }
+        let cut_waits = self.nova.state().oracle.groups[group].cut.waits;
+        if cut_waits && self.people.percent(8) {
+            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
+        }
     }
 
     fn act(&mut self) -> Act {
@@ -146,7 +153,12 @@ impl World {
         if self.strikes(Fault::Restored) {
             self.restore(group);
         }
-        if self.strikes(Fault::TaggedByHand) && self.foreign(group) < 2 {
+        if !self.strikes(Fault::TaggedByHand) {
+            return;
+        }
+        if self.by_hand(group).len() == 2 {
+            self.adopt(group);
+        } else {
             let of = self.groups[group].clone();
             let now = self.clock.now();
             self.nova.state().add_by_hand(&of.tag, &of.region, now);
@@ -160,8 +172,18 @@ impl World {
         self.people.pick(&members).cloned()
     }
 
-    fn foreign(&self, group: usize) -> usize {
-        self.nova.state().members(group).filter(|body| body.foreign()).count()
+    fn by_hand(&self, group: usize) -> BTreeSet<ServerId> {
+        let state = self.nova.state();
+        let by_hand = state.members(group).filter(|body| body.by_hand());
+        by_hand.map(|body| body.server.id.clone()).collect()
+    }
+
+    /// An operator orders every server that was tagged by hand to be adopted.
+    fn adopt(&mut self, group: usize) {
+        let servers = self.by_hand(group);
+        let known = servers.iter().cloned();
+        self.nova.state().oracle.groups[group].adoptees.extend(known);
+        self.order(group, Command::Adopt(Adoptees::Servers { servers, untagged: false }));
     }
 
     /// Somebody brings back a server that was deleted softly.

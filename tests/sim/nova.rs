@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use novascale::cloud::{
-    Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::domain::id::{Region, ServerId, Tag};
 use novascale::domain::outcome::{Failure, FailureKind};
@@ -129,6 +129,17 @@ impl Compute for Nova {
         let made = self.launch(request);
         self.gate.pass().await;
         made
+    }
+
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        let begun = self.clock.now();
+        self.state().judge_adoption(&request.server, begun, &self.trace);
+        self.judge_frozen(begun.steady);
+        self.begin(Kind::Adopt).await?;
+        let marked = self.state().mark(request);
+        self.event(11, u64::from(marked.is_ok()), || format!("mark {}", request.server));
+        self.gate.pass().await;
+        marked
     }
 
     async fn delete(&self, _: &Region, permit: MayDelete) -> Result<Deleted, Failure> {

@@ -14,18 +14,19 @@
 //! | I5 | at the end: no member too many, none that does not serve | `calm` |
 //! | I6 | a change begins: age of listing and plan, what a listing lacked of the truth; a create for what serves already | [`change`], [`create`] |
 //! | I7 | a change begins under a lease that another has taken over; a pass succeeds under it | [`change`], `world` |
-//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing | [`input`], `post` |
+//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], `post`, [`adopt`] |
 //! | I9 | at the end: desired is what the reference comes to, whatever was repeated, late or lost | `calm`, `reference` |
 //! | I10 | a decision: desired is within the bounds that are configured | here |
 //! | I11 | a decision: desired does not fall while no sample can count | here |
 //! | I12 | every call: so many of each kind within any minute, next to none while nothing answers; tries within ten | [`calls`] |
 //! | I13 | a decision: desired does not fall within the cooldown | here |
-//! | I14 | a change begins: its group is in the configuration | [`change`] |
+//! | I14 | a change begins: its group is in the configuration; a delete: a large cut of max was confirmed | [`change`], [`cut`] |
+//! | freeze | a change begins: nobody has frozen its group | `brake` |
 //! | I15 | at the end: within a span and a number of passes all serve that are desired, and nothing moves | `calm` |
 //!
 //! What `verify` refuses is a failure too: the controller has to get along without it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
@@ -41,14 +42,17 @@ use novascale::domain::time::{Clock, Now, Steady};
 use novascale::store::{Gathered, MemoryStore, Store, Window};
 
 use self::calls::Calls;
+use self::cut::Cut;
 use self::input::Inputs;
 use super::nova::Nova;
 use super::servers::{Body, State};
 use super::trace::Trace;
 
+mod adopt;
 pub mod calls;
 mod change;
 mod create;
+pub mod cut;
 mod delete;
 pub mod input;
 
@@ -80,15 +84,30 @@ pub struct Watch {
     /// Members lost by other hands.
     pub harm: Vec<Steady>,
     pub taken: VecDeque<Steady>,
+    /// Servers that somebody ordered to be adopted.
+    pub adoptees: BTreeSet<ServerId>,
     /// Passes that tried to launch since one succeeded.
     tries: VecDeque<Steady>,
+    pub cut: Cut,
 }
 
 impl Watch {
     pub fn of(group: Group) -> Self {
-        let (harm, taken, tries, inputs) = Default::default();
-        let (absent, desired, unsure, fed) = (false, None, None, None);
-        Self { group, absent, desired, unsure, ordered: Steady(0), fed, inputs, harm, taken, tries }
+        let cut = Cut::to(group.bounds.max);
+        Self {
+            group,
+            absent: false,
+            desired: None,
+            unsure: None,
+            ordered: Steady(0),
+            fed: None,
+            inputs: Inputs::default(),
+            harm: Vec::new(),
+            taken: VecDeque::new(),
+            adoptees: BTreeSet::new(),
+            tries: VecDeque::new(),
+            cut,
+        }
     }
 
     /// Other bounds are a reason to fall at once.
@@ -102,6 +121,7 @@ impl Watch {
     pub fn forget(&mut self) {
         (self.desired, self.fed) = (None, None);
         self.inputs = Inputs::default();
+        self.cut = Cut::to(self.group.bounds.max);
         self.taken.clear();
         self.tries.clear();
     }
@@ -173,6 +193,8 @@ impl Oracle {
         if watch.desired.is_none() && !seen {
             return;
         }
+        let max = watch.group.bounds.max;
+        watch.cut.decided(max, seen.then(|| decision.tally.capacity()));
         watch.judge_desired(decision, trace);
         watch.judge_inputs(decision, trace);
         let desired = decision.desired;
@@ -238,6 +260,7 @@ impl Nova {
         if decision.is_none() {
             let unsure = &mut oracle.groups[group].unsure;
             *unsure = unsure.or(Some(now));
+            oracle.groups[group].cut.unsure = true;
         }
         decision
     }

@@ -263,7 +263,12 @@ impl World {
         let watch = &mut state.oracle.groups[group];
         watch.inputs.sent(what, at.steady);
         match what {
-            What::Command(..) => watch.ordered = at.steady,
+            What::Command(order, _) => {
+                watch.ordered = at.steady;
+                if let Command::Confirm { max } = order.command {
+                    watch.cut.confirmed = Some(max);
+                }
+            }
             What::Samples(..) => watch.fed = Some(at.steady),
         }
     }

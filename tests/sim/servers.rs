@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use novascale::cloud::{Create, Deleted};
-use novascale::domain::id::{LaunchId, Region, ServerId, Tag, Zone};
+use novascale::cloud::{Create, Deleted, Marks};
+use novascale::domain::id::{LaunchId, Region, ServerId, Tag, Zone, mark};
 use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::server::{Fault as ServerFault, Server, Status};
 use novascale::domain::time::{Now, Steady};
@@ -76,9 +76,14 @@ impl Body {
         )
     }
 
-    /// Somebody's own, not launched by novascale.
-    pub fn foreign(&self) -> bool {
+    /// Tagged by somebody, not launched by novascale.
+    pub fn by_hand(&self) -> bool {
         self.server.id.as_str().starts_with('h')
+    }
+
+    /// And not adopted since.
+    pub fn foreign(&self) -> bool {
+        self.by_hand() && !self.server.metadata.contains_key(mark::INSTALL)
     }
 
     fn fail(&mut self, code: u16, message: &str) {
@@ -319,6 +324,27 @@ impl State {
             return Some(failed(FailureKind::Quota { fits }, "quota"));
         }
         None
+    }
+
+    /// Marks a server as ours.
+    pub fn mark(&mut self, request: &Marks) -> Result<(), Failure> {
+        let (lost, refused) = (self.strikes(Fault::DeleteLost), self.strikes(Fault::DeleteDenied));
+        let reply_lost = self.strikes(Fault::DeleteReplyLost);
+        if lost || refused {
+            let kind = if lost { FailureKind::Unclear } else { FailureKind::Denied };
+            return Err(failed(kind, "marks"));
+        }
+        let Some(body) = self.bodies.get_mut(&request.server) else {
+            return Err(failed(FailureKind::Gone, "404"));
+        };
+        if body.server.locked || !body.serves() && !body.rests() {
+            return Err(failed(FailureKind::Conflict, "409"));
+        }
+        let server = &mut body.server;
+        server.metadata.extend(request.metadata.clone());
+        server.tags.extend(request.tag.iter().map(ToString::to_string));
+        server.tags.retain(|tag| request.untag.as_ref().is_none_or(|untag| !untag.same(tag)));
+        if reply_lost { Err(failed(FailureKind::Unclear, "reset")) } else { Ok(()) }
     }
 
     pub fn delete(&mut self, id: &ServerId, now: Now) -> Result<Deleted, Failure> {

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use super::known::Records;
 use super::sight::Sight;
 use crate::decide::snapshot::Snapshot;
+use crate::domain::adoption::Adopt;
 use crate::domain::id::{LaunchId, ServerId};
 use crate::domain::intent::{Intent, Launch, State, Terminate, Trouble, What};
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::domain::server::{Known, KnownState, Status};
+use crate::domain::server::{Known, KnownState, Ownership, Status};
 use crate::domain::time::{Now, Steady};
 
 /// What intents are held against.
@@ -46,6 +47,7 @@ impl<'a> Ledger<'a> {
         match &intent.what {
             What::Launch(launch) => self.launch(launch, &mut next),
             What::Terminate(terminate) => self.terminate(terminate, &mut next),
+            What::Adopt(adopt) => self.adopt(adopt, &mut next),
         }
         next
     }
@@ -199,6 +201,17 @@ impl<'a> Ledger<'a> {
             }
             (Some(KnownState::Listed | KnownState::Missing), _) => return,
         };
+    }
+
+    /// Nobody knows how far a call without an answer got; a listing that began later shows it.
+    /// What it does not show is asked for again: that changes nothing twice.
+    fn adopt(&self, adopt: &Adopt, next: &mut Intent) {
+        let State::Unsettled { since, .. } = next.state else { return };
+        if self.listed_after(since.steady) {
+            let known = self.known.get(&adopt.server);
+            let ours = known.is_some_and(|k| k.state.lives() && k.ownership == Ownership::Ours);
+            next.state = self.closed(u32::from(ours));
+        }
     }
 
     fn overdue(&self, at: Now) -> bool {

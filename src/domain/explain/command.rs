@@ -30,7 +30,9 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
         | Command::Reserve { .. }
         | Command::Pin { .. }
         | Command::Freeze
-        | Command::Unfreeze => None,
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     }
 }
 
@@ -45,7 +47,9 @@ pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
         | Command::Release { .. }
         | Command::Unpin
         | Command::Freeze
-        | Command::Unfreeze => None,
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     };
     let until = until.map(|until| format!(" for {}", spoken(until.steady.since(now.steady))));
     format!("{command}{}{}", until.unwrap_or_default(), because(reason))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{because, servers};
 use crate::domain::freeze::Frozen;
-use crate::domain::id::{GroupName, Region};
+use crate::domain::id::{GroupName, InstallId, Region};
 use crate::domain::plan::Waiting;
 use crate::domain::time::spoken;
 
@@ -25,9 +25,13 @@ impl Waiting {
             Self::Kept { .. } => "kept",
             Self::DeleteBackoff { .. } => "delete_backoff",
             Self::OtherInstall { .. } => "other_install",
+            Self::Rival { .. } => "rival",
+            Self::Adopting { .. } => "adopting",
+            Self::AdoptBackoff { .. } => "adopt_backoff",
             Self::Elsewhere { .. } => "elsewhere",
             Self::Frozen { .. } => "frozen",
             Self::OtherProject { .. } => "other_project",
+            Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
 }
@@ -46,12 +50,19 @@ impl fmt::Display for Waiting {
                 format!("the last listing is {} old, nothing is changed", span(age_secs))
             }
             Self::Implausible { missing, known } => implausible(*missing, *known),
-            Self::OtherInstall { n } => other_install(*n),
+            Self::OtherInstall { n, install } => other_install(*n, install.as_ref()),
+            Self::Rival { n, install } => rival(*n, install.as_ref()),
+            Self::Adopting { n, former } => being_adopted(*n, former),
+            Self::AdoptBackoff { server, wait_secs, failure } => {
+                let why = failure.in_words();
+                format!("adopting {server} failed, next try in {}: {why}", span(wait_secs))
+            }
             Self::Elsewhere { n, region } => elsewhere(*n, region),
             Self::Frozen { group, for_secs, frozen } => {
                 format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
             }
             Self::OtherProject { ours, theirs } => other_project(ours, theirs),
+            Self::Unconfirmed { from, to } => unconfirmed(*from, *to),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
             Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
@@ -85,12 +96,37 @@ fn implausible(missing: u32, known: u32) -> String {
     )
 }
 
-fn other_install(n: u32) -> String {
+fn other_install(n: u32, install: Option<&InstallId>) -> String {
     format!(
-        "{} with the mark of another novascale installation: nothing is changed. Stop the other \
-         one, or give this one its id with `controller.id`",
-        servers(n)
+        "{}: nothing is changed. If the other one still runs, the group is its own: stop one of \
+         the two. If this one took its place, `novascale adopt` makes the servers its own",
+        of_another(n, install)
     )
+}
+
+fn rival(n: u32, install: Option<&InstallId>) -> String {
+    format!(
+        "{}, which came later and should refuse: nothing that serves is taken away. Stop the \
+         other one; `novascale adopt` then makes its servers our own",
+        of_another(n, install)
+    )
+}
+
+fn of_another(n: u32, install: Option<&InstallId>) -> String {
+    let which = install.map_or_else(String::new, |install| format!(" {install}"));
+    let carry = if n == 1 { "carries" } else { "carry" };
+    format!("{} {carry} the mark of another novascale installation{which}", servers(n))
+}
+
+fn being_adopted(n: u32, former: &[GroupName]) -> String {
+    let names = former.iter().map(GroupName::as_str).collect::<Vec<_>>().join(", ");
+    match (n, former.is_empty()) {
+        (n, true) => format!("waiting for {} to be adopted", servers(n)),
+        (0, false) => format!("looking for the servers of {names} to adopt"),
+        (n, false) => {
+            format!("waiting for {} to be adopted, and looking for more of {names}", servers(n))
+        }
+    }
 }
 
 fn elsewhere(n: u32, region: &Region) -> String {
@@ -137,6 +173,13 @@ fn other_project(ours: &str, theirs: &str) -> String {
         "the token is for the project {theirs}, but this state is of the project {ours}: the cloud \
          is not asked and nothing is changed. Sign in to {ours} again; or, to work in {theirs}, \
          give it a `controller.state_dir` of its own"
+    )
+}
+
+fn unconfirmed(from: u32, to: u32) -> String {
+    format!(
+        "max was cut from {from} to {to}, by more than half: none goes for it and none is launched \
+         until a person says `novascale reload --confirm`, or max is raised again"
     )
 }
 

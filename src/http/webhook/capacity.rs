@@ -125,7 +125,7 @@ pub(in crate::http) fn only_reason(body: &[u8]) -> Result<Option<String>, Proble
     reason(&mut Fields::of(parse(body)?, &["reason"])?)
 }
 
-fn reason(fields: &mut Fields) -> Result<Option<String>, Problem> {
+pub(super) fn reason(fields: &mut Fields) -> Result<Option<String>, Problem> {
     let node = fields.take("reason");
     node.map(|node| node.printable(REASON_MOST).map(str::to_owned)).transpose()
 }

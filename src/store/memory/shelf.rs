@@ -190,6 +190,7 @@ impl Shelf {
         if let Some(memory) = &changes.memory {
             self.memory = Some(memory.clone());
         }
+        self.state.adoptions = changes.adopted.leaves(&self.state.adoptions, decision.at.steady);
         self.intents.extend(changes.intents.iter().map(|i| (i.id.clone(), i.clone())));
         self.known.extend(changes.known.iter().map(|k| (k.id.clone(), k.clone())));
         true

@@ -9,7 +9,7 @@ use super::writer::{Tx, Write};
 use crate::domain::claim::Memory;
 use crate::domain::freeze::Freeze;
 use crate::domain::id::GroupName;
-use crate::domain::intent::Intent;
+use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::server::Known;
@@ -28,6 +28,10 @@ impl Write for Acquire {
 
     fn trying(&self) -> String {
         "take the lease".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "acquire"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Lease, Fault> {
@@ -53,6 +57,7 @@ impl Record {
             memory: changes.memory.clone(),
             intents: changes.intents.clone(),
             known: changes.known.clone(),
+            adopted: changes.adopted.clone(),
             ..Changes::default()
         };
         Self(Decision { changes, ..row::stored(decision) })
@@ -65,6 +70,11 @@ impl Write for Record {
 
     fn trying(&self) -> String {
         format!("keep a decision for the group {}", self.0.group)
+    }
+
+    fn word(&self) -> &'static str {
+        let opens = self.0.changes.intents.iter().any(|intent| intent.state == State::Open);
+        if opens { "record" } else { "note" }
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
@@ -89,8 +99,19 @@ impl Write for Record {
         for known in &decision.changes.known {
             put_known(tx, &decision.group, known).await?;
         }
-        Ok(())
+        end_adoptions(tx, decision).await
     }
+}
+
+/// What was ordered meanwhile stays.
+async fn end_adoptions(tx: &mut Tx<'_>, decision: &Decision) -> Result<(), Fault> {
+    let over = &decision.changes.adopted;
+    if over.is_empty() {
+        return Ok(());
+    }
+    let mut state = gather::state(tx.conn, &decision.group).await?.unwrap_or_default();
+    state.adoptions = over.leaves(&state.adoptions, decision.at.steady);
+    put_state(tx, &decision.group, &state).await
 }
 
 struct LastLine {
@@ -196,6 +217,10 @@ impl Write for Settle {
         format!("keep what became of the calls of the group {}", self.group)
     }
 
+    fn word(&self) -> &'static str {
+        "settle"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         for outcome in &self.outcomes {
             let held: Option<String> =
@@ -224,6 +249,10 @@ impl Write for Mark {
         "note the time".to_owned()
     }
 
+    fn word(&self) -> &'static str {
+        "mark"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.wrote(self.0);
         Ok(())
@@ -239,6 +268,10 @@ impl Write for FreezeAll {
 
     fn trying(&self) -> String {
         "keep a freeze of every group".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "freeze"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
@@ -262,6 +295,10 @@ impl Write for Bind {
         "note the project of the state".to_owned()
     }
 
+    fn word(&self) -> &'static str {
+        "bind"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<String, Fault> {
         sqlx::query("UPDATE controller SET project = ? WHERE project IS NULL")
             .bind(&self.0)
@@ -280,6 +317,10 @@ impl Write for Probe {
 
     fn trying(&self) -> String {
         "write a probe".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "probe"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use novascale::cloud::{
-    Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::control::act::act;
 use novascale::control::observe::{Haste, Round, STUCK_AFTER, Watched, observe};
@@ -67,6 +67,10 @@ impl Compute for Empty {
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         Ok(ServerId::new(request.launch.as_str()).ok())
+    }
+
+    async fn adopt(&self, _: &Marks) -> Result<(), Failure> {
+        panic!("nobody ordered an adoption")
     }
 
     async fn delete(&self, _: &Region, _: MayDelete) -> Result<Deleted, Failure> {
@@ -260,7 +264,8 @@ pub(super) async fn order(parts: &Parts, group: &Group, capacity: u32) {
 async fn one_pass(parts: &Parts, group: &Group) -> bool {
     let began = Now { wall: Wall(0), steady: Steady(999_000) };
     let (fresh_for, servers, lookups) = (Duration::from_secs(30), Vec::new(), Vec::new());
-    let seen = Observation::Seen(Seen { servers, began, fresh_for, lookups });
+    let seen =
+        Observation::Seen(Seen { servers, began, fresh_for, lookups, sought: Default::default() });
     let mut dice = Dice(StdRng::seed_from_u64(1));
     pass(parts, group, &seen, parts.clock.now(), &mut dice, |_| ()).await.is_ok()
 }
@@ -296,7 +301,13 @@ async fn a_long_wait_after_a_failure_is_not_forgotten() {
     parts.store.record(&parts.lease, &decision).await.unwrap();
     let now = world.now.plus(Duration::from_secs(3 * 3600));
     let (fresh_for, servers, lookups) = (Duration::from_secs(30), Vec::new(), Vec::new());
-    let seen = Observation::Seen(Seen { servers, began: now, fresh_for, lookups });
+    let seen = Observation::Seen(Seen {
+        servers,
+        began: now,
+        fresh_for,
+        lookups,
+        sought: Default::default(),
+    });
     let mut dice = Dice(StdRng::seed_from_u64(1));
     let decision = preview(&parts, &world.group, &seen, now, &mut dice).await.unwrap();
     let waits = |w: &Waiting| matches!(w, Waiting::Backoff { attempts: 1, .. });

@@ -53,6 +53,11 @@ pub fn search(place: &Place, cloud: Option<&Cloud>) {
     let drawn = ["client_secret", "password"].map(|key| credentials[key].as_str());
     secrets.extend(drawn.into_iter().flatten().map(str::to_owned));
 
+    search_for(place, secrets);
+}
+
+/// The same for these.
+pub fn search_for(place: &Place, secrets: Vec<String>) {
     let mut haystack = place.said();
     for path in files(&place.path().join(".novascale")) {
         let name = path.strip_prefix(place.path().join(".novascale")).unwrap();

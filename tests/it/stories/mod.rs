@@ -5,6 +5,7 @@
 //! Every daemon logs all that it can, and every story ends by searching what was said and
 //! stored for the secrets that were planted.
 
+mod adopted;
 mod bad_answers;
 mod broken_group;
 mod canary;
@@ -13,7 +14,10 @@ mod cloud;
 mod crowded;
 mod freezing;
 mod killed;
+#[cfg(debug_assertions)]
+mod kills;
 mod place;
+mod planted;
 mod quick_start;
 mod starting;
 mod stop_and_start;

@@ -18,9 +18,10 @@ pub enum Kind {
     Create,
     Delete,
     Resolve,
+    Adopt,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Listings of one region in a minute: one every half second after calls, and some slack.
 const LISTINGS: usize = 130;
@@ -67,6 +68,7 @@ impl Calls {
             (Kind::Create, CREATES),
             (Kind::Delete, DELETES),
             (Kind::Resolve, CREATES),
+            (Kind::Adopt, DELETES),
         ];
         let (kind, _) = limits.into_iter().find(|(kind, most)| self.of(*kind) > *most)?;
         Some(format!("{} calls of kind {kind:?} within a minute", self.of(kind)))
@@ -121,7 +123,7 @@ impl State {
         }
     }
 
-    /// A pass looks at a server that it wants to delete.
+    /// A pass looks at a server that it wants to delete or to adopt.
     pub fn judge_delete_try(&mut self, id: &ServerId, now: Steady, trace: &Trace) {
         let Some(context) = self.oracle.context.as_ref().filter(|c| c.decision.is_some()) else {
             return;

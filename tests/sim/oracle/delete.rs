@@ -36,7 +36,7 @@ impl State {
         let at = now.steady;
         let planned = decision.plan.iter().any(|action| match action {
             Action::Terminate { server, .. } => server == id,
-            Action::Launch { .. } => false,
+            Action::Launch { .. } | Action::Adopt { .. } => false,
         });
         let journal = self.oracle.journal(context.group, now);
         let overtaken = context.epoch != self.oracle.epoch;
@@ -47,6 +47,7 @@ impl State {
         if !planned || !recorded {
             trace.broken(at, "I3", &format!("a delete of {id} without plan and intent"));
         }
+        self.judge_cut(context, decision, at, trace);
         self.judge_change(context, decision, &journal, (at, trace));
         let looked = self.oracle.looked.get(id).copied().unwrap_or_default();
         if looked < decision.at.steady {
