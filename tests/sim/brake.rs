@@ -91,7 +91,7 @@ impl Nova {
 impl World {
     /// Somebody freezes or unfreezes.
     pub fn brake(&mut self, group: usize) {
-        let percent = self.fault(Fault::Freezes);
+        let percent = self.nova.state().faults.of(Fault::Freezes);
         let people = Arc::clone(&self.nova.brake);
         if !people.percent(percent) {
             return;
@@ -117,7 +117,7 @@ impl World {
 
     /// Most of a fleet is lost at once.
     pub fn melt(&mut self, group: usize) {
-        let percent = self.fault(Fault::Melts);
+        let percent = self.nova.state().faults.of(Fault::Melts);
         if !self.nova.brake.percent(percent) {
             return;
         }

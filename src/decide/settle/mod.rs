@@ -71,7 +71,7 @@ pub fn settle(snapshot: &Snapshot<'_>) -> Fleet {
         known::welcome(snapshot, seen, &sight, &mut known);
         known::question(snapshot, seen, &sight, &mut known);
     }
-    let ledger = journal::Ledger { snapshot, known: &known, sight: &sight };
+    let ledger = journal::Ledger::new(snapshot, &known, &sight);
     let intents = snapshot.intents.iter().map(|intent| ledger.move_on(intent)).collect();
     let mut fleet = members::gather(snapshot, &sight, &known, intents);
     fleet.losses = losses::count(snapshot, &fleet);
