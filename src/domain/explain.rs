@@ -69,9 +69,9 @@ impl Decision {
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| match w {
-            Waiting::Kept { n } => *n >= excess,
-            other => matches!(other, Waiting::Unconfirmed { .. } | Waiting::Rival { .. }),
+        let kept = |w: &Waiting| {
+            matches!(w, Waiting::Kept { n } if *n >= excess)
+                || matches!(w, Waiting::Unconfirmed { .. } | Waiting::Rival { .. })
         };
         if self.frozen().is_some() {
             Situation::Frozen

@@ -6,15 +6,17 @@
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Json;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::error::{Kind, Problem};
 use super::trouble::Asked;
-use super::view::{DecisionView, DecisionsView, GroupView, PlanView, ServersView};
-use super::{App, Named};
+use super::view::{
+    AnyGroup, DecisionView, DecisionsView, GroupView, GroupsView, PlanView, ServersView,
+};
+use super::{App, Named, unknown};
 use crate::control::handle::GroupHandle;
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
@@ -22,29 +24,30 @@ use crate::domain::time::Now;
 use crate::store::Window;
 use crate::store::keep::DECISIONS_MOST;
 
-#[derive(Debug, serde::Serialize)]
-pub(super) struct Groups {
-    groups: Vec<GroupView>,
-}
-
-pub(super) async fn groups(State(app): State<App>) -> Result<Json<Groups>, Problem> {
-    let (now, observers) = (app.now(), app.handle().observers());
-    let mut groups = Vec::new();
-    for handle in app.handle().groups() {
+pub(super) async fn groups(State(app): State<App>) -> Result<Json<GroupsView>, Problem> {
+    let (now, all) = (app.now(), app.handle());
+    let (mut groups, observers) = (Vec::new(), all.observers());
+    for handle in all.groups() {
         let state = ordered(&app, handle, now).await?;
-        groups.push(GroupView::of(handle, &state, &observers, now));
+        groups.push(AnyGroup::Kept(Box::new(GroupView::of(handle, &state, &observers, now))));
     }
-    Ok(Json(Groups { groups }))
+    groups.extend(all.absent().iter().map(|absent| AnyGroup::Absent(absent.into())));
+    let configuration = app.reload().standing.borrow().clone();
+    Ok(Json(GroupsView { groups, configuration }))
 }
 
 pub(super) async fn group(
     State(app): State<App>,
-    Named(handle): Named,
-) -> Result<Json<GroupView>, Problem> {
-    let now = app.now();
-    let state = ordered(&app, &handle, now).await?;
-    let view = GroupView::of(&handle, &state, &app.handle().observers(), now);
-    Ok(Json(view.with_sentences(&handle)))
+    Path(name): Path<String>,
+) -> Result<Json<AnyGroup>, Problem> {
+    let (now, all) = (app.now(), app.handle());
+    if let Some(absent) = all.absent().iter().find(|absent| absent.name.as_str() == name) {
+        return Ok(Json(AnyGroup::Absent(absent.into())));
+    }
+    let handle = all.group(&name).ok_or_else(|| unknown(&all, &name))?;
+    let state = ordered(&app, handle, now).await?;
+    let view = GroupView::of(handle, &state, &all.observers(), now);
+    Ok(Json(AnyGroup::Kept(Box::new(view.with_sentences(handle)))))
 }
 
 /// What was ordered for the group, with as little else as the store can do.

@@ -44,7 +44,7 @@ pub fn stalled(handle: &Handle, overdue: Duration, now: Now) -> Vec<String> {
 }
 
 pub(super) async fn healthz(State(app): State<App>) -> Response {
-    let stalled = stalled(app.handle(), app.overdue(), app.now()).len();
+    let stalled = stalled(&app.handle(), app.overdue(), app.now()).len();
     if stalled == 0 {
         return "alive\n".into_response();
     }
@@ -87,11 +87,12 @@ pub(super) async fn readyz(State(app): State<App>, RawQuery(query): RawQuery) ->
 
 async fn checks(app: &App) -> [Check; 3] {
     let now = app.now();
-    let observers = app.handle().observers();
+    let handle = app.handle();
+    let observers = handle.observers();
     let young =
         |seen: Option<Now>| seen.is_some_and(|at| now.steady.since(at.steady) <= LISTING_YOUNG);
     let listed = observers.iter().all(|pulse| young(pulse.seen));
-    let looping = stalled(app.handle(), app.overdue(), now).is_empty();
+    let looping = stalled(&handle, app.overdue(), now).is_empty();
     [
         Check {
             name: "store",

@@ -3,7 +3,8 @@
 
 use serde::Serialize;
 
-use crate::control::handle::{GroupHandle, ObserverPulse};
+use super::reload::Standing;
+use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
 use crate::domain::claim::Claim;
 use crate::domain::fleet::{Member, Tally};
 use crate::domain::freeze::Freeze;
@@ -12,10 +13,56 @@ use crate::domain::plan::Decision;
 use crate::domain::server::{Fault, Ownership};
 use crate::domain::time::{Now, Wall};
 
+/// All groups: those that are kept, and behind them those that are not configured any more.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupsView {
+    pub groups: Vec<AnyGroup>,
+    pub configuration: Standing,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum AnyGroup {
+    Kept(Box<GroupView>),
+    Absent(AbsentView),
+}
+
+/// A group that the configuration does not have. It has no bounds, no tag and no decision.
+#[derive(Debug, Clone, Serialize)]
+pub struct AbsentView {
+    pub name: String,
+    /// Always false.
+    pub configured: bool,
+    pub situation: &'static str,
+    pub headline: String,
+    /// Servers that lived when it was last looked at; null if that cannot be read.
+    pub known_servers: Option<u32>,
+    /// Calls whose end is not known.
+    pub open_actions: Option<u32>,
+    /// The last decision; null if that is so long ago that it was forgotten.
+    pub decided_at: Option<Wall>,
+}
+
+impl From<&Absent> for AbsentView {
+    fn from(absent: &Absent) -> Self {
+        Self {
+            name: absent.name.to_string(),
+            configured: false,
+            situation: "frozen",
+            headline: absent.to_string(),
+            known_servers: absent.kept.map(|kept| kept.servers),
+            open_actions: absent.kept.map(|kept| kept.open),
+            decided_at: absent.decided.map(|at| at.wall),
+        }
+    }
+}
+
 /// One group at a glance. What a decision says is null until there is one.
 #[derive(Debug, Clone, Serialize)]
 pub struct GroupView {
     pub name: String,
+    /// Always true.
+    pub configured: bool,
     pub tag: String,
     pub region: String,
     pub min: u32,
@@ -99,6 +146,7 @@ impl GroupView {
         let observer = observers.iter().find(|pulse| pulse.region == group.region);
         Self {
             name: group.name.to_string(),
+            configured: true,
             tag: group.tag.to_string(),
             region: group.region.to_string(),
             min: group.bounds.min,

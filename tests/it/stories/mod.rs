@@ -19,6 +19,7 @@ mod kills;
 mod place;
 mod planted;
 mod quick_start;
+mod reloading;
 mod starting;
 mod stop_and_start;
 mod systemd;
