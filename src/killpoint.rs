@@ -7,7 +7,7 @@
 //! variable is not read. `tests/it/stories/kills.rs` dies at each of [`ALL`].
 
 /// Every point: its name, and what has been done by then. Their order is a process's life.
-pub const ALL: [(&str, &str); 43] = [
+pub const ALL: [(&str, &str); 46] = [
     ("start.held", "the state directory is held, nothing in it was opened"),
     ("start.drawn", "the install id is drawn, there is no database"),
     ("start.made", "a new database is complete, but not at its place"),
@@ -44,6 +44,9 @@ pub const ALL: [(&str, &str); 43] = [
     ("commit.settle", "what became of a call is written, not committed"),
     ("committed.settle", "it is durable, the pass does not know"),
     ("pass.settled", "the pass knows"),
+    ("reload.read", "a new configuration is read and valid, the old loops run"),
+    ("reload.ended", "the old loops have ended, no new one runs"),
+    ("reload.turned", "the new loops run, nobody is told"),
     ("embedded.acted", "the embedded cloud has done it, nothing is saved"),
     ("embedded.written", "its state is written aside, not in place"),
     ("embedded.saved", "its state is saved, the change is not answered"),

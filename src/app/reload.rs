@@ -24,6 +24,7 @@ use crate::control::handle::Handle;
 use crate::domain::group::Group;
 use crate::domain::signal::{Command, Ordered};
 use crate::http::reload::{Asked, CutView, Refused, Report, Standing};
+use crate::killpoint;
 use crate::store::{Admit, Gathered, StoreError, What, Window};
 
 /// Reads the configuration as it was read at the start: the same file, the same environment.
@@ -91,18 +92,21 @@ impl Reloader {
         let groups: Vec<Arc<Group>> = config.groups.into_iter().map(Arc::new).collect();
         let mut report = difference(&self.loops.groups, &groups);
         (report.warnings, report.waits_for_restart) = (warnings, waits_for_restart);
+        killpoint::reached("reload.read");
         let turns = report.turns();
         if turns && !self.loops.end().await {
             self.parts.broken.cancel();
             let why = "the loops did not end in time: novascale stops, to be started again whole";
             return Err(Refused::Failed(why.to_owned()));
         }
+        killpoint::reached("reload.ended");
         self.weigh_cuts(&groups, confirmed_by.as_deref(), &mut report).await;
         if turns {
             self.turn_over(groups, &mut report).await;
         } else {
             self.loops.handle.groups().for_each(|group| group.nudge());
         }
+        killpoint::reached("reload.turned");
         Ok(report)
     }
 

@@ -43,6 +43,8 @@ enum Story {
     Replace,
     /// Everything is frozen, and let go on.
     Freeze,
+    /// The configuration is read again, and wants five where there were three.
+    Reload,
     /// Told to stop while it launches.
     Stop,
 }
@@ -95,6 +97,7 @@ fn cases() -> Vec<Case> {
             ("start", _) | (_, "acquire" | "mark" | "note") => (&[1], &[First, Again]),
             ("admit", _) | (_, "admit") => (&[1], &[Launch, Terminate]),
             (_, "freeze") => (&[1], &[Freeze]),
+            ("reload", _) => (&[1], &[Reload]),
             ("launch", _) | (_, "create") => (&[1, 2], &[Launch, Replace]),
             ("terminate", _) | (_, "delete") => (&[1, 2], &[Terminate, Replace]),
             (_, "settle" | "settled") => (&[1, 2], &[Launch, Terminate, Replace]),
@@ -292,6 +295,7 @@ impl<'p> Run<'p> {
             Story::Terminate => self.terminate(),
             Story::Replace => self.replace(),
             Story::Freeze => self.freeze(),
+            Story::Reload => self.reload(),
             Story::Stop => self.stop(),
         }
     }
@@ -370,6 +374,21 @@ impl<'p> Run<'p> {
         assert_eq!(self.truth().len(), 3);
         assert_eq!(ask("DELETE /v1/freeze").unwrap().status, 202);
         self.rests_at(5);
+        assert_eq!(self.deleted(), BTreeSet::new());
+    }
+
+    fn reload(&mut self) {
+        self.grown_to(3);
+        let before = self.fleet.clone();
+        self.start_to_die();
+        self.daemon().is_ready();
+        let file = self.place.path().join("scaling.toml");
+        let text = std::fs::read_to_string(file).unwrap().replace("min = 0", "min = 5");
+        self.place.write("scaling.toml", &text);
+        self.daemon().signal("HUP");
+        self.dies_and_starts();
+        self.rests_at(5);
+        assert!(self.fleet.is_superset(&before), "{before:?}, {:?}", self.fleet);
         assert_eq!(self.deleted(), BTreeSet::new());
     }
 
