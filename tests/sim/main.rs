@@ -48,7 +48,7 @@ use world::Setting;
 /// Worlds of every `cargo test`: what fits beside the other tests into two minutes on two cores.
 const SEEDS: u64 = 2_000;
 /// Worlds within which each broken controller has to be caught.
-const CAUGHT_WITHIN: u64 = 400;
+const CAUGHT_WITHIN: u64 = SEEDS;
 /// Starting points for the median of how many worlds that takes, when it is asked for.
 const STARTS: u64 = 9;
 

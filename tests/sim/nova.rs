@@ -134,7 +134,6 @@ impl Compute for Nova {
     async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
         let begun = self.clock.now();
         self.state().judge_adoption(&request.server, begun, &self.trace);
-        self.judge_frozen(begun.steady);
         self.begin(Kind::Adopt).await?;
         let marked = self.state().mark(request);
         self.event(11, u64::from(marked.is_ok()), || format!("mark {}", request.server));

@@ -139,6 +139,7 @@ impl Watch {
 /// One pass, as far as it has got.
 pub struct Context {
     pub group: usize,
+    began_at: Steady,
     pub observation: Observation,
     /// Of the lease that it runs under.
     pub epoch: u64,
@@ -247,19 +248,33 @@ impl Nova {
         let now = self.clock.now().steady;
         let mut state = self.state();
         state.forget_harm(group, now);
-        let context = Context { group, observation, epoch, fenced: 0, refused: 0, decision: None };
+        let oracle = &mut state.oracle;
+        // What another one's pass recorded may show before that pass is told of.
+        if let Some(around) = oracle.context.as_ref().filter(|around| around.decision.is_none()) {
+            let watch = &mut oracle.groups[around.group];
+            watch.unsure = watch.unsure.or(Some(around.began_at));
+            watch.cut.unsure = true;
+        }
+        let context = Context {
+            group,
+            began_at: now,
+            observation,
+            epoch,
+            fenced: 0,
+            refused: 0,
+            decision: None,
+        };
         state.oracle.context.replace(context)
     }
 
     /// It has ended: what it decided, if that was durable. What was under way around it goes on.
     pub fn pass_ends(&self, group: usize, around: Option<Context>) -> Option<Arc<Decision>> {
-        let now = self.clock.now().steady;
         let oracle = &mut self.state().oracle;
-        let context = std::mem::replace(&mut oracle.context, around);
-        let decision = context.and_then(|context| context.decision);
+        let context = std::mem::replace(&mut oracle.context, around)?;
+        let decision = context.decision;
         if decision.is_none() {
             let unsure = &mut oracle.groups[group].unsure;
-            *unsure = unsure.or(Some(now));
+            *unsure = unsure.or(Some(context.began_at));
             oracle.groups[group].cut.unsure = true;
         }
         decision

@@ -115,13 +115,15 @@ impl State {
             })
         };
         let counts = |body: &&Body| {
-            let building = body.server.status == Status::Build
-                && began.since(body.made).saturating_add(Duration::from_secs(120))
-                    < group.patience.build;
-            body.shown.is_some_and(|shown| body.touched <= shown)
-                && body.made < began
-                && (body.serves() && body.built <= began || building && !body.deleting())
-                && !leaving(body)
+            let waited = began.since(body.made).saturating_add(Duration::from_secs(120));
+            let patient = waited < group.patience.build;
+            let building = body.server.status == Status::Build && patient && !body.deleting();
+            let Some(shown) = body.shown.filter(|shown| body.touched <= *shown) else {
+                return false;
+            };
+            // One that came up too late was shown to have failed, until it is shown to serve.
+            let told = body.built <= shown || body.built <= began && patient;
+            body.made < began && (body.serves() && told || building) && !leaving(body)
         };
         let there = u32::try_from(self.members(context.group).filter(counts).count()).unwrap();
         if there + request.n > decision.desired {
