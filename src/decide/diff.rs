@@ -164,6 +164,7 @@ impl<'a> Planner<'a> {
             // Asking again for what leaves already takes nothing away.
             let counts = member.served && member.standing == Standing::Failed;
             if counts && allowed == 0 {
+                self.wait_for_velocity();
                 continue;
             }
             if self.terminate(member, cause, counts) && counts {
@@ -267,7 +268,11 @@ impl<'a> Planner<'a> {
         self.fleet.intents.iter().filter(move |i| counts(i) && i.opened.steady > start)
     }
 
+    /// Said once, whatever else has to wait for it.
     fn wait_for_velocity(&mut self) {
+        if self.out.waiting.iter().any(|w| matches!(w, Waiting::Velocity { .. })) {
+            return;
+        }
         let now = self.snapshot.now.steady;
         let first = self.recent().map(|i| i.opened.steady).min().unwrap_or(now);
         let again = first.plus(Velocity::PERIOD);
