@@ -21,6 +21,7 @@ pub mod fault;
 pub mod host;
 pub mod http;
 pub mod paths;
+pub mod rehearsal;
 pub mod secret;
 pub mod view;
 

@@ -52,10 +52,28 @@ faults! {
     Kept 10 "kept",
     Replays 60 "replays",
     Silence 40 "silence",
+    CallsDropped 20 "calls-dropped",
+    CallsBusy 20 "calls-busy",
+    ProxyPages 15 "proxy-pages",
+    BrokenJson 20 "broken-json",
+    TokenDies 20 "token-dies",
+    VersionWrong 15 "version-wrong",
+    SignInFails 30 "sign-in-fails",
+    KeysRotated 30 "keys-rotated",
+    TokensShort 60 "tokens-short",
+    CatalogMoved 20 "catalog-moved",
+    TagFilterIgnored 30 "tag-filter-ignored",
+    PagesWrong 40 "pages-wrong",
+    ZoneFull 30 "zone-full",
+    FlavorGone 20 "flavor-gone",
+    ImageGone 20 "image-gone",
+    BuildShutoff 15 "build-shutoff",
+    BuildUnknown 15 "build-unknown",
+    Renamed 20 "renamed",
 }
 
 /// How often each fault strikes, in percent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Faults(Vec<u32>);
 
 impl Faults {
@@ -73,6 +91,13 @@ impl Faults {
             if strikes && !without.contains(fault) { percent } else { 0 }
         });
         Self(drawn.collect())
+    }
+
+    /// Without what can only go wrong on a wire.
+    #[must_use]
+    pub fn off_the_wire(mut self) -> Self {
+        self.0[Fault::CallsDropped as usize..].fill(0);
+        self
     }
 
     pub fn of(&self, fault: Fault) -> u32 {

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! NOVASCALE_SIM_SEEDS=1000000 cargo test --release --test sim many_seeds -- --nocapture
+//! NOVASCALE_SIM_WIRE=1 NOVASCALE_SIM_SEEDS=10000 cargo test --release --test sim many_seeds -- --nocapture
 //! NOVASCALE_SIM_SEED=7 cargo test --test sim one_seed -- --nocapture
 //! ```
 //!
@@ -39,6 +40,7 @@ mod reference;
 mod run;
 mod time;
 mod trace;
+mod wire;
 mod world;
 
 use faults::FAULTS;
@@ -58,7 +60,9 @@ fn many_seeds_run_clean() {
     let number = |name| variable(name).map(|text| text.parse().expect("a number"));
     let asked: Option<u64> = number("NOVASCALE_SIM_SEEDS");
     let from = number("NOVASCALE_SIM_FROM").unwrap_or(1);
-    let sum = run::many(from, asked.unwrap_or(SEEDS), asked.is_some());
+    let only_wire = variable("NOVASCALE_SIM_WIRE").is_some();
+    let seeds = |n| if only_wire { (from + n) * world::WIRE_EVERY } else { from + n };
+    let sum = run::many(seeds, asked.unwrap_or(SEEDS), asked.is_some());
     let rate = sum.passes as f64 / sum.seconds;
     println!(
         "{} worlds, {} passes in {:.0} s: {rate:.0} passes a second",

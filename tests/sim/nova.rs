@@ -24,6 +24,7 @@ use super::gate::Gate;
 use super::oracle::Oracle;
 use super::time::SimClock;
 use super::trace::Trace;
+use super::wire::Embedded;
 
 /// One server as it is.
 #[derive(Debug, Clone)]
@@ -96,6 +97,8 @@ pub struct Nova {
     pub clock: Arc<SimClock>,
     pub gate: Arc<Gate>,
     pub trace: Arc<Trace>,
+    /// What is really there at level B; the bodies are its mirror then.
+    pub embedded: Option<Embedded>,
 }
 
 impl Nova {
@@ -119,7 +122,7 @@ impl Nova {
             changes: 0,
             serial: 0,
         };
-        Self { state: Mutex::new(state), clock, gate, trace }
+        Self { state: Mutex::new(state), clock, gate, trace, embedded: None }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -132,6 +135,10 @@ impl Nova {
 
     /// Lets everything happen that is due.
     pub fn tick(&self) {
+        if let Some(embedded) = &self.embedded {
+            embedded.mirror(self);
+            return;
+        }
         let now = self.clock.now();
         let mut state = self.state();
         let due = |late: &(Steady, Create)| late.0 <= now.steady;

@@ -35,8 +35,8 @@ pub struct Sum {
     pub failed: Vec<(u64, Vec<String>)>,
 }
 
-/// Runs these seeds on all cores.
-pub fn many(from: u64, count: u64, progress: bool) -> Sum {
+/// Runs so many worlds on all cores; the nth is of the nth seed.
+pub fn many(seeds: impl Fn(u64) -> u64 + Sync, count: u64, progress: bool) -> Sum {
     let (next, passes) = (AtomicU64::new(0), AtomicU64::new(0));
     let failed = std::sync::Mutex::new(Vec::new());
     let began = Instant::now();
@@ -49,10 +49,11 @@ pub fn many(from: u64, count: u64, progress: bool) -> Sum {
                     if n >= count || failed.lock().unwrap().len() > 20 {
                         return;
                     }
-                    let ending = run(&Setting { seed: from + n, ..Setting::default() });
+                    let seed = seeds(n);
+                    let ending = run(&Setting { seed, ..Setting::default() });
                     let done = passes.fetch_add(u64::from(ending.passes), Ordering::Relaxed);
                     if !ending.violations.is_empty() {
-                        failed.lock().unwrap().push((from + n, ending.violations));
+                        failed.lock().unwrap().push((seed, ending.violations));
                     }
                     if progress && n > 0 && n.is_multiple_of(10_000) {
                         let rate = done as f64 / began.elapsed().as_secs_f64();

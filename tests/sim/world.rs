@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use novascale::cloud::Compute;
+use novascale::cloud::{Compute, Resolve};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::count::Bounds;
 use novascale::domain::group::{
@@ -25,11 +25,14 @@ use super::machine::{Machine, Passed};
 use super::nova::Nova;
 use super::oracle::{Context, Oracle};
 use super::post::Post;
-use super::time::SimClock;
+use super::time::{SimClock, Timer};
 use super::trace::Trace;
+use super::wire::{Client, Embedded};
 
 /// Passes of the stormy part of a world.
 pub const PASSES: u32 = 200;
+/// One seed in so many is a world of level B: the client on a wire (`wire.rs`).
+pub const WIRE_EVERY: u64 = 20;
 /// The load that one server carries, in every world.
 pub const PER_SERVER: f64 = 10.0;
 /// The signal that every world measures.
@@ -42,6 +45,13 @@ pub struct Setting {
     pub without: Vec<Fault>,
     pub broken: Option<Broken>,
     pub story: bool,
+}
+
+impl Setting {
+    /// Level B: the real client on the embedded cloud, in place of a model of both.
+    pub fn on_the_wire(&self) -> bool {
+        self.seed.is_multiple_of(WIRE_EVERY) && self.broken.is_none()
+    }
 }
 
 pub struct World {
@@ -76,16 +86,23 @@ impl Watcher for Nobody {
 impl World {
     pub fn new(setting: Setting) -> Self {
         let seed = setting.seed;
-        let faults = Faults::drawn(&mut Dice::new(seed, 10), &setting.without);
+        let mut faults = Faults::drawn(&mut Dice::new(seed, 10), &setting.without);
+        let timer = setting.on_the_wire().then(|| Arc::new(Timer::new()));
+        if timer.is_none() {
+            faults = faults.off_the_wire();
+        }
         let groups = groups(&mut Dice::new(seed, 11));
-        let (clock, gate) = (Arc::new(SimClock::new()), Arc::new(Gate::default()));
+        let clock = Arc::new(SimClock::new(timer.clone()));
+        let gate = Arc::new(Gate::new(timer.clone()));
         let trace = Arc::new(Trace::telling(setting.story));
         let install = InstallId::from_bits(7);
         let store = Arc::new(MemoryStore::new(install.clone()));
         let oracle = Oracle::new(groups.clone(), Arc::clone(&store), install.clone());
         let (to_clock, to_gate, to_trace) = (clock.clone(), gate.clone(), trace.clone());
         let hot: Vec<&str> = faults.hot().into_iter().map(word).collect();
-        let nova = Arc::new(Nova::new(seed, faults, to_clock, to_gate, to_trace, oracle));
+        let mut nova = Nova::new(seed, faults, to_clock, to_gate, to_trace, oracle);
+        nova.embedded = timer.map(|timer| Embedded::new(seed, timer));
+        let nova = Arc::new(nova);
         nova.event(0, seed, || format!("seed {seed}: {} groups, {}", groups.len(), hot.join(", ")));
         let now = clock.now().steady;
         let lease = Arc::new(Mutex::new(store.acquire("simulated")));
@@ -262,16 +279,21 @@ fn parts(
         broken: setting.broken,
         latest: Arc::clone(latest),
     };
-    let compute: Arc<dyn Compute> = match setting.broken {
-        None => Arc::clone(nova) as Arc<dyn Compute>,
+    let (compute, resolve): (Arc<dyn Compute>, Arc<dyn Resolve>) = match setting.broken {
+        None if nova.embedded.is_some() => {
+            let client = Arc::new(Client::start(nova, setting.seed, started));
+            (Arc::clone(&client) as _, client)
+        }
+        None => (Arc::clone(nova) as _, Arc::clone(nova) as _),
         Some(broken) => {
-            let (nova, install) = (Arc::clone(nova), install.clone());
-            Arc::new(Misread { nova, broken, install })
+            let install = install.clone();
+            let misread = Misread { nova: Arc::clone(nova), broken, install };
+            (Arc::new(misread), Arc::clone(nova) as _)
         }
     };
     Parts {
         compute,
-        resolve: Arc::clone(nova) as Arc<dyn novascale::cloud::Resolve>,
+        resolve,
         store: Arc::new(disk),
         lease,
         clock: Arc::clone(&nova.clock) as Arc<dyn Clock>,
@@ -330,7 +352,7 @@ fn group(at: u32, dice: &mut Dice) -> Group {
 
 fn template(at: u32, dice: &mut Dice) -> Template {
     Template {
-        flavors: vec!["small".into()],
+        flavors: vec!["d2-2".into()],
         image: ImageRef::Name("Debian 12".into()),
         networks: Networks::Auto,
         security_groups: Vec::new(),
