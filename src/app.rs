@@ -34,6 +34,7 @@ use crate::store::{Lease, Store, StoreError, continued, install};
 use crate::telemetry::Counters;
 use crate::telemetry::log::{self, LogError, LogOptions};
 
+pub mod alone;
 mod announce;
 mod count;
 mod descriptors;
@@ -330,7 +331,6 @@ async fn reach(
         Cloud::OpenStack(settings) => Ok((None, settings)),
         Cloud::Sandbox(settings) => {
             let dir = paths::sandbox_dir(root);
-            make_private(&dir)?;
             let embedded = Embedded::start(&settings, &dir, broken.clone()).await?;
             let settings = embedded.settings(&settings);
             Ok((Some(embedded), Box::new(settings)))

@@ -14,6 +14,7 @@ mod crowded;
 mod killed;
 mod place;
 mod quick_start;
+mod rehearsal;
 mod starting;
 mod stop_and_start;
 mod systemd;

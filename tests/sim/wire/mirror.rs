@@ -72,18 +72,18 @@ impl Embedded {
         let seen = self.seen.lock().unwrap();
         let gone = seen.keys().filter(|id| !state.bodies.contains_key(*id));
         let gone: Vec<&ServerId> = gone.collect();
-        let other = state.bodies.values().map(|body| &body.server);
-        let other = other.filter(|server| seen.get(&server.id) != Some(&Seen::of(server)));
-        let other: Vec<&Server> = other.collect();
+        let other = state.bodies.values();
+        let other = other.filter(|it| seen.get(&it.server.id) != Some(&Seen::of(&it.server)));
+        let other: Vec<&Body> = other.collect();
         if gone.is_empty() && other.is_empty() {
             return;
         }
         self.sandbox.meddle(|model| {
             gone.into_iter().for_each(|id| model.remove(id.as_str()));
-            for server in other {
+            for Body { server, made, .. } in other {
                 if !seen.contains_key(&server.id) {
                     let tag = server.tags[0].clone();
-                    model.add_by_hand(server.id.to_string(), tag, server.created.0);
+                    model.add_by_hand(server.id.to_string(), tag, millis(*made));
                 }
                 model.alter(server.id.as_str(), |there| imitate(there, server));
             }
@@ -178,6 +178,11 @@ fn server(there: &there::Server, id: ServerId) -> Server {
 
 fn steady(at: Millis) -> Steady {
     Steady(BEGAN.0 + u64::try_from(at - BEGAN_WALL).unwrap())
+}
+
+/// In the cloud's own time, whatever the machine's clock says.
+fn millis(at: Steady) -> Millis {
+    BEGAN_WALL + i64::try_from(at.0 - BEGAN.0).unwrap()
 }
 
 /// What came and went by the controller's doing.
