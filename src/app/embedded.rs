@@ -58,11 +58,11 @@ impl Embedded {
         dir: &Path,
         broken: CancellationToken,
     ) -> Result<Self, Error> {
+        let held = root::claim(dir).await?;
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], settings.port));
         let failed = |source| Error::Listen { key: "cloud.sandbox.port", address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let held = root::claim(dir).await?;
         let mut config = configured(settings, port, credentials(dir)?);
         config.rehearsal = rehearsal(settings, dir)?;
         write_clouds_yaml(dir, &config)?;

@@ -21,6 +21,7 @@ const PORT: u16 = 7790;
 const PLAINLY: &str = "[cloud]\nuse = \"sandbox\"\n";
 
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub struct Args {
     /// The port on 127.0.0.1
     #[arg(long, value_name = "PORT", default_value_t = PORT)]
@@ -89,7 +90,13 @@ async fn until_signalled(alone: Alone, output: Output) -> Result<Exit, Error> {
     };
     let tell = |found: &Found| _ = output.answer(&where_it_is(found));
     let ended = app::alone::run(alone, tell, signalled).await;
-    ended.map(|()| Exit::Done).map_err(|error| failed("the embedded cloud did not run", &error))
+    ended.map(|()| Exit::Done).map_err(|error| ended_badly(&error))
+}
+
+fn ended_badly(error: &app::Error) -> Error {
+    let failed = failed("the embedded cloud did not run", error);
+    let taken = matches!(error, app::Error::Listen { .. });
+    if taken { failed.hint("or name another port with --port") } else { failed }
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Error {

@@ -55,13 +55,17 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
+/// Whether level B alone is to run.
+fn only_wire() -> bool {
+    variable("NOVASCALE_SIM_WIRE").is_some()
+}
+
 #[test]
 fn many_seeds_run_clean() {
     let number = |name| variable(name).map(|text| text.parse().expect("a number"));
     let asked: Option<u64> = number("NOVASCALE_SIM_SEEDS");
     let from = number("NOVASCALE_SIM_FROM").unwrap_or(1);
-    let only_wire = variable("NOVASCALE_SIM_WIRE").is_some();
-    let seeds = |n| if only_wire { (from + n) * world::WIRE_EVERY } else { from + n };
+    let seeds = |n| if only_wire() { (from + n) * world::WIRE_EVERY } else { from + n };
     let sum = run::many(seeds, asked.unwrap_or(SEEDS), asked.is_some());
     let rate = sum.passes as f64 / sum.seconds;
     println!(
@@ -116,7 +120,8 @@ fn the_same_seed_is_the_same_world() {
 fn every_broken_controller_is_caught() {
     for (broken, invariant) in broken::ALL {
         let of = format!("{invariant}:");
-        let caught = (1..=CAUGHT_WITHIN).find_map(|seed| {
+        let every = if only_wire() { world::WIRE_EVERY } else { 1 };
+        let caught = (1..=CAUGHT_WITHIN).map(|n| n * every).find_map(|seed| {
             let ending = run::run(&Setting { seed, broken: Some(broken), ..Setting::default() });
             let why = ending.violations.into_iter().find(|why| why.starts_with(&of))?;
             Some((seed, why))

@@ -50,7 +50,7 @@ pub struct Setting {
 impl Setting {
     /// Level B: the real client on the embedded cloud, in place of a model of both.
     pub fn on_the_wire(&self) -> bool {
-        self.seed.is_multiple_of(WIRE_EVERY) && self.broken.is_none()
+        self.seed.is_multiple_of(WIRE_EVERY)
     }
 }
 
@@ -279,18 +279,16 @@ fn parts(
         broken: setting.broken,
         latest: Arc::clone(latest),
     };
-    let (compute, resolve): (Arc<dyn Compute>, Arc<dyn Resolve>) = match setting.broken {
-        None if nova.embedded.is_some() => {
+    let (mut compute, resolve): (Arc<dyn Compute>, Arc<dyn Resolve>) = match &nova.embedded {
+        None => (Arc::clone(nova) as _, Arc::clone(nova) as _),
+        Some(_) => {
             let client = Arc::new(Client::start(nova, setting.seed, started));
             (Arc::clone(&client) as _, client)
         }
-        None => (Arc::clone(nova) as _, Arc::clone(nova) as _),
-        Some(broken) => {
-            let install = install.clone();
-            let misread = Misread { nova: Arc::clone(nova), broken, install };
-            (Arc::new(misread), Arc::clone(nova) as _)
-        }
     };
+    if let Some(broken) = setting.broken {
+        compute = Arc::new(Misread { nova: compute, broken, install: install.clone() });
+    }
     Parts {
         compute,
         resolve,
