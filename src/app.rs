@@ -29,6 +29,8 @@ use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
 use crate::http;
 use crate::http::tokens::{TokenError, Tokens};
+use crate::killpoint;
+use crate::store::freeze_file::FreezeFile;
 use crate::store::sqlite::{Options as StoreOptions, Sqlite};
 use crate::store::{Lease, Store, StoreError, continued, install};
 use crate::telemetry::Counters;
@@ -36,12 +38,14 @@ use crate::telemetry::log::{self, LogError, LogOptions};
 
 pub mod alone;
 mod announce;
+mod brake;
 mod count;
 mod descriptors;
 mod embedded;
 pub mod root;
 mod upkeep;
 
+use brake::Brakes;
 use embedded::Embedded;
 use root::make_private;
 
@@ -150,6 +154,7 @@ impl State {
         make_private(&home)?;
         let id_file = paths::install_id_file(root);
         let (install, _) = install::load_or_draw(&id_file, clock::entropy(), id)?;
+        killpoint::reached("start.drawn");
         let (store, origin) = Sqlite::open(&home, StoreOptions::new(install.clone())).await?;
         let base = continued(origin.marked, clock::wall());
         let lease = store.acquire(&format!("pid {}", std::process::id())).await?;
@@ -162,6 +167,7 @@ impl App {
         let Config { controller, cloud, http: mut settings, groups } = loaded.config;
         let root = controller.state_dir;
         let held = root::claim(&root).await?;
+        killpoint::reached("start.held");
         // What an earlier run left there leads nowhere.
         announce::remove_daemon_file(&root);
         let State { install, store, lease, clock } =
@@ -174,6 +180,9 @@ impl App {
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
         let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
         let counters = Counters::default();
+        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+        let freeze_file = FreezeFile::of(&root);
+        let names = groups.iter().map(|group| group.name.clone()).collect();
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -182,16 +191,18 @@ impl App {
             clock: Arc::clone(&clock),
             install,
             watcher: Arc::new(count::Counting(counters.clone())),
+            brake: Arc::new(Brakes::new(freeze_file.clone(), names)),
             stopping: stopping.clone(),
             broken: broken.clone(),
         };
-        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+
         let recovered = announce::Recovered::read(&*store, &groups, clock.now()).await?;
         let (webhook, admin) = listeners(&settings).await?;
         let wanted = &mut settings.limits.connections;
         *wanted = descriptors::connections(*wanted);
         let limits = settings.limits;
         let tokens = Tokens::open(&paths::tokens_dir(&root))?;
+        killpoint::reached("start.listening");
         let seed = || clock::entropy() as u64;
         let app = Self {
             root,
@@ -221,12 +232,15 @@ impl App {
             settings,
             overdue,
             tokens,
+            freeze_file,
             counters: counters.clone(),
             calls: Box::new(move || calls.calls().into_iter().map(count::call).collect()),
         });
         app.serve(&face, [webhook, admin], limits, &counters);
         app.keep_up(loops, openstack);
+        killpoint::reached("start.looping");
         announce::daemon_file(&app)?;
+        killpoint::reached("start.announced");
         Ok(app)
     }
 
@@ -279,14 +293,18 @@ impl App {
         announce::stopping();
         let began = std::time::Instant::now();
         self.stopping.cancel();
+        killpoint::reached("stop.begun");
         let ended = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await.is_ok();
+        killpoint::reached("stop.ended");
         let closed = tokio::time::timeout(CLOSE_WITHIN, self.close_store()).await.is_ok();
+        killpoint::reached("stop.closed");
         if let Some(embedded) = self.embedded
             && tokio::time::timeout(EMBEDDED_WITHIN, embedded.stop()).await.is_err()
         {
             tracing::warn!("the embedded cloud did not end in time; its state was saved before");
         }
         announce::remove_daemon_file(&self.root);
+        killpoint::reached("stop.done");
         drop(self.held);
         announce::stopped(began.elapsed(), ended, closed);
     }
@@ -332,6 +350,7 @@ async fn reach(
         Cloud::Sandbox(settings) => {
             let dir = paths::sandbox_dir(root);
             let embedded = Embedded::start(&settings, &dir, broken.clone()).await?;
+            killpoint::reached("start.embedded");
             let settings = embedded.settings(&settings);
             Ok((Some(embedded), Box::new(settings)))
         }

@@ -17,7 +17,8 @@
 //! - No clock that a decision reads outside [`clock`], no randomness but what is handed in, no
 //!   global state.
 //! - No status of a failure outside `http/error.rs`, no wire type outside `wire.rs`.
-//! - No `cfg(test)` in shipped code but for test modules.
+//! - No `cfg(test)` in shipped code but for test modules. A debug build can be told to die at a
+//!   point ([`killpoint`]), and differs in nothing else.
 //!
 //! Start reading at [`domain::plan`], [`decide`], [`control::pass`], [`cloud`].
 
@@ -30,5 +31,6 @@ pub mod control;
 pub mod decide;
 pub mod domain;
 pub mod http;
+pub mod killpoint;
 pub mod store;
 pub mod telemetry;

@@ -85,6 +85,8 @@ fn deciding(cases: &[Case], now: Now, install: &InstallId) {
             intents: &[],
             known: &case.known,
             observation: &case.observation,
+            all_frozen: None,
+            brake: None,
         };
         let decision = black_box(decide(&snapshot, &mut draws));
         assert_eq!(decision.desired, SERVERS + 1);
@@ -107,7 +109,13 @@ fn case(n: u32, now: Now, install: &InstallId) -> Case {
     let mut known: Vec<Known> = servers.iter().map(|server| known(server, now)).collect();
     // As the store hands them out.
     known.sort_by(|a, b| a.id.cmp(&b.id));
-    let seen = Seen { servers, began: now, fresh_for: Duration::from_secs(30), lookups: vec![] };
+    let seen = Seen {
+        servers,
+        began: now,
+        fresh_for: Duration::from_secs(30),
+        lookups: vec![],
+        sought: Default::default(),
+    };
     let signal = SignalName::new("requests").unwrap();
     let load = Value::new(f64::from(SERVERS) * 100.0 + 1.0).unwrap();
     let sample = Sample { name: signal, value: load, at: now.wall, received: now, server: None };

@@ -24,15 +24,11 @@ impl Watcher for Counting {
     }
 
     fn ended(&self, decision: &Decision, outcome: &Outcome) {
-        let planned = decision.plan.iter().find(|action| match action {
-            Action::Launch { intent, .. } | Action::Terminate { intent, .. } => {
-                *intent == outcome.intent
-            }
-        });
+        let planned = decision.plan.iter().find(|action| *action.intent() == outcome.intent);
         let Some(planned) = planned else { return };
         let servers = match planned {
             Action::Launch { launch, .. } => u64::from(launch.n),
-            Action::Terminate { .. } => 1,
+            Action::Terminate { .. } | Action::Adopt { .. } => 1,
         };
         let group = decision.group.as_str();
         self.0.acted(group, action(planned), result(&outcome.result), servers);
@@ -43,6 +39,7 @@ fn action(action: &Action) -> &'static str {
     match action {
         Action::Launch { .. } => "launch",
         Action::Terminate { .. } => "terminate",
+        Action::Adopt { .. } => "adopt",
     }
 }
 
@@ -53,6 +50,7 @@ fn tempering(step: &Tempering) -> &'static str {
         Tempering::Cooling { .. } => "cooling",
         Tempering::Blind { .. } => "blind",
         Tempering::Held { .. } => "held",
+        Tempering::TakenOver { .. } => "taken_over",
         Tempering::Pinned { .. } => "pinned",
     }
 }
@@ -61,6 +59,7 @@ fn result(result: &CallResult) -> &'static str {
     match result {
         CallResult::Launched { .. } => "launched",
         CallResult::Deleting => "deleting",
+        CallResult::Adopted => "adopted",
         CallResult::Gone => "gone",
         CallResult::Detached => "detached",
         CallResult::Withheld { .. } => "withheld",

@@ -100,6 +100,20 @@ impl Client {
         self.suggest(group, answer).await
     }
 
+    /// A request that changes something of every group.
+    pub(super) async fn send_to_all(
+        &self,
+        (method, scope): (Method, Scope),
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, Error> {
+        let mut request = self.request(method, path, scope)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        Ok(self.exchange(request, scope).await?)
+    }
+
     fn request(&self, method: Method, path: &str, scope: Scope) -> Result<RequestBuilder, Error> {
         let url = self.daemon.url.join(path).map_err(|error| {
             Error::new(Exit::Usage, format!("{} is no daemon's address: {error}", self.daemon.url))

@@ -18,11 +18,13 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub mod adopt;
 pub mod check;
 mod client;
 pub mod daemon;
 pub mod exit;
 pub mod explain;
+pub mod freeze;
 pub mod output;
 pub mod pin;
 pub mod plan;
@@ -87,7 +89,7 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The configuration file, if it is not ./scaling.toml
+    /// Read instead of ./scaling.toml
     #[arg(
         long,
         global = true,
@@ -140,7 +142,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the daemon: the controller and, if configured, the embedded cloud
+    /// Run the daemon, with the embedded cloud if configured
     Run(run::Args),
     /// Check the configuration and show all its faults
     Check(check::Args),
@@ -173,11 +175,20 @@ pub enum Ask {
     Pin(pin::Args),
     /// Let the claims count again
     Unpin(pin::UnpinArgs),
+    /// Change nothing of a group, or of every one, until `unfreeze`
+    Freeze(freeze::Args),
+    /// Let what was frozen, or stopped by the meltdown guard, go on
+    Unfreeze(freeze::UnfreezeArgs),
+    /// Take over servers that are not the group's own
+    Adopt(adopt::Args),
 }
 
 impl Ask {
     /// `plan --detailed-exitcode` knows one code for all errors, as terraform does.
     fn blamed(&self, error: Error) -> Error {
+        if matches!(self, Self::Freeze(_)) && error.exit == Exit::Unavailable {
+            return error.hint(freeze::BY_HAND);
+        }
         let strict = matches!(self, Self::Plan(plan::Args { detailed_exitcode: true, .. }));
         if strict { Error { exit: Exit::Failed, ..error } } else { error }
     }
@@ -275,6 +286,9 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Release(args) => reserve::release(args, client).await,
         Ask::Pin(args) => pin::pin(args, client).await,
         Ask::Unpin(args) => pin::unpin(args, client).await,
+        Ask::Freeze(args) => freeze::freeze(args, client).await,
+        Ask::Unfreeze(args) => freeze::unfreeze(args, client).await,
+        Ask::Adopt(args) => adopt::run(args, client).await,
     }
 }
 

@@ -135,6 +135,11 @@ fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String
         );
         facts.push(("Pin", format!("{}, {until}{}", pin.capacity, because(pin.reason.as_ref()))));
     }
+    if let Some(freeze) = &group.freeze {
+        let since = or_dash(freeze.since.map(|since| since.seen_from(now)));
+        let because = because(freeze.reason.as_ref());
+        facts.push(("Frozen", format!("{since} by {}{because}", freeze.by)));
+    }
     for held in &group.reservations {
         let until = held.until.map(|until| format!(", ends {}", until.seen_from(now)));
         let (until, because) = (until.unwrap_or_default(), because(held.reason.as_ref()));

@@ -26,6 +26,7 @@ pub(super) struct GroupView {
     pub(super) base: Option<u32>,
     pub(super) desired: Option<u32>,
     pub(super) pin: Option<PinView>,
+    pub(super) freeze: Option<FreezeView>,
     #[serde(default)]
     pub(super) reservations: Vec<ReservationView>,
     pub(super) tally: Option<Tally>,
@@ -47,6 +48,13 @@ pub(super) struct GroupView {
 pub(super) struct PinView {
     pub(super) capacity: u32,
     pub(super) until: Option<Moment>,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct FreezeView {
+    pub(super) since: Option<Moment>,
+    pub(super) by: String,
     pub(super) reason: Option<String>,
 }
 
@@ -123,6 +131,14 @@ pub(super) struct Told {
     pub(super) repeated: bool,
 }
 
+/// What an order to adopt was answered with.
+#[derive(Debug, Deserialize)]
+pub(super) struct Adopted {
+    pub(super) sentences: Vec<String>,
+    #[serde(default)]
+    pub(super) repeated: bool,
+}
+
 /// A point of wall time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(transparent)]
@@ -165,7 +181,7 @@ impl Situation {
         match self.0.as_str() {
             "steady" => GOOD,
             "scaling_out" | "scaling_in" => BUSY,
-            "failing" => BAD,
+            "failing" | "frozen" => BAD,
             _ => WARN,
         }
     }

@@ -4,7 +4,8 @@
 //! with a real cloud over HTTP; `sandbox` is the other end of such a conversation,
 //! an embedded OpenStack that the controller reaches over HTTP only.
 //!
-//! No implementation decides anything: it makes one call (a listing: all its pages),
+//! No implementation decides anything: it makes one call (a listing: all its pages; the
+//! marks of an adoption: one for each kind),
 //! replays it once after a 401, reads a GET once more after a failure, and says what
 //! came of it. The next pass is the retry.
 
@@ -47,8 +48,28 @@ pub trait Compute: Send + Sync {
     /// nothing was made.
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure>;
 
+    /// Writes marks and tags on one server. Each step is idempotent, and they are taken in
+    /// order: what failed half way is done again as a whole.
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure>;
+
     /// Deletes one server. The permit can be had only from a fresh look at it, and ends.
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure>;
+}
+
+/// What an adoption writes on a server.
+#[derive(Debug, Clone)]
+pub struct Marks {
+    pub region: Region,
+    pub server: ServerId,
+    /// Merged into what the server has; first of all, so that it never has the tag of a group
+    /// that it is not marked for by us.
+    pub metadata: BTreeMap<String, String>,
+    /// Put on it, then.
+    pub tag: Option<Tag>,
+    /// Taken off it, last.
+    pub untag: Option<Tag>,
+    /// It is not sent after that.
+    pub not_after: Steady,
 }
 
 /// An unfiltered listing.

@@ -5,6 +5,7 @@
 //!                            beside scaling.toml
 //!   lock                     held by the daemon that runs; its text is the pid
 //!   controller.id            which novascale launched a server
+//!   freeze                   made by a person: holds every group, or those that it names
 //!   daemon.json              while it runs: its pid and where it listens
 //!   tokens/SCOPE             one per scope, mode 0600
 //!   sandbox/                 the embedded cloud's own state

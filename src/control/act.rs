@@ -13,6 +13,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use super::Parts;
 use crate::cloud::may_delete::{Claimant, Forbidden};
 use crate::cloud::{Create, Deleted, MayDelete, Resolved, Wanted};
+use crate::domain::freeze::Holds;
 use crate::domain::group::Group;
 use crate::domain::id::{ServerId, mark};
 use crate::domain::intent::Launch;
@@ -20,6 +21,9 @@ use crate::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use crate::domain::plan::{Action, Cause, Decision};
 use crate::domain::server::{Server, Status};
 use crate::domain::time::{Now, Steady};
+use crate::killpoint;
+
+mod adopt;
 
 /// The most calls of one pass under way at once; the limiter of the cloud comes on top.
 pub const CALLS_AT_ONCE: usize = 8;
@@ -55,6 +59,7 @@ impl Crew<'_> {
             Action::Terminate { intent, server, cause } => {
                 (intent, self.terminate(server, *cause).await)
             }
+            Action::Adopt { intent, adopt } => (intent, self.adopt(adopt).await),
         };
         Outcome { intent: intent.clone(), at: self.parts.clock.now(), result }
     }
@@ -76,6 +81,26 @@ impl Crew<'_> {
         Some(CallResult::NotSent { why: why.to_owned() })
     }
 
+    /// Why the next call may not be begun, if so. A group that was frozen since the plan was
+    /// made keeps what is left of it from being done; and so does one of which that cannot be
+    /// told.
+    async fn stopped(&self) -> Option<CallResult> {
+        if let Some(late) = self.too_late() {
+            return Some(late);
+        }
+        let name = &self.group.name;
+        let why = match self.parts.store.freezes(name).await {
+            Ok(freezes) => {
+                let brake = self.parts.brake.on(name);
+                let (own, all) = (freezes.own.as_ref(), freezes.all.as_ref());
+                let holds = Holds { own, all, brake: brake.as_ref() };
+                holds.waiting(name, self.parts.clock.now()).first()?.to_string()
+            }
+            Err(error) => format!("whether it is frozen cannot be told: {error}"),
+        };
+        Some(CallResult::NotSent { why })
+    }
+
     async fn launch(&self, launch: &Launch) -> CallResult {
         let wanted = Wanted {
             group: &self.group.name,
@@ -84,15 +109,19 @@ impl Crew<'_> {
             template: &self.template,
             flavor: &launch.flavor,
         };
+        killpoint::reached("launch.begun");
         let resolved = match self.parts.resolve.resolve(&wanted).await {
             Ok(resolved) => resolved,
             // No create was sent, so even an unclear look-up made no server.
             Err(failure) => return CallResult::Refused(failure),
         };
-        if let Some(late) = self.too_late() {
-            return late;
+        if let Some(stopped) = self.stopped().await {
+            return stopped;
         }
-        match self.parts.compute.create(&self.request(launch, resolved)).await {
+        killpoint::reached("launch.resolved");
+        let created = self.parts.compute.create(&self.request(launch, resolved)).await;
+        killpoint::reached("launch.answered");
+        match created {
             Ok(first) => CallResult::Launched { first },
             Err(failure) => {
                 if failure.kind == FailureKind::Refused {
@@ -130,9 +159,10 @@ impl Crew<'_> {
     }
 
     async fn terminate(&self, id: &ServerId, cause: Cause) -> CallResult {
-        if let Some(late) = self.too_late() {
-            return late;
+        if let Some(stopped) = self.stopped().await {
+            return stopped;
         }
+        killpoint::reached("terminate.begun");
         let region = &self.group.region;
         let fresh = match self.parts.compute.get(region, id).await {
             Ok(Some(fresh)) => fresh,
@@ -143,7 +173,13 @@ impl Crew<'_> {
             Ok(permit) => permit,
             Err(forbidden) => return forbidden,
         };
-        match self.parts.compute.delete(region, permit).await {
+        if let Some(stopped) = self.stopped().await {
+            return stopped;
+        }
+        killpoint::reached("terminate.permitted");
+        let deleted = self.parts.compute.delete(region, permit).await;
+        killpoint::reached("terminate.answered");
+        match deleted {
             Ok(Deleted::Accepted) => CallResult::Deleting,
             Ok(Deleted::Gone) => CallResult::Gone,
             Err(failure) => result(failure),
@@ -154,9 +190,6 @@ impl Crew<'_> {
     fn permit(&self, fresh: &Server, cause: Cause) -> Result<MayDelete, CallResult> {
         if matches!(fresh.status, Status::SoftDeleted | Status::Deleted) {
             return Err(CallResult::Gone);
-        }
-        if let Some(late) = self.too_late() {
-            return Err(late);
         }
         // It was to go because it had failed: floor and velocity were not asked.
         if cause != Cause::Surplus && fresh.serves() {

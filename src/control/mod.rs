@@ -18,6 +18,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{Compute, Resolve};
+use crate::domain::freeze::Brake;
 use crate::domain::id::InstallId;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Decision;
@@ -34,6 +35,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub install: InstallId,
     pub watcher: Arc<dyn Watcher>,
+    /// Asked at each pass, and again before each call that changes anything.
+    pub brake: Arc<dyn Brake>,
     /// Cancelled when we stop: no new call is begun after that.
     pub stopping: CancellationToken,
     /// Cancelled by a loop that ended though nobody stopped it, as by a panic: the daemon then

@@ -10,7 +10,7 @@ use std::fmt;
 
 use crate::domain::explain::servers;
 use crate::domain::fleet::{Member, Standing};
-use crate::domain::id::ServerId;
+use crate::domain::id::{ServerId, mark};
 use crate::domain::plan::{Action, Decision};
 use crate::domain::server::{KnownState, Ownership};
 
@@ -18,9 +18,16 @@ use crate::domain::server::{KnownState, Ownership};
 #[derive(Debug, Default)]
 pub struct News {
     /// What members counted as, under the name that people know.
-    last: Option<BTreeMap<ServerId, (String, Standing)>>,
+    last: Option<BTreeMap<ServerId, Last>>,
     /// Servers whose end we asked for, or whose end was told already.
     expected: BTreeSet<ServerId>,
+}
+
+#[derive(Debug)]
+struct Last {
+    name: String,
+    standing: Standing,
+    ownership: Ownership,
 }
 
 /// Something that happened to servers of a group.
@@ -42,6 +49,10 @@ pub enum Event {
     Back,
     /// It carries the tag, but was not launched here.
     Foreign,
+    /// It is ours from now on.
+    Adopted,
+    /// It carries the tag and another installation's mark: whose, as far as is known.
+    OtherInstall(Option<String>),
 }
 
 /// An event, and whom it struck.
@@ -82,8 +93,13 @@ impl News {
     fn changed(&self, decision: &Decision) -> Vec<(Event, ServerId)> {
         let Some(last) = &self.last else { return Vec::new() };
         let event = |member: &Member| {
-            let before = last.get(&member.id).map(|(_, standing)| *standing);
-            (before != Some(member.standing)).then(|| self.event(member, before)).flatten()
+            let before = last.get(&member.id);
+            let stood = before.map(|last| last.standing);
+            let ours = |whose: Ownership| whose == Ownership::Ours;
+            if before.is_some_and(|last| ours(member.ownership) && !ours(last.ownership)) {
+                return Some(Event::Adopted);
+            }
+            (stood != Some(member.standing)).then(|| self.event(member, stood)).flatten()
         };
         let members = decision.changes.members.iter();
         members.filter_map(|m| Some((event(m)?, m.id.clone()))).collect()
@@ -102,6 +118,9 @@ impl News {
             Standing::Idle => Some(Event::Idle(server.status.word().to_owned())),
             Standing::Serving if before == Some(Standing::Idle) => Some(Event::Back),
             _ if before.is_none() && member.ownership == Ownership::Foreign => Some(Event::Foreign),
+            _ if before.is_none() && member.ownership == Ownership::OtherInstall => {
+                Some(Event::OtherInstall(server.metadata.get(mark::INSTALL).cloned()))
+            }
             Standing::Leaving | Standing::Serving | Standing::Building | Standing::Unsure => None,
         }
     }
@@ -109,7 +128,7 @@ impl News {
     fn named(&self, decision: &Decision, id: &ServerId) -> String {
         let now = decision.named(id);
         match self.last.as_ref().and_then(|last| last.get(id)) {
-            Some((before, _)) if now == id.as_str() => before.clone(),
+            Some(before) if now == id.as_str() => before.name.clone(),
             _ => now,
         }
     }
@@ -119,24 +138,29 @@ impl News {
         self.expected.retain(|id| members.iter().any(|m| m.id == *id));
         self.expected.extend(decision.plan.iter().filter_map(|action| match action {
             Action::Terminate { server, .. } => Some(server.clone()),
-            Action::Launch { .. } => None,
+            Action::Launch { .. } | Action::Adopt { .. } => None,
         }));
         let leaving = members.iter().filter(|m| m.standing == Standing::Leaving);
         self.expected.extend(leaving.map(|m| m.id.clone()));
-        let known =
-            members.iter().map(|m| (m.id.clone(), (self.named(decision, &m.id), m.standing)));
+        let known = members.iter().map(|m| {
+            let name = self.named(decision, &m.id);
+            (m.id.clone(), Last { name, standing: m.standing, ownership: m.ownership })
+        });
         self.last = Some(known.collect());
     }
 }
 
 impl Item {
-    /// Whether somebody should look: capacity was lost.
+    /// Whether somebody should look: capacity was lost, or another one works on the group.
     pub fn bad(&self) -> bool {
         match self.event {
-            Event::Leaving | Event::Gone | Event::Detached | Event::Broken(_) | Event::Stuck => {
-                true
-            }
-            Event::Idle(_) | Event::Back | Event::Foreign => false,
+            Event::Leaving
+            | Event::Gone
+            | Event::Detached
+            | Event::Broken(_)
+            | Event::Stuck
+            | Event::OtherInstall(_) => true,
+            Event::Idle(_) | Event::Back | Event::Foreign | Event::Adopted => false,
         }
     }
 }
@@ -165,6 +189,13 @@ impl fmt::Display for Item {
             Event::Back => write!(f, " {is} back and counted as capacity again"),
             Event::Foreign => {
                 write!(f, " {is} tagged but not launched by novascale: counted, never deleted")
+            }
+            Event::Adopted if one => write!(f, " was adopted and may be deleted from now on"),
+            Event::Adopted => write!(f, " were adopted and may be deleted from now on"),
+            Event::OtherInstall(install) => {
+                let (carry, which) = (if one { "carries" } else { "carry" }, install.as_deref());
+                let which = which.map_or_else(String::new, |which| format!(" {which}"));
+                write!(f, " {carry} the mark of another novascale installation{which}")
             }
         }
     }

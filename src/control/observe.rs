@@ -15,7 +15,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 
 use crate::cloud::Compute;
-use crate::domain::fleet::{Found, Lookup, Observation, Seen, Tally};
+use crate::domain::fleet::{Found, Lookup, Observation, Seen, Sought, Tally};
 use crate::domain::group::Group;
 use crate::domain::id::{LaunchId, Region, ServerId, Tag};
 use crate::domain::outcome::Failure;
@@ -56,6 +56,11 @@ impl Watched {
     fn known(&self) -> BTreeSet<ServerId> {
         let latest = self.latest.borrow();
         latest.iter().flat_map(|d| d.changes.watched.iter()).cloned().collect()
+    }
+
+    /// Tags that the latest decision wants to be listed beside the group's own.
+    fn sought(&self) -> Vec<Tag> {
+        self.latest.borrow().as_ref().map(|d| d.changes.sought.clone()).unwrap_or_default()
     }
 
     /// Launches of which a server was judged in ERROR: why was asked then.
@@ -131,10 +136,10 @@ pub async fn observe<F: Future<Output = ()>>(
     enough: impl FnOnce() -> F,
 ) -> Result<Now, Failure> {
     let began = clock.now();
-    let tags: Vec<Tag> = watched.iter().map(|w| w.group.tag.clone()).collect();
+    let (tags, sought) = tags(watched);
     match compute.list(region, &tags).await {
         Ok(servers) => {
-            let (parts, missing) = divide(watched, servers, began);
+            let (parts, missing) = divide(watched, servers, &sought, began);
             let asked = round.next(missing);
             let waits: BTreeSet<usize> = asked.iter().map(|(at, _)| *at).collect();
             let (wait, go): (Vec<_>, Vec<_>) =
@@ -157,6 +162,21 @@ pub async fn observe<F: Future<Output = ()>>(
     }
 }
 
+/// All tags to be listed, and of each group those that it seeks beside its own. A tag that
+/// another group has by now is its own alone: nobody takes servers over from it.
+fn tags(watched: &[Watched]) -> (Vec<Tag>, Vec<Vec<Tag>>) {
+    let mut all: Vec<Tag> = watched.iter().map(|w| w.group.tag.clone()).collect();
+    let taken = |tag: &Tag| watched.iter().any(|w| w.group.tag.same(tag.as_str()));
+    let sought = watched.iter().map(|w| w.sought().into_iter().filter(|t| !taken(t)).collect());
+    let sought: Vec<Vec<Tag>> = sought.collect();
+    for tag in sought.iter().flatten() {
+        if !all.iter().any(|known| known.same(tag.as_str())) {
+            all.push(tag.clone());
+        }
+    }
+    (all, sought)
+}
+
 /// Tells every group that a look begun then saw nothing.
 pub fn void(watched: &[Watched], began: Now, failure: &Failure) {
     for group in watched {
@@ -176,18 +196,23 @@ fn unseen(last: &Observation, now: Now, failure: &Failure) -> Observation {
 fn divide(
     watched: &[Watched],
     servers: Vec<Server>,
+    sought: &[Vec<Tag>],
     began: Now,
 ) -> (Vec<Seen>, BTreeSet<(usize, ServerId)>) {
     let servers: Vec<Arc<Server>> = servers.into_iter().map(Arc::new).collect();
     let (mut parts, mut missing) = (Vec::new(), BTreeSet::new());
-    for (at, group) in watched.iter().enumerate() {
+    for (at, (group, sought)) in watched.iter().zip(sought).enumerate() {
         let tag = &group.group.tag;
         let mine: Vec<Arc<Server>> = servers.iter().filter(|s| s.has_tag(tag)).cloned().collect();
         let listed: BTreeSet<&ServerId> = mine.iter().map(|s| &s.id).collect();
         let lacking = group.known().into_iter().filter(|id| !listed.contains(id));
         let silent = unexplained(&mine, &group.asked_why());
         missing.extend(lacking.chain(silent).map(|id| (at, id)));
-        parts.push(Seen { servers: mine, began, fresh_for: FRESH_FOR, lookups: Vec::new() });
+        let other = |s: &&Arc<Server>| !s.has_tag(tag) && sought.iter().any(|t| s.has_tag(t));
+        let others = servers.iter().filter(other).cloned().collect();
+        let sought = Sought { tags: sought.clone(), servers: others };
+        let (fresh_for, lookups) = (FRESH_FOR, Vec::new());
+        parts.push(Seen { servers: mine, began, fresh_for, lookups, sought });
     }
     (parts, missing)
 }

@@ -15,10 +15,12 @@ use super::{Parts, act};
 use crate::decide::verify::{Violation, verify};
 use crate::decide::{Draws, Snapshot, decide};
 use crate::domain::fleet::Observation;
+use crate::domain::freeze::Braked;
 use crate::domain::group::Group;
 use crate::domain::outcome::{CallResult, Outcome};
 use crate::domain::plan::{Action, Decision};
 use crate::domain::time::Now;
+use crate::killpoint;
 use crate::store::{Gathered, StoreError, Window};
 
 /// How far back closed intents and gone servers are read, at least.
@@ -51,13 +53,22 @@ pub async fn pass(
     publish: impl FnOnce(&Arc<Decision>),
 ) -> Result<Arc<Decision>, PassError> {
     let gathered = gather(parts, group, now).await?;
-    let decision = Arc::new(judged(parts, group, &gathered, observation, now, draws)?);
+    let decision = Arc::new(judged(gathered.snapshot(parts, group, observation, now), draws)?);
+    planned(&decision, "pass.decided");
     parts.store.record(&parts.lease, &decision).await?;
+    planned(&decision, "pass.recorded");
     publish(&decision);
     parts.watcher.decided(&decision);
     log_plan(&decision);
     carry_out(parts, group, &decision).await?;
     Ok(decision)
+}
+
+/// A point of passes that change something.
+fn planned(decision: &Decision, point: &str) {
+    if !decision.plan.is_empty() {
+        killpoint::reached(point);
+    }
 }
 
 /// Makes the decision's calls and stores what becomes of each. A store that fails for a
@@ -71,7 +82,7 @@ async fn carry_out(parts: &Parts, group: &Group, decision: &Decision) -> Result<
         parts.watcher.ended(decision, &outcome);
         let outcome = [outcome];
         match parts.store.settle(&parts.lease, &group.name, &outcome).await {
-            Ok(()) => {}
+            Ok(()) => killpoint::reached("pass.settled"),
             // Another one writes now, and acts.
             Err(error @ StoreError::Fenced(_)) => return Err(error),
             Err(_) => unsettled.extend(outcome),
@@ -94,46 +105,50 @@ pub async fn preview(
     draws: &mut dyn Draws,
 ) -> Result<Decision, StoreError> {
     let gathered = gather(parts, group, now).await?;
-    Ok(decide(&snapshot(parts, group, &gathered, observation, now), draws))
+    Ok(decide(&gathered.snapshot(parts, group, observation, now), draws))
 }
 
-async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Gathered, StoreError> {
+/// What was found of a group, but for the observation.
+struct Found {
+    gathered: Gathered,
+    brake: Option<Braked>,
+}
+
+async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Found, StoreError> {
     let past = PAST_WINDOW.max(group.launch.backoff.most * PAST_WAITS);
     // The store forgets what no policy may ask for: a sample of whatever age that it still has
     // tells who has fallen silent.
     let window = Window { now, signals: Duration::MAX, past };
-    parts.store.gather(&group.name, window).await
+    let gathered = parts.store.gather(&group.name, window).await?;
+    Ok(Found { gathered, brake: parts.brake.on(&group.name) })
 }
 
-fn snapshot<'a>(
-    parts: &'a Parts,
-    group: &'a Group,
-    gathered: &'a Gathered,
-    observation: &'a Observation,
-    now: Now,
-) -> Snapshot<'a> {
-    Snapshot {
-        now,
-        group,
-        install: &parts.install,
-        state: &gathered.state,
-        memory: gathered.memory.as_ref(),
-        samples: &gathered.samples,
-        intents: &gathered.intents,
-        known: &gathered.known,
-        observation,
+impl Found {
+    fn snapshot<'a>(
+        &'a self,
+        parts: &'a Parts,
+        group: &'a Group,
+        observation: &'a Observation,
+        now: Now,
+    ) -> Snapshot<'a> {
+        let gathered = &self.gathered;
+        Snapshot {
+            now,
+            group,
+            install: &parts.install,
+            state: &gathered.state,
+            memory: gathered.memory.as_ref(),
+            samples: &gathered.samples,
+            intents: &gathered.intents,
+            known: &gathered.known,
+            observation,
+            all_frozen: gathered.all_frozen.as_ref(),
+            brake: self.brake.as_ref(),
+        }
     }
 }
 
-fn judged(
-    parts: &Parts,
-    group: &Group,
-    gathered: &Gathered,
-    observation: &Observation,
-    now: Now,
-    draws: &mut dyn Draws,
-) -> Result<Decision, PassError> {
-    let snapshot = snapshot(parts, group, gathered, observation, now);
+fn judged(snapshot: Snapshot<'_>, draws: &mut dyn Draws) -> Result<Decision, PassError> {
     let decision = decide(&snapshot, draws);
     let violations = verify(&snapshot, &decision);
     if violations.is_empty() { Ok(decision) } else { Err(PassError::Refused(violations)) }
@@ -149,7 +164,7 @@ fn log_plan(decision: &Decision) {
                 desired = decision.desired,
                 "{action}"
             ),
-            Action::Terminate { .. } => {
+            Action::Terminate { .. } | Action::Adopt { .. } => {
                 let action = decision.in_words(action);
                 tracing::info!(group = %group, desired = decision.desired, "{action}");
             }
@@ -159,14 +174,13 @@ fn log_plan(decision: &Decision) {
 
 fn log_outcome(decision: &Decision, outcome: &Outcome) {
     let group = &decision.group;
-    let action = decision.plan.iter().find(|action| match action {
-        Action::Launch { intent, .. } | Action::Terminate { intent, .. } => {
-            *intent == outcome.intent
-        }
-    });
+    let action = decision.plan.iter().find(|action| *action.intent() == outcome.intent);
     let action = action.map(|action| decision.in_words(action)).unwrap_or_default();
     match &outcome.result {
-        CallResult::Launched { .. } | CallResult::Deleting | CallResult::Gone => {
+        CallResult::Launched { .. }
+        | CallResult::Deleting
+        | CallResult::Adopted
+        | CallResult::Gone => {
             tracing::debug!(group = %group, "done: {action}");
         }
         CallResult::Detached => {

@@ -214,10 +214,19 @@ fn taken(state: &State) -> bool {
 /// them: a right is missing, or the cloud is busy or out of reach. Tried on one after the
 /// other, it would be the same call as often as there are servers.
 pub fn deletes_wait(intents: &[Intent], backoff: &Backoff) -> Option<Wait> {
-    let mut deletes: Vec<&Intent> = intents.iter().filter(|i| i.terminate().is_some()).collect();
-    deletes.sort_by(|a, b| newest_first(a, b));
+    all_wait(intents, backoff, |i| i.terminate().is_some())
+}
+
+/// The same of adoptions.
+pub fn adoptions_wait(intents: &[Intent], backoff: &Backoff) -> Option<Wait> {
+    all_wait(intents, backoff, |i| i.adopt().is_some())
+}
+
+fn all_wait(intents: &[Intent], backoff: &Backoff, of_kind: fn(&Intent) -> bool) -> Option<Wait> {
+    let mut calls: Vec<&Intent> = intents.iter().filter(|i| of_kind(i)).collect();
+    calls.sort_by(|a, b| newest_first(a, b));
     let mut run = Run::default();
-    for intent in deletes {
+    for intent in calls {
         match intent.trouble.as_ref().filter(|t| concerns_all(t.failure.kind)) {
             Some(trouble) => run.failed(intent, trouble),
             None if taken(&intent.state) => break,
@@ -242,6 +251,22 @@ pub fn delete_wait(intents: &[Intent], server: &ServerId, backoff: &Backoff) -> 
     let newest = failed.last()?;
     let trouble = newest.trouble.as_ref()?;
     Some(waited(newest, trouble, failed.len(), backoff))
+}
+
+/// Not before then, for a server that was to be adopted since then and still is not ours,
+/// whatever was answered.
+pub fn adopt_wait(tried: &[&Intent], backoff: &Backoff) -> Option<Wait> {
+    let newest = tried.iter().max_by_key(|i| i.opened.steady)?;
+    let State::Closed { at, done } = newest.state else { return None };
+    if newest.trouble.is_none() && done == 0 {
+        return None;
+    }
+    let unseen = || {
+        let said = "Nova took its marks, but does not show them";
+        Trouble { at, failure: Failure::new(FailureKind::Conflict, said) }
+    };
+    let trouble = newest.trouble.clone().unwrap_or_else(unseen);
+    Some(waited(newest, &trouble, tried.len(), backoff))
 }
 
 /// An unbroken run of failures, told from the newest on.

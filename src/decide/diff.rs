@@ -7,13 +7,17 @@
 
 use std::collections::BTreeMap;
 
+use super::adopt::{Adoptee, adopt};
 use super::backoff::{Journal, Verdict, Wait, delete_wait, deletes_wait};
+use super::cut::Cut;
+use super::rivals::{Rivals, rivals};
 use super::settle::Fleet;
 use super::snapshot::Snapshot;
 use super::victim;
 use super::{Draws, sooner};
+use crate::domain::adoption::{Adopt, Over};
 use crate::domain::fleet::{Member, Standing};
-use crate::domain::id::{IntentId, LaunchId, Zone};
+use crate::domain::id::{IntentId, LaunchId, Tag, Zone};
 use crate::domain::intent::{Intent, Launch, State, Terminate, What};
 use crate::domain::outcome::FailureKind;
 use crate::domain::plan::{Action, Cause, Waiting};
@@ -34,17 +38,30 @@ pub struct Diff {
     pub intents: Vec<Intent>,
     pub waiting: Vec<Waiting>,
     pub wake: Option<Steady>,
+    /// Orders to adopt that are over, and tags to be listed for the others.
+    pub adopted: Over,
+    pub sought: Vec<Tag>,
 }
 
 /// Plans the way from the fleet to desired.
 pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
     let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
-    let mut planner = Planner { snapshot, fleet, desired, draws, no_deletes, out: Diff::default() };
-    if let Some(obstacle) = planner.obstacle() {
-        planner.out.waiting.push(obstacle);
-    } else {
+    let (rivals, out) = (rivals(&fleet.members), Diff::default());
+    let arriving = 0;
+    let mut planner =
+        Planner { snapshot, fleet, desired, draws, no_deletes, rivals, arriving, out };
+    let holds = snapshot.holds().waiting(&snapshot.group.name, snapshot.now);
+    let obstacle = planner.obstacle();
+    // Adopting them is the way out where members carry another installation's mark.
+    let may_adopt = matches!(obstacle, None | Some(Waiting::OtherInstall { .. }));
+    planner.adopt(holds.is_empty() && may_adopt);
+    let free = holds.is_empty() && obstacle.is_none();
+    planner.out.waiting.splice(0..0, holds.into_iter().chain(obstacle));
+    if free {
         planner.sweep();
-        planner.shrink();
+        if !planner.rivalled() {
+            planner.shrink();
+        }
         planner.grow();
     }
     planner.say_what_is_under_way();
@@ -58,6 +75,9 @@ struct Planner<'a> {
     draws: &'a mut dyn Draws,
     /// What keeps every delete, if anything does.
     no_deletes: Option<Wait>,
+    rivals: Option<Rivals>,
+    /// Servers that are being adopted and are no members yet.
+    arriving: u32,
     out: Diff,
 }
 
@@ -65,8 +85,6 @@ impl<'a> Planner<'a> {
     /// Why nothing at all may be done now.
     fn obstacle(&self) -> Option<Waiting> {
         let now = self.snapshot.now;
-        let strangers =
-            self.fleet.members.iter().filter(|m| m.ownership == Ownership::OtherInstall).count();
         let Some(seen) = self.snapshot.seen() else {
             return Some(unseen(self.snapshot));
         };
@@ -78,11 +96,38 @@ impl<'a> Planner<'a> {
         } else if self.fleet.implausible() {
             let (missing, known) = (self.fleet.missing, self.fleet.living);
             Some(Waiting::Implausible { missing, known })
-        } else if strangers > 0 {
-            Some(Waiting::OtherInstall { n: count(strangers) })
         } else {
-            None
+            let first = self.rivals.as_ref().filter(|rivals| !rivals.second);
+            first.map(|Rivals { n, install, .. }| Waiting::OtherInstall {
+                n: *n,
+                install: install.clone(),
+            })
         }
+    }
+
+    /// What operators ordered to be adopted, as far as it is due.
+    fn adopt(&mut self, sound: bool) {
+        let adopting = adopt(self.snapshot, self.fleet, sound);
+        self.arriving = adopting.arriving;
+        self.out.waiting.extend(adopting.waiting);
+        (self.out.adopted, self.out.sought) = (adopting.over, adopting.sought);
+        self.out.wake = sooner(self.out.wake, adopting.wake);
+        for Adoptee { server, untagged, from, .. } in adopting.now {
+            let intent = IntentId::from_bits(self.draws.bits());
+            let launch = LaunchId::from_bits(self.draws.bits());
+            let adopt = Adopt { server, launch, untagged, from };
+            self.open(intent.clone(), What::Adopt(adopt.clone()));
+            self.out.actions.push(Action::Adopt { intent, adopt });
+        }
+    }
+
+    /// Whether a later installation works on the group: then nothing that serves is taken away.
+    fn rivalled(&mut self) -> bool {
+        let rival = self.rivals.as_ref();
+        let rival = rival
+            .map(|Rivals { n, install, .. }| Waiting::Rival { n: *n, install: install.clone() });
+        self.out.waiting.extend(rival);
+        self.rivals.is_some()
     }
 
     /// Failed servers that are ours go, and so do those that Nova keeps deleting in vain.
@@ -129,8 +174,8 @@ impl<'a> Planner<'a> {
 
     /// What is more than desired goes, the newest first.
     fn shrink(&mut self) {
-        let tally = &self.fleet.tally;
-        let excess = tally.capacity().saturating_sub(self.desired);
+        let (tally, end) = (&self.fleet.tally, self.end_of_shrinking());
+        let excess = tally.capacity().saturating_sub(end);
         if excess == 0 {
             return;
         }
@@ -138,8 +183,8 @@ impl<'a> Planner<'a> {
         if built > 0 {
             self.out.waiting.push(Waiting::Building { n: built });
         }
-        // What serves stays at or above desired, whatever is still on its way.
-        let spare = tally.serving.saturating_sub(self.desired);
+        // What serves stays at or above that, whatever is still on its way.
+        let spare = tally.serving.saturating_sub(end);
         let allowed = self.velocity_left();
         let mut going = count(chosen.len()).min(spare).min(allowed);
         // The last server goes alone.
@@ -158,6 +203,16 @@ impl<'a> Planner<'a> {
         if unable > 0 {
             self.out.waiting.push(Waiting::Kept { n: unable });
         }
+    }
+
+    /// How many stay: those desired, and all that the last max allowed while a large cut of it
+    /// waits for a person's word.
+    fn end_of_shrinking(&mut self) -> u32 {
+        let cut = Cut::of(self.snapshot, &self.fleet.tally);
+        let Some(waiting) = cut.waiting(self.snapshot) else { return self.desired };
+        // It is what a person has to read first.
+        self.out.waiting.insert(0, waiting);
+        self.desired.max(cut.accepted.max)
     }
 
     /// Of the `excess` that is to leave: those that can go now, and how many are still built.
@@ -271,12 +326,12 @@ impl<'a> Planner<'a> {
     /// What is missing is launched, as far as ceiling, back-off and batch sizes allow.
     fn grow(&mut self) {
         let tally = &self.fleet.tally;
-        let short = self.desired.saturating_sub(tally.capacity());
+        let short = self.desired.saturating_sub(tally.capacity().saturating_add(self.arriving));
         if short == 0 {
             return;
         }
         let max = self.snapshot.group.bounds.max;
-        let occupied = tally.occupied();
+        let occupied = tally.occupied().saturating_add(self.arriving);
         let room = max.saturating_sub(occupied);
         if room < short {
             self.out.waiting.push(Waiting::Ceiling { max, occupied });

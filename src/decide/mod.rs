@@ -7,9 +7,12 @@
 //! desired; [`diff`] turns the difference into actions, with [`victim`] and [`backoff`]
 //! at its side. [`verify`] judges the result by rules of its own.
 
+pub mod adopt;
 pub mod backoff;
+pub mod cut;
 pub mod diff;
 pub mod policy;
+pub mod rivals;
 pub mod settle;
 pub mod snapshot;
 pub mod temper;
@@ -20,6 +23,7 @@ pub use snapshot::Snapshot;
 
 use std::time::Duration;
 
+use self::cut::Cut;
 use crate::domain::claim::Memory;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::time::{Now, Steady};
@@ -40,10 +44,13 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
     let measured = policy::measured(snapshot, &fleet.members);
     let claims = policy::claims(snapshot, &measured);
-    let asked = temper::Asked { claims: &claims, measured: &measured, found: fleet.found };
+    let stands = fleet.tally.capacity();
+    let asked = temper::Asked { claims: &claims, measured: &measured, found: fleet.found, stands };
     let tempered = temper::temper(snapshot, asked);
     let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
-    let memory = Some(tempered.memory).filter(|next| snapshot.memory != next.as_ref()).flatten();
+    let accepted = Some(Cut::of(snapshot, &fleet.tally).accepted);
+    let memory = tempered.memory.map(|next| Memory { accepted, ..next });
+    let memory = memory.filter(|next| snapshot.memory != Some(next));
     let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
     let mut intents = fleet.changed_intents;
     intents.extend(plan.intents);
@@ -66,6 +73,8 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
             known: fleet.changed_known,
             members: fleet.members,
             watched: fleet.watched,
+            sought: plan.sought,
+            adopted: plan.adopted,
         },
     }
 }

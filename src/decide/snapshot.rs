@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::claim::Memory;
 use crate::domain::fleet::{Observation, Seen};
+use crate::domain::freeze::{Braked, Freeze, Holds};
 use crate::domain::group::{Group, GroupState};
 use crate::domain::id::InstallId;
 use crate::domain::intent::Intent;
@@ -27,9 +28,18 @@ pub struct Snapshot<'a> {
     /// Living ones, and those of the recent past.
     pub known: &'a [Known],
     pub observation: &'a Observation,
+    /// Every group was frozen by a command.
+    pub all_frozen: Option<&'a Freeze>,
+    /// What the brake holds the group by.
+    pub brake: Option<&'a Braked>,
 }
 
 impl<'a> Snapshot<'a> {
+    /// Who froze the group, and what else stops it.
+    pub fn holds(&self) -> Holds<'a> {
+        Holds { own: self.state.freeze.as_ref(), all: self.all_frozen, brake: self.brake }
+    }
+
     /// The listing, if there is one.
     pub fn seen(&self) -> Option<&'a Seen> {
         match self.observation {

@@ -5,7 +5,7 @@
 //! 2. Measured claims count with the largest they were within the stabilisation window.
 //!    What was declared (base, reservation) or has an announced end does not wait.
 //! 3. While a measured claim is unknown, desired may rise but not fall.
-//! 4. Capacity found without state, at the start or later, is held until all measured claims
+//! 4. Capacity found without state, at the start or later, or adopted, is held until all measured claims
 //!    have data or an operator says how large the fleet is to be.
 //! 5. Desired is not lowered within the cooldown, unless an operator spoke since it changed.
 //! 6. The bounds, last: a raised min overrides all of the above, a lowered max too.
@@ -27,6 +27,8 @@ pub struct Asked<'a> {
     pub measured: &'a [Claim],
     /// Capacity that stands though its launches were forgotten with the journal.
     pub found: u32,
+    /// All capacity that stands or comes.
+    pub stands: u32,
 }
 
 /// What tempering came to.
@@ -71,8 +73,10 @@ impl<'a> Run<'a> {
         let mut memory = remembered(snapshot);
         // The first listing may show a part of what stands, or nothing yet.
         if snapshot.memory.is_none() && snapshot.state.steered.is_none() {
-            memory.held = Some(Held { capacity: 0, since: snapshot.now.steady });
+            let since = snapshot.now.steady;
+            memory.held = Some(Held { capacity: 0, since, adopted: false });
         }
+        hold_adopted(&mut memory, snapshot, asked.stands);
         if let Some(held) = &mut memory.held {
             held.capacity = held.capacity.max(asked.found);
         }
@@ -160,7 +164,11 @@ impl<'a> Run<'a> {
             self.memory.held = None;
         } else if held.capacity > self.desired {
             let (from, to) = (self.desired, held.capacity);
-            self.step(to, Tempering::Held { from, to });
+            let step = match held.adopted {
+                true => Tempering::TakenOver { from, to },
+                false => Tempering::Held { from, to },
+            };
+            self.step(to, step);
         }
     }
 
@@ -214,6 +222,17 @@ impl<'a> Run<'a> {
     fn wake_at(&mut self, then: Steady) {
         self.wake = sooner(self.wake, Some(then));
     }
+}
+
+/// While servers are adopted, all that stands is held: a large excess must not begin to go just
+/// because it may be deleted from now on.
+fn hold_adopted(memory: &mut Memory, snapshot: &Snapshot<'_>, stands: u32) {
+    let Some(ordered) = snapshot.state.adoptions.iter().map(|a| a.at.steady).max() else { return };
+    let fresh = Held { capacity: 0, since: ordered, adopted: true };
+    let held = memory.held.get_or_insert(fresh);
+    held.adopted |= held.capacity == 0;
+    held.since = held.since.max(ordered);
+    held.capacity = held.capacity.max(stands);
 }
 
 /// Notes what is wanted now. Entries are kept in falling order: what a later entry reaches

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::snapshot::Snapshot;
+use crate::domain::adoption::{Adopt, Adoptees, Former};
 use crate::domain::fleet::{Found, Observation, Seen};
 use crate::domain::id::ServerId;
 use crate::domain::intent::{Intent, State, What};
-use crate::domain::plan::{Action, Decision, Tempering};
+use crate::domain::plan::{Action, Cause, Decision, Tempering};
 use crate::domain::policy::Velocity;
 use crate::domain::server::{KnownState, Ownership, Server, Status};
 
@@ -37,9 +38,13 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.velocity(),
         judge.ownership(),
         judge.intent_first(),
+        judge.one_installation(),
+        judge.adoption(),
         judge.sight(),
         judge.bounds(),
         judge.missing_data(),
+        judge.frozen(),
+        judge.cut(),
     ]
     .into_iter()
     .flatten()
@@ -62,7 +67,7 @@ impl Judge<'_> {
             .iter()
             .map(|action| match action {
                 Action::Launch { launch, .. } => launch.n,
-                Action::Terminate { .. } => 0,
+                Action::Terminate { .. } | Action::Adopt { .. } => 0,
             })
             .fold(0, u32::saturating_add)
     }
@@ -73,7 +78,7 @@ impl Judge<'_> {
             .iter()
             .filter_map(|action| match action {
                 Action::Terminate { server, .. } => Some(server),
-                Action::Launch { .. } => None,
+                Action::Launch { .. } | Action::Adopt { .. } => None,
             })
             .collect()
     }
@@ -150,6 +155,7 @@ impl Judge<'_> {
             .filter_map(|i| i.launch())
             .map(|launch| launch.n.saturating_sub(self.came(&launch.launch)))
             .fold(0, u32::saturating_add);
+        let open = open.saturating_add(self.adopting(&standing));
         let total = standing.len() as u64 + u64::from(open) + u64::from(launched);
         let max = self.snapshot.group.bounds.max;
         if total <= u64::from(max) {
@@ -157,6 +163,19 @@ impl Judge<'_> {
         }
         let stand = standing.len();
         broken("I1", format!("{launched} more beside {stand} and {open} coming exceed max {max}"))
+    }
+
+    /// Servers that this decision makes members.
+    fn adopting(&self, standing: &BTreeSet<ServerId>) -> u32 {
+        let adopted = self.adopted().filter(|adopt| !standing.contains(&adopt.server));
+        u32::try_from(adopted.count()).unwrap_or(u32::MAX)
+    }
+
+    fn adopted(&self) -> impl Iterator<Item = &Adopt> {
+        self.decision.plan.iter().filter_map(|action| match action {
+            Action::Adopt { adopt, .. } => Some(adopt),
+            Action::Launch { .. } | Action::Terminate { .. } => None,
+        })
     }
 
     /// The decision itself closed or gave up the intent, by the settling rules.
@@ -245,6 +264,65 @@ impl Judge<'_> {
         broken("I3", format!("server {wrong} is not ours to delete"))
     }
 
+    /// I8: only what somebody ordered is adopted.
+    fn adoption(&self) -> Option<Violation> {
+        let group = self.snapshot.group;
+        let known = |former: &Former, id: &ServerId| {
+            let seen = self.seen();
+            let mut listed =
+                seen.into_iter().flat_map(|s| s.servers.iter().chain(&s.sought.servers));
+            listed.any(|server| {
+                server.id == *id
+                    && former.holds(server, self.snapshot.install, (&group.name, &group.tag))
+            })
+        };
+        let ordered = |adopt: &Adopt| {
+            self.snapshot.state.adoptions.iter().any(|order| match (&order.what, &adopt.from) {
+                (Adoptees::Servers { servers, untagged }, None) => {
+                    servers.contains(&adopt.server) && (*untagged || !adopt.untagged)
+                }
+                (Adoptees::Renamed(former), Some(from)) => {
+                    former == from && known(former, &adopt.server)
+                }
+                (Adoptees::Servers { .. }, Some(_)) | (Adoptees::Renamed(_), None) => false,
+            })
+        };
+        let stolen = self.adopted().find(|adopt| !ordered(adopt))?;
+        broken("I8", format!("nobody ordered to adopt server {}", stolen.server))
+    }
+
+    /// I7: while members carry another installation's mark, nothing that serves goes, and only
+    /// whose mark is on the oldest member launches.
+    fn one_installation(&self) -> Option<Violation> {
+        let mut oldest: Option<(i64, &ServerId, Ownership)> = None;
+        let mut strangers = BTreeSet::new();
+        let there = self.standing();
+        for server in self.all_shown().filter(|s| there.contains(&s.id)) {
+            let whose = server.ownership(self.snapshot.install, &self.snapshot.group.name);
+            let age = (server.created.0, &server.id, whose);
+            if whose != Ownership::Foreign && oldest.is_none_or(|o| (age.0, age.1) < (o.0, o.1)) {
+                oldest = Some(age);
+            }
+            strangers.extend((whose == Ownership::OtherInstall).then_some(&server.id));
+        }
+        let hidden = self.snapshot.known.iter().any(|k| {
+            let unseen = there.contains(&k.id) && self.shown(&k.id).is_none();
+            unseen && k.ownership == Ownership::OtherInstall
+        });
+        if strangers.is_empty() && !hidden {
+            return None;
+        }
+        let surplus = |a: &Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        if self.decision.plan.iter().any(surplus) {
+            return broken("I7", "servers go though another installation works here".to_owned());
+        }
+        let first = !hidden && oldest.is_some_and(|(_, _, whose)| whose == Ownership::Ours);
+        if first || self.launched() == 0 {
+            return None;
+        }
+        broken("I7", "a launch though another installation was here first".to_owned())
+    }
+
     /// I4: each action stands in the journal, each launch with an id never used before.
     fn intent_first(&self) -> Option<Violation> {
         let journal = &self.decision.changes.intents;
@@ -310,6 +388,38 @@ impl Judge<'_> {
         broken("I10", format!("desired {desired} is outside {} to {}", bounds.min, bounds.max))
     }
 
+    /// What is frozen, or of another project, is left as it is.
+    fn frozen(&self) -> Option<Violation> {
+        let Snapshot { state, all_frozen, brake, .. } = self.snapshot;
+        let held = state.freeze.is_some() || all_frozen.is_some() || brake.is_some();
+        if !held || self.decision.plan.is_empty() {
+            return None;
+        }
+        broken("freeze", "actions are planned while nothing may be changed".to_owned())
+    }
+
+    /// I14: below half of the max that was accepted last, nothing that is only more than desired
+    /// goes without a word that came later, unless the fleet is no larger than the new max.
+    fn cut(&self) -> Option<Violation> {
+        let Snapshot { group, state, memory, .. } = self.snapshot;
+        let last = memory.and_then(|memory| memory.accepted)?;
+        let max = group.bounds.max;
+        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        let going = self.decision.plan.iter().filter(surplus).count() as u64;
+        let confirmed =
+            state.confirmed.is_some_and(|word| word.max == max && word.at.steady >= last.since);
+        if going == 0 || confirmed || u64::from(max) * 2 >= u64::from(last.max) {
+            return None;
+        }
+        let tally = &self.decision.tally;
+        let before = u64::from(tally.serving + tally.building + tally.unsure + tally.coming);
+        if before <= u64::from(max) || before >= u64::from(last.max) + going {
+            return None;
+        }
+        let from = last.max;
+        broken("I14", format!("{going} go by a cut of max from {from} to {max} that waits"))
+    }
+
     /// I11: while a measured claim is unknown, desired does not fall, but for the bounds.
     fn missing_data(&self) -> Option<Violation> {
         let pinned = self.decision.tempering.iter().any(|t| matches!(t, Tempering::Pinned { .. }));
@@ -349,7 +459,11 @@ fn writes(intent: &Intent, action: &Action) -> bool {
         (Action::Terminate { intent: id, server, .. }, What::Terminate(line)) => {
             *id == intent.id && *server == line.server
         }
-        (Action::Launch { .. }, What::Terminate(_))
-        | (Action::Terminate { .. }, What::Launch(_)) => false,
+        (Action::Adopt { intent: id, adopt }, What::Adopt(line)) => {
+            *id == intent.id && adopt == line
+        }
+        (Action::Launch { .. }, What::Terminate(_) | What::Adopt(_))
+        | (Action::Terminate { .. }, What::Launch(_) | What::Adopt(_))
+        | (Action::Adopt { .. }, What::Launch(_) | What::Terminate(_)) => false,
     }
 }

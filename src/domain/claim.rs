@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::cut::Accepted;
 use super::id::{Owner, SignalName};
 use super::time::Steady;
 
@@ -100,6 +101,9 @@ pub struct Memory {
     /// Capacity found without state: held until measured claims have data or an operator acts.
     #[serde(default)]
     pub held: Option<Held>,
+    /// The max that a smaller one is held against.
+    #[serde(default)]
+    pub accepted: Option<Accepted>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,4 +117,7 @@ pub struct Peak {
 pub struct Held {
     pub capacity: u32,
     pub since: Steady,
+    /// It was adopted, not found again.
+    #[serde(default)]
+    pub adopted: bool,
 }

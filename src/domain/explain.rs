@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::adoption::Adopt;
 use super::claim::{Claim, Source, Wants};
 use super::fleet::Tally;
 use super::group::GroupState;
@@ -16,6 +17,7 @@ use super::plan::{Action, Cause, Decision, Tempering, Waiting};
 use super::signal::Command;
 use super::time::spoken;
 
+mod adoption;
 mod command;
 mod waiting;
 
@@ -32,6 +34,8 @@ pub enum Situation {
     Holding,
     /// Something keeps failing.
     Failing,
+    /// Nothing is changed until a person lets it go on.
+    Frozen,
 }
 
 impl Situation {
@@ -42,6 +46,7 @@ impl Situation {
             Self::ScalingIn => "scaling_in",
             Self::Holding => "holding",
             Self::Failing => "failing",
+            Self::Frozen => "frozen",
         }
     }
 }
@@ -57,17 +62,22 @@ impl Decision {
                     | Waiting::Implausible { .. }
                     | Waiting::OtherInstall { .. }
                     | Waiting::Elsewhere { .. }
+                    | Waiting::OtherProject { .. }
             )
         };
-        let failing =
-            |w: &Waiting| matches!(w, Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. });
+        let fails = |w: &Waiting| failing(w).is_some();
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| matches!(w, Waiting::Kept { n } if *n >= excess);
-        if waits(blind) {
+        let kept = |w: &Waiting| match w {
+            Waiting::Kept { n } => *n >= excess,
+            other => matches!(other, Waiting::Unconfirmed { .. } | Waiting::Rival { .. }),
+        };
+        if self.frozen().is_some() {
+            Situation::Frozen
+        } else if waits(blind) {
             Situation::Holding
-        } else if waits(failing) {
+        } else if waits(fails) {
             Situation::Failing
         } else if serving + self.tally.unsure < self.desired && capacity <= self.desired {
             Situation::ScalingOut
@@ -94,11 +104,12 @@ impl Decision {
             }
             (Situation::Holding, Some(waiting)) => format!("holding: {waiting}"),
             (Situation::Holding, None) => format!("holding at {desired}"),
+            (Situation::Frozen, _) => {
+                let said = self.frozen().map(ToString::to_string).unwrap_or_default();
+                format!("{said}; wants {desired}, has {}", self.tally.serving)
+            }
             (Situation::Failing, _) => {
-                let trouble = self
-                    .waiting
-                    .iter()
-                    .find(|w| matches!(w, Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. }));
+                let trouble = self.waiting.iter().find_map(failing);
                 let said = trouble.map(ToString::to_string).unwrap_or_default();
                 format!("wants {desired}, has {}: {said}", self.tally.serving)
             }
@@ -156,8 +167,19 @@ impl Decision {
             | Waiting::Kept { .. }
             | Waiting::DeleteBackoff { .. }
             | Waiting::OtherInstall { .. }
-            | Waiting::Elsewhere { .. } => false,
+            | Waiting::Rival { .. }
+            | Waiting::Adopting { .. }
+            | Waiting::AdoptBackoff { .. }
+            | Waiting::Elsewhere { .. }
+            | Waiting::Frozen { .. }
+            | Waiting::OtherProject { .. }
+            | Waiting::Unconfirmed { .. } => false,
         })
+    }
+
+    /// What stops the group until a person lets it go on, if anything does.
+    pub fn frozen(&self) -> Option<&Waiting> {
+        self.waiting.iter().find(|waiting| matches!(waiting, Waiting::Frozen { .. }))
     }
 
     /// The tally in words; none known is not none.
@@ -176,6 +198,7 @@ impl Decision {
             Action::Terminate { server, cause, .. } => {
                 format!("terminate {}: {cause}", self.named(server))
             }
+            Action::Adopt { adopt, .. } => adopting(&self.named(&adopt.server), adopt),
         }
     }
 
@@ -213,7 +236,8 @@ impl Decision {
             Tempering::Stabilized { .. }
             | Tempering::Cooling { .. }
             | Tempering::Blind { .. }
-            | Tempering::Held { .. } => true,
+            | Tempering::Held { .. }
+            | Tempering::TakenOver { .. } => true,
             Tempering::Bounded { .. } | Tempering::Pinned { .. } => false,
         })
     }
@@ -260,6 +284,9 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
             (format!("pinned at {capacity}{left}"), Some(*capacity))
         }
         Command::Unpin => ("no pin now".to_owned(), None),
+        Command::Freeze | Command::Unfreeze => (String::new(), None),
+        Command::Confirm { max } => (format!("max {max} is confirmed"), None),
+        Command::Adopt(what) => (adoption::ordered(what), None),
     }
 }
 
@@ -276,6 +303,10 @@ impl fmt::Display for Command {
             Self::Release { owner } => write!(f, "release the reservation of {owner}"),
             Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
             Self::Unpin => f.write_str("unpin"),
+            Self::Freeze => f.write_str("freeze"),
+            Self::Unfreeze => f.write_str("unfreeze"),
+            Self::Confirm { max } => write!(f, "confirm that max is {max}"),
+            Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
         }
     }
 }
@@ -374,6 +405,11 @@ impl fmt::Display for Tempering {
                 "held at {to} rather than {from}: the stored state was lost; it is held until \
                  every signal has data or an operator sets or pins"
             ),
+            Self::TakenOver { from, to } => write!(
+                f,
+                "held at {to} rather than {from}: servers were adopted; it is held until every \
+                 signal has data or an operator sets or pins"
+            ),
             Self::Pinned { to } => write!(f, "pinned at {to} in place of all claims"),
         }
     }
@@ -418,6 +454,7 @@ impl fmt::Display for Action {
                 write!(f, "launch {} of {} in {}{zone}", launch.n, launch.flavor, launch.region)
             }
             Self::Terminate { server, cause, .. } => write!(f, "terminate {server}: {cause}"),
+            Self::Adopt { adopt, .. } => f.write_str(&adopting(adopt.server.as_str(), adopt)),
         }
     }
 }
@@ -433,6 +470,20 @@ impl Failure {
         };
         format!("{} ({advice})", self.message.trim_end_matches('.'))
     }
+}
+
+fn adopting(named: &str, adopt: &Adopt) -> String {
+    let from = adopt.from.as_ref().map(|former| format!(" from {}", former.group));
+    format!("adopt {named}{}", from.unwrap_or_default())
+}
+
+/// What keeps failing, if it does.
+fn failing(waiting: &Waiting) -> Option<&Waiting> {
+    let fails = matches!(
+        waiting,
+        Waiting::Backoff { .. } | Waiting::DeleteBackoff { .. } | Waiting::AdoptBackoff { .. }
+    );
+    fails.then_some(waiting)
 }
 
 /// `1 server`, `2 servers`.

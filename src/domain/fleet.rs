@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{LaunchId, ServerId};
+use super::id::{LaunchId, ServerId, Tag};
 use super::server::{Ownership, Server};
 use super::time::Now;
 
@@ -31,6 +31,17 @@ pub struct Seen {
     /// What GET by id said of known servers that the listing lacked, or showed in ERROR
     /// without a reason.
     pub lookups: Vec<Lookup>,
+    /// What else was listed on demand.
+    pub sought: Sought,
+}
+
+/// Servers of other tags than the group's own, listed because the last decision asked for them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sought {
+    /// These tags the listing covered.
+    pub tags: Vec<Tag>,
+    /// They carry one of them, and not the group's: no members.
+    pub servers: Vec<Arc<Server>>,
 }
 
 /// One GET by id of a server of which a listing told too little.

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::adoption::Adoption;
 use super::count::Bounds;
+use super::cut::Confirmed;
+use super::freeze::Freeze;
 use super::id::{GroupName, Owner, Region, Tag, TemplateHash, Zone};
 use super::policy::{Behaviour, Policy};
 use super::time::Now;
@@ -169,6 +172,15 @@ pub struct GroupState {
     pub reservations: Vec<Reservation>,
     #[serde(default)]
     pub pin: Option<Pin>,
+    /// Nothing is changed until it is taken back.
+    #[serde(default)]
+    pub freeze: Option<Freeze>,
+    /// When the group was last unfrozen: what was lost before that has been looked at.
+    #[serde(default)]
+    pub unfrozen: Option<Now>,
+    /// The last max of which a person said that it may take servers away.
+    #[serde(default)]
+    pub confirmed: Option<Confirmed>,
     /// When the last command arrived.
     #[serde(default)]
     pub ordered: Option<Now>,
@@ -176,6 +188,9 @@ pub struct GroupState {
     /// `percent`, a pin or its end.
     #[serde(default)]
     pub steered: Option<Now>,
+    /// Servers that are to be taken over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adoptions: Vec<Adoption>,
 }
 
 /// Capacity that somebody asked for until an announced end.

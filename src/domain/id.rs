@@ -101,6 +101,11 @@ text_id!(
 );
 
 impl Tag {
+    /// The tag that a group has if its settings name none.
+    pub fn of_group(group: &GroupName) -> Result<Self, InvalidId> {
+        Self::new(format!("{GROUP_TAG_PREFIX}{group}"))
+    }
+
     /// Tags are compared without case, as Nova's database may compare them.
     pub fn same(&self, other: &str) -> bool {
         self.0.eq_ignore_ascii_case(other)
@@ -221,6 +226,9 @@ impl InstallId {
         Self(format!("{bits:032x}").into())
     }
 }
+
+/// What a group's own tag begins with, before its name.
+pub const GROUP_TAG_PREFIX: &str = "novascale:";
 
 /// What the launch tag begins with; 17 + 32 characters, below Nova's 60.
 pub const LAUNCH_TAG_PREFIX: &str = "novascale:launch:";

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adoption::Adopt;
 use super::id::{GroupName, IntentId, LaunchId, Region, ServerId, TemplateHash, Zone};
 use super::outcome::{CallResult, Failure, FailureKind, Outcome};
 use super::plan::Cause;
@@ -25,6 +26,7 @@ pub struct Intent {
 pub enum What {
     Launch(Launch),
     Terminate(Terminate),
+    Adopt(Adopt),
 }
 
 /// One create call for `n` servers, all or nothing.
@@ -91,13 +93,20 @@ impl Intent {
     pub fn launch(&self) -> Option<&Launch> {
         match &self.what {
             What::Launch(launch) => Some(launch),
-            What::Terminate(_) => None,
+            What::Terminate(_) | What::Adopt(_) => None,
+        }
+    }
+
+    pub fn adopt(&self) -> Option<&Adopt> {
+        match &self.what {
+            What::Adopt(adopt) => Some(adopt),
+            What::Launch(_) | What::Terminate(_) => None,
         }
     }
 
     pub fn terminate(&self) -> Option<&Terminate> {
         match &self.what {
-            What::Launch(_) => None,
+            What::Launch(_) | What::Adopt(_) => None,
             What::Terminate(terminate) => Some(terminate),
         }
     }
@@ -105,7 +114,7 @@ impl Intent {
 
 impl Intent {
     /// The journal line after its call ended so. A launch whose fate is unclear is
-    /// unsettled and never sent again; a delete is idempotent and may be.
+    /// unsettled and never sent again; deletes and adoptions are idempotent and may be.
     #[must_use]
     pub fn after(&self, outcome: &Outcome) -> Self {
         let mut next = self.clone();
@@ -118,7 +127,7 @@ impl Intent {
                 State::Accepted { at, first: first.clone(), short: None }
             }
             CallResult::Deleting => State::Accepted { at, first: None, short: None },
-            CallResult::Gone => closed(1),
+            CallResult::Gone | CallResult::Adopted => closed(1),
             CallResult::Detached
             | CallResult::Withheld { .. }
             | CallResult::NotSent { .. }
@@ -134,6 +143,7 @@ impl Intent {
             }
             CallResult::Launched { .. }
             | CallResult::Deleting
+            | CallResult::Adopted
             | CallResult::Gone
             | CallResult::Detached
             | CallResult::NotSent { .. } => None,

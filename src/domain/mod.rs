@@ -5,10 +5,13 @@
 //! [`crate::control`] carries decisions out. Read on in [`plan`]: a
 //! [`plan::Decision`] is what everything else exists for.
 
+pub mod adoption;
 pub mod claim;
 pub mod count;
+pub mod cut;
 pub mod explain;
 pub mod fleet;
+pub mod freeze;
 pub mod group;
 pub mod id;
 pub mod intent;

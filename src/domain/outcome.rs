@@ -22,6 +22,8 @@ pub enum CallResult {
     Launched { first: Option<ServerId> },
     /// 204: Nova took the delete.
     Deleting,
+    /// It carries our marks and the group's tag.
+    Adopted,
     /// Nova's own 404: it is not there.
     Gone,
     /// The server no longer carries our tag: it is not a member any more.

@@ -6,10 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::adoption::{Adopt, Over};
 use super::claim::{Claim, Memory};
 use super::count::Bounds;
 use super::fleet::{Member, Tally};
-use super::id::{GroupName, IntentId, Region, ServerId, TemplateHash};
+use super::freeze::Frozen;
+use super::id::{GroupName, InstallId, IntentId, Region, ServerId, Tag, TemplateHash};
 use super::intent::{Intent, Launch};
 use super::outcome::Failure;
 use super::server::Known;
@@ -53,13 +55,20 @@ pub struct Changes {
     pub members: Vec<Member>,
     /// The servers to ask for by id when a listing lacks them; not stored.
     pub watched: Vec<ServerId>,
+    /// Tags beside the group's own whose servers are to be listed; not stored.
+    pub sought: Vec<Tag>,
+    /// Orders to adopt that are over.
+    pub adopted: Over,
 }
 
 impl Decision {
     /// Nothing to store but the decision itself.
     pub fn quiet(&self) -> bool {
         let changes = &self.changes;
-        changes.memory.is_none() && changes.intents.is_empty() && changes.known.is_empty()
+        changes.memory.is_none()
+            && changes.intents.is_empty()
+            && changes.known.is_empty()
+            && changes.adopted.is_empty()
     }
 
     /// Whether anything is in flight: calls to come, or servers to arrive or leave.
@@ -69,6 +78,7 @@ impl Decision {
             || self.tally.coming > 0
             || self.tally.leaving > 0
             || self.tally.unsure > 0
+            || self.waiting.iter().any(|w| matches!(w, Waiting::Adopting { .. }))
     }
 }
 
@@ -86,6 +96,22 @@ pub enum Action {
         server: ServerId,
         cause: Cause,
     },
+    Adopt {
+        intent: IntentId,
+        #[serde(flatten)]
+        adopt: Adopt,
+    },
+}
+
+impl Action {
+    /// Its line in the journal.
+    pub fn intent(&self) -> &IntentId {
+        match self {
+            Self::Launch { intent, .. }
+            | Self::Terminate { intent, .. }
+            | Self::Adopt { intent, .. } => intent,
+        }
+    }
 }
 
 /// Why a server is terminated.
@@ -114,6 +140,8 @@ pub enum Tempering {
     Blind { from: u32, to: u32, signals: Vec<String> },
     /// State was lost: capacity is held until claims have data or an operator acts.
     Held { from: u32, to: u32 },
+    /// Servers were adopted: capacity is held as after a loss.
+    TakenOver { from: u32, to: u32 },
     /// An operator's pin stands in place of all claims.
     Pinned { to: u32 },
 }
@@ -144,8 +172,20 @@ pub enum Waiting {
     Kept { n: u32 },
     /// Deleting a server failed; not before then.
     DeleteBackoff { server: ServerId, wait_secs: u64, failure: Failure },
-    /// Members carry another novascale's mark.
-    OtherInstall { n: u32 },
+    /// Servers are being adopted, or looked for.
+    Adopting { n: u32, former: Vec<GroupName> },
+    /// Adopting a server failed; not before then.
+    AdoptBackoff { server: ServerId, wait_secs: u64, failure: Failure },
+    /// Members carry the mark of another installation, which was there before us.
+    OtherInstall { n: u32, install: Option<InstallId> },
+    /// Members carry the mark of another installation, which came after us.
+    Rival { n: u32, install: Option<InstallId> },
     /// Members stand, or may come, in a region that is no longer the group's.
     Elsewhere { n: u32, region: Region },
+    /// Somebody said that nothing is to be changed.
+    Frozen { group: GroupName, for_secs: u64, frozen: Frozen },
+    /// The token is for another project than the state.
+    OtherProject { ours: String, theirs: String },
+    /// Max was cut by more than half: nothing goes below the old one without a person's word.
+    Unconfirmed { from: u32, to: u32 },
 }

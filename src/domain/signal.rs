@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::adoption::{ADOPTED_MOST, Adoptees, Adoption, FORMER_MOST};
 use super::count::{self, Bounds, MOST};
+use super::cut::Confirmed;
+use super::freeze::Freeze;
 use super::group::{GroupState, Pin, Reservation};
 use super::id::{Owner, ServerId, SignalName};
 use super::time::{Now, Wall};
@@ -80,6 +83,14 @@ pub enum Command {
     Pin { capacity: u32, until: Option<Now> },
     /// The claims count again.
     Unpin,
+    /// Nothing is changed until it is taken back.
+    Freeze,
+    /// It is taken back, and what the meltdown guard stopped goes on.
+    Unfreeze,
+    /// This max may take servers away, however many.
+    Confirm { max: u32 },
+    /// Servers are taken over.
+    Adopt(Adoptees),
 }
 
 /// A command with who gave it and why.
@@ -107,6 +118,12 @@ pub enum CommandError {
     NotFinite,
     #[error("the group holds {RESERVATIONS_MOST} reservations already; release one first")]
     TooManyReservations,
+    #[error(
+        "more than {ADOPTED_MOST} servers would wait for their adoption; adopt them in parts, by id"
+    )]
+    TooManyAdoptions,
+    #[error("the group takes over {FORMER_MOST} former groups already; wait for them")]
+    TooManyFormer,
 }
 
 /// The group's state after the command. The base is clamped to the bounds when it
@@ -141,17 +158,58 @@ pub fn apply(
             next.pin = Some(Pin { capacity, until, reason });
         }
         Command::Unpin => next.pin = None,
+        Command::Freeze => {
+            let (since, by, reason) = (order.at, order.by.clone(), order.reason.clone());
+            next.freeze = Some(Freeze { since, by, reason });
+        }
+        Command::Unfreeze => (next.freeze, next.unfrozen) = (None, Some(order.at)),
+        Command::Confirm { max } => next.confirmed = Some(Confirmed { max: *max, at: order.at }),
+        // It says nothing about how large the fleet is to be.
+        Command::Adopt(what) => {
+            adopt(&mut next.adoptions, what, order)?;
+            return Ok(next);
+        }
     }
-    next.ordered = Some(order.at);
     match &order.command {
         Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
             next.base_reason.clone_from(&order.reason);
             next.steered = Some(order.at);
         }
         Command::Pin { .. } | Command::Unpin => next.steered = Some(order.at),
-        Command::Reserve { .. } | Command::Release { .. } => {}
+        Command::Reserve { .. }
+        | Command::Release { .. }
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => {}
+    }
+    // Who stops or lets go says nothing of how large the fleet is to be: no cooldown ends by it.
+    if !matches!(order.command, Command::Freeze | Command::Unfreeze) {
+        next.ordered = Some(order.at);
     }
     Ok(next)
+}
+
+/// A later word on the same servers takes the place of an earlier one.
+fn adopt(orders: &mut Vec<Adoption>, what: &Adoptees, order: &Ordered) -> Result<(), CommandError> {
+    if let Adoptees::Servers { servers, .. } = what {
+        orders.iter_mut().for_each(|earlier| earlier.forget(servers));
+    }
+    orders.retain(|earlier| !earlier.is_empty() && earlier.what != *what);
+    let (by, reason) = (order.by.clone(), order.reason.clone());
+    orders.push(Adoption { what: what.clone(), at: order.at, by, reason });
+    let (mut waiting, mut former) = (0, 0);
+    for order in orders.iter() {
+        match &order.what {
+            Adoptees::Servers { servers, .. } => waiting += servers.len(),
+            Adoptees::Renamed(_) => former += 1,
+        }
+    }
+    match (waiting <= ADOPTED_MOST, former <= FORMER_MOST) {
+        (true, true) => Ok(()),
+        (false, _) => Err(CommandError::TooManyAdoptions),
+        (true, false) => Err(CommandError::TooManyFormer),
+    }
 }
 
 fn set_base(state: &mut GroupState, wanted: i64, bounds: Bounds) {

@@ -99,7 +99,7 @@ pub const FAMILIES: &[Family] = &[
         app,
         count::DECISIONS
     )),
-    counter!(count::ACTIONS, "Calls to launch or terminate, by result.", |app| counted(
+    counter!(count::ACTIONS, "Calls to launch, terminate or adopt, by result.", |app| counted(
         app,
         count::ACTIONS
     )),

@@ -32,6 +32,7 @@ use crate::config::HttpSettings;
 use crate::control::handle::{GroupHandle, Handle};
 use crate::domain::id::GroupName;
 use crate::domain::time::{Clock, Now, spoken};
+use crate::store::freeze_file::FreezeFile;
 use crate::store::{Lease, Store, StoreError};
 use crate::telemetry::{CallCount, Counters, count};
 
@@ -39,6 +40,7 @@ mod api;
 mod auth;
 mod body;
 pub mod error;
+mod freeze;
 mod impatient;
 pub mod limit;
 pub mod metrics;
@@ -71,6 +73,12 @@ pub fn router(app: &App) -> (Router, Router) {
     let pin = app
         .taking(Scope::Operate, put(webhook::capacity::put_pin))
         .merge(app.guarded(Scope::Operate, delete(webhook::capacity::delete_pin)));
+    let freeze = app
+        .taking(Scope::Operate, put(freeze::put_group))
+        .merge(app.guarded(Scope::Operate, delete(freeze::delete_group)));
+    let freeze_all = app
+        .taking(Scope::Operate, put(freeze::put_all))
+        .merge(app.guarded(Scope::Operate, delete(freeze::delete_all)));
     let admin = webhook()
         .route("/v1/groups", app.guarded(Scope::Read, get(api::groups)))
         .route("/v1/groups/{group}", app.guarded(Scope::Read, get(api::group)))
@@ -78,6 +86,9 @@ pub fn router(app: &App) -> (Router, Router) {
         .route("/v1/groups/{group}/decisions", app.guarded(Scope::Read, get(api::decisions)))
         .route("/v1/groups/{group}/plan", app.guarded(Scope::Read, get(api::plan)))
         .route("/v1/groups/{group}/pin", pin)
+        .route("/v1/groups/{group}/freeze", freeze)
+        .route("/v1/freeze", freeze_all)
+        .route("/v1/groups/{group}/adopt", app.taking(Scope::Operate, post(webhook::adopt::post)))
         .route("/metrics", app.guarded(Scope::Read, get(metrics::show)));
     (app.finish(webhook()), app.finish(admin))
 }
@@ -92,6 +103,8 @@ pub struct Parts {
     /// After which silence a loop counts as hanging, see [`probe::overdue`].
     pub overdue: Duration,
     pub tokens: Tokens,
+    /// What stops the loops where the store does not take a freeze.
+    pub freeze_file: FreezeFile,
     pub counters: Counters,
     /// The calls made to the cloud so far, as its side counts them.
     pub calls: CallSource,
@@ -151,6 +164,10 @@ impl App {
 
     fn tokens(&self) -> &Tokens {
         &self.0.parts.tokens
+    }
+
+    fn freeze_file(&self) -> &FreezeFile {
+        &self.0.parts.freeze_file
     }
 
     fn counters(&self) -> &Counters {

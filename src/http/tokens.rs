@@ -5,7 +5,7 @@
 //! | `signal` | `POST …/signals` |
 //! | `capacity` | `POST …/capacity` |
 //! | `read` | every `GET` below `/v1`, and `/metrics` |
-//! | `operate` | everything, `PUT` and `DELETE …/pin` among it |
+//! | `operate` | everything, `PUT` and `DELETE` of pins and freezes among it |
 //!
 //! Each lies in a file of its scope's name (directory 0700, file 0600), so that a sender
 //! is given one file and no more. This process keeps only SHA-256 digests: a token cannot

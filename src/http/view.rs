@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::control::handle::{GroupHandle, ObserverPulse};
 use crate::domain::claim::Claim;
 use crate::domain::fleet::{Member, Tally};
+use crate::domain::freeze::Freeze;
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
 use crate::domain::server::{Fault, Ownership};
@@ -24,9 +25,10 @@ pub struct GroupView {
     pub desired: Option<u32>,
     pub wanted: Option<u32>,
     pub pin: Option<PinView>,
+    pub freeze: Option<FreezeView>,
     pub reservations: Vec<ReservationView>,
     pub tally: Option<Tally>,
-    /// `steady`, `scaling_out`, `scaling_in`, `holding`, `failing`.
+    /// `steady`, `scaling_out`, `scaling_in`, `holding`, `failing`, `frozen`.
     pub situation: Option<&'static str>,
     pub headline: String,
     pub claims: Vec<Claim>,
@@ -48,6 +50,21 @@ pub struct PinView {
     /// Null: until it is taken away.
     pub until: Option<Wall>,
     pub reason: Option<String>,
+}
+
+/// A command that froze the group.
+#[derive(Debug, Clone, Serialize)]
+pub struct FreezeView {
+    pub since: Wall,
+    pub by: String,
+    pub reason: Option<String>,
+}
+
+impl FreezeView {
+    fn of(freeze: &Freeze) -> Self {
+        let Freeze { since, by, reason } = freeze.clone();
+        Self { since: since.wall, by, reason }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -90,6 +107,7 @@ impl GroupView {
             desired: decision.map(|d| d.desired),
             wanted: decision.and_then(|d| d.wanted),
             pin: pin(state, now),
+            freeze: state.freeze.as_ref().map(FreezeView::of),
             reservations: reservations(state, now),
             tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
             situation: decision.map(|d| d.situation().word()),
@@ -132,7 +150,9 @@ impl ObserverView {
 }
 
 fn told_since(state: &GroupState, decision: &Decision) -> Option<Wall> {
-    let told = state.ordered.filter(|told| told.steady > decision.at.steady)?;
+    let adoption = state.adoptions.iter().map(|order| order.at);
+    let told = adoption.chain(state.ordered).max_by_key(|told| told.steady);
+    let told = told.filter(|told| told.steady > decision.at.steady)?;
     Some(told.wall)
 }
 

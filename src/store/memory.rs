@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use self::shelf::Shelf;
 use super::lease::fence;
 use super::{Admit, Admitted, Gathered, IdempotencyKey, Lease, Origin, Store, StoreError, Window};
+use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::id::{GroupName, InstallId, SignalName};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Decision;
@@ -45,6 +46,8 @@ struct State {
     epoch: u64,
     holder: String,
     marked: Option<Now>,
+    all_frozen: Option<Freeze>,
+    project: Option<String>,
     groups: BTreeMap<GroupName, Arc<Shelf>>,
 }
 
@@ -171,7 +174,8 @@ impl Store for Memory {
     }
 
     async fn gather(&self, group: &GroupName, since: Window) -> Result<Gathered, StoreError> {
-        Ok(self.read(group, |shelf| shelf.gather(since)))
+        let all_frozen = self.lock().live.all_frozen.clone();
+        Ok(Gathered { all_frozen, ..self.read(group, |shelf| shelf.gather(since)) })
     }
 
     async fn record(&self, lease: &Lease, decision: &Decision) -> Result<(), StoreError> {
@@ -211,6 +215,27 @@ impl Store for Memory {
             state.note(now);
             Ok(())
         })
+    }
+
+    async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError> {
+        self.write(lease, Sync::Now, |state| {
+            state.all_frozen = freeze;
+            Ok(())
+        })
+    }
+
+    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        if let Some(bound) = self.lock().live.project.clone() {
+            return Ok(bound);
+        }
+        self.write(lease, Sync::Now, |state| {
+            Ok(state.project.get_or_insert_with(|| project.to_owned()).clone())
+        })
+    }
+
+    async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {
+        let all = self.lock().live.all_frozen.clone();
+        Ok(Freezes { own: self.read(group, Shelf::freeze), all })
     }
 
     async fn probe(&self, lease: &Lease) -> Result<(), StoreError> {

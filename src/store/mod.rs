@@ -29,6 +29,7 @@ use async_trait::async_trait;
 
 use crate::domain::claim::Memory;
 use crate::domain::count::Bounds;
+use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::group::GroupState;
 use crate::domain::id::{GroupName, InstallId, SignalName};
 use crate::domain::intent::Intent;
@@ -38,6 +39,7 @@ use crate::domain::server::Known;
 use crate::domain::signal::{ANNOUNCED_MOST, CommandError, Ordered, Sample};
 use crate::domain::time::{Now, Steady, Wall};
 
+pub mod freeze_file;
 pub mod install;
 pub mod keep;
 pub mod lease;
@@ -112,6 +114,15 @@ pub trait Store: Send + Sync {
     /// Every other write that has a time notes them too.
     async fn mark_time(&self, lease: &Lease, now: Now) -> Result<(), StoreError>;
 
+    /// Freezes every group, or with nothing takes that back; a group's own freeze stays as it is.
+    async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError>;
+
+    /// The project that the state belongs to; if it belongs to none yet, from now on to this one.
+    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError>;
+
+    /// The freezes in force for this group: asked before each call that changes anything.
+    async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError>;
+
     /// Whether a write would succeed now: it makes one.
     async fn probe(&self, lease: &Lease) -> Result<(), StoreError>;
 }
@@ -140,6 +151,8 @@ pub struct Gathered {
     pub intents: Vec<Intent>,
     /// In order of their ids.
     pub known: Vec<Known>,
+    /// Every group was frozen.
+    pub all_frozen: Option<Freeze>,
 }
 
 /// Something a sender wants kept.

@@ -166,6 +166,7 @@ fn still_tempering(tempering: &mut Tempering) {
         Tempering::Bounded { .. }
         | Tempering::Blind { .. }
         | Tempering::Held { .. }
+        | Tempering::TakenOver { .. }
         | Tempering::Pinned { .. } => {}
     }
 }
@@ -182,7 +183,9 @@ fn still_waiting(waiting: &mut Waiting) {
             *failure = Failure::new(failure.kind, "");
         }
         Waiting::Velocity { left_secs, .. } => *left_secs = 0,
-        Waiting::DeleteBackoff { wait_secs, failure, .. } => {
+        Waiting::Frozen { for_secs, .. } => *for_secs = 0,
+        Waiting::DeleteBackoff { wait_secs, failure, .. }
+        | Waiting::AdoptBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;
             *failure = Failure::new(failure.kind, "");
         }
@@ -193,6 +196,10 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::Ceiling { .. }
         | Waiting::Kept { .. }
         | Waiting::OtherInstall { .. }
+        | Waiting::OtherProject { .. }
+        | Waiting::Unconfirmed { .. }
+        | Waiting::Rival { .. }
+        | Waiting::Adopting { .. }
         | Waiting::Elsewhere { .. } => {}
     }
 }

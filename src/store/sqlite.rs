@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::writer::{Job, Write};
 use super::{Admit, Admitted, Gathered, IdempotencyKey, Lease, Origin, Store, StoreError, Window};
+use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::id::{GroupName, InstallId, SignalName};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Decision;
@@ -234,6 +235,26 @@ impl Store for Sqlite {
 
     async fn mark_time(&self, lease: &Lease, now: Now) -> Result<(), StoreError> {
         self.write(Some(lease), record::Mark(now)).await
+    }
+
+    async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError> {
+        self.write(Some(lease), record::FreezeAll(freeze)).await
+    }
+
+    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        let bound = async {
+            let mut conn = self.readers.acquire().await?;
+            gather::project(&mut conn).await
+        };
+        match bound.await.map_err(|f| f.told("read the project", &self.home))? {
+            Some(bound) => Ok(bound),
+            None => self.write(Some(lease), record::Bind(project.to_owned())).await,
+        }
+    }
+
+    async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {
+        let freezes = gather::freezes(&self.readers, group).await;
+        freezes.map_err(|f| f.told(&format!("read the freezes of {group}"), &self.home))
     }
 
     async fn probe(&self, lease: &Lease) -> Result<(), StoreError> {

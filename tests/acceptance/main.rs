@@ -22,6 +22,7 @@
     reason = "in tests a failed unwrap is the verdict, and each test prints what it measured"
 )]
 
+mod adoption;
 mod crashes;
 mod embedded;
 mod harness;

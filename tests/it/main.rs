@@ -11,6 +11,7 @@
 )]
 
 mod auditing;
+mod cases;
 mod cli;
 mod config;
 mod deciding;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use novascale::cloud::{Audit, Compute, Create, Deleted, MayDelete};
+use novascale::cloud::{Audit, Compute, Create, Deleted, Marks, MayDelete};
 use novascale::control::observe::{Round, Watched, observe};
 use novascale::domain::fleet::Observation;
 use novascale::domain::id::{Region, ServerId, Tag};
@@ -40,6 +40,10 @@ impl Compute for Reticent {
 
     async fn create(&self, _: &Create) -> Result<Option<ServerId>, Failure> {
         panic!("the observer creates nothing")
+    }
+
+    async fn adopt(&self, _: &Marks) -> Result<(), Failure> {
+        panic!("nobody ordered an adoption")
     }
 
     async fn delete(&self, _: &Region, _: MayDelete) -> Result<Deleted, Failure> {
@@ -88,4 +92,40 @@ async fn why_a_launch_failed_is_asked_once_where_the_listing_is_silent() {
     decided.send_replace(Some(Arc::new(decision)));
     look(world.now.plus(Duration::from_secs(2))).await;
     assert_eq!(nova.asked.lock().unwrap().len(), 2, "the reasons are known by now");
+}
+
+/// A former group's tag is listed on demand; the servers are no members by that. A tag that
+/// another group has is that group's own.
+#[tokio::test]
+async fn a_tag_that_is_sought_is_listed_apart() {
+    let mut world = World::new(group(0, 20), 5);
+    world.order(Command::Set { capacity: 3 });
+    world.settle(20);
+    let ids: Vec<ServerId> = world.cloud.keys().cloned().collect();
+    for (id, tag) in ids[1..].iter().zip(["novascale:OLD", "novascale:api"]) {
+        world.cloud.get_mut(id).unwrap().tags = vec![tag.to_owned()];
+    }
+    let nova = Reticent { servers: world.cloud.clone(), asked: Mutex::default() };
+    let mut decision = world.pass();
+    decision.changes.watched.clear();
+    decision.changes.sought = ["novascale:old", "novascale:api"].map(|t| t.parse().unwrap()).into();
+    let mut other = world.group.clone();
+    other.tag = "novascale:api".parse().unwrap();
+    let watch = |group: &novascale::domain::group::Group, latest| {
+        let unseen = Observation::Unseen { since: world.now, why: "".into() };
+        let (out, seen) = watch::channel(unseen);
+        (Watched { group: Arc::new(group.clone()), latest, out }, seen)
+    };
+    let (_seeks, latest) = watch::channel(Some(Arc::new(decision)));
+    let (_quiet, nothing) = watch::channel(None);
+    let ((web, seen), (api, other)) = (watch(&world.group, latest), watch(&other, nothing));
+    let (mut round, clock, region) = (Round::default(), Still(world.now), &world.group.region);
+    let patient = std::future::pending;
+    observe(&nova, &clock, region, &[web, api], &mut round, patient).await.unwrap();
+    let Observation::Seen(seen) = seen.borrow().clone() else { panic!("not seen") };
+    assert_eq!(seen.servers.iter().map(|s| &s.id).collect::<Vec<_>>(), [&ids[0]]);
+    assert_eq!(seen.sought.tags, ["novascale:old".parse().unwrap()]);
+    assert_eq!(seen.sought.servers.iter().map(|s| &s.id).collect::<Vec<_>>(), [&ids[1]]);
+    let Observation::Seen(other) = other.borrow().clone() else { panic!("not seen") };
+    assert_eq!((other.servers.len(), other.sought), (1, Default::default()));
 }

@@ -8,19 +8,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use novascale::cloud::{
-    Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::control::handle::{GroupHandle, Handle};
 use novascale::control::run::{STOP_WITHIN, start};
 use novascale::control::{Parts, Watcher};
-use novascale::domain::id::{InstallId, Region, ServerId, Tag};
-use novascale::domain::outcome::{Failure, Outcome};
+use novascale::domain::freeze::NoBrake;
+use novascale::domain::group::Group;
+use novascale::domain::id::{GroupName, InstallId, Region, ServerId, Tag};
+use novascale::domain::outcome::{Failure, FailureKind, Outcome};
 use novascale::domain::plan::Decision;
 use novascale::domain::server::{Server, Status};
 use novascale::domain::signal::{Command, Ordered};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::probe::stalled;
-use novascale::store::{Admit, MemoryStore, What};
+use novascale::store::{Admit, MemoryStore, Store as _, What};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,6 +49,7 @@ struct Nova {
     /// Servers stay in BUILD.
     building: AtomicBool,
     lists_hang: AtomicBool,
+    lists_fail: AtomicBool,
     audits_hang: AtomicBool,
     /// The servers come to be, but no create is ever answered.
     creates_hang: AtomicBool,
@@ -61,6 +64,7 @@ impl Nova {
             audits: Mutex::default(),
             building: AtomicBool::default(),
             lists_hang: AtomicBool::default(),
+            lists_fail: AtomicBool::default(),
             audits_hang: AtomicBool::default(),
             creates_hang: AtomicBool::default(),
         })
@@ -111,6 +115,9 @@ impl Nova {
 impl Compute for Nova {
     async fn list(&self, _: &Region, _: &[Tag]) -> Result<Vec<Server>, Failure> {
         self.asked(&self.lists, &self.lists_hang).await;
+        if self.lists_fail.load(Ordering::SeqCst) {
+            return Err(Failure::new(FailureKind::Unreached, "nobody answers"));
+        }
         Ok(self.servers.lock().unwrap().values().cloned().collect())
     }
 
@@ -132,6 +139,10 @@ impl Compute for Nova {
             std::future::pending::<()>().await;
         }
         Ok(None)
+    }
+
+    async fn adopt(&self, _: &Marks) -> Result<(), Failure> {
+        panic!("nobody ordered an adoption")
     }
 
     async fn delete(&self, _: &Region, _: MayDelete) -> Result<Deleted, Failure> {
@@ -173,6 +184,10 @@ impl Running {
     }
 
     fn on(nova: &Arc<Nova>, store: Arc<MemoryStore>) -> Self {
+        Self::of(nova, store, &[Arc::new(group(0, 8))])
+    }
+
+    fn of(nova: &Arc<Nova>, store: Arc<MemoryStore>, groups: &[Arc<Group>]) -> Self {
         let parts = Parts {
             compute: Arc::clone(nova) as Arc<dyn Compute>,
             resolve: Arc::clone(nova) as Arc<dyn Resolve>,
@@ -181,11 +196,12 @@ impl Running {
             clock: Arc::new(Paused(nova.began)),
             install: InstallId::from_bits(1),
             watcher: Arc::clone(nova) as Arc<dyn Watcher>,
+            brake: Arc::new(NoBrake),
             stopping: CancellationToken::new(),
             broken: CancellationToken::new(),
         };
         let tracker = TaskTracker::new();
-        let handle = start(&parts, &[Arc::new(group(0, 8))], &tracker, || 7);
+        let handle = start(&parts, groups, &tracker, || 7);
         tracker.close();
         Self { nova: Arc::clone(nova), parts, handle, tracker }
     }
@@ -331,4 +347,56 @@ async fn a_stop_waits_for_a_call_within_its_bound_and_the_next_start_recovers() 
     sleep(120 * SECOND).await;
     assert_eq!((run.serving(), nova.servers.lock().unwrap().len()), (3, 3));
     assert_eq!(run.stop().await, Duration::ZERO);
+}
+
+/// Whatever breaks, the work stays the same: no call more than at rest, and nothing to write.
+#[tokio::test(start_paused = true)]
+async fn a_cloud_that_is_down_for_hours_is_asked_no_more_than_one_at_rest() {
+    let groups: Vec<Arc<Group>> = (0..30)
+        .map(|n| {
+            let name = GroupName::new(format!("g{n}")).unwrap();
+            let tag = Tag::new(format!("novascale:g{n}")).unwrap();
+            Arc::new(Group { name, tag, ..group(0, 8) })
+        })
+        .collect();
+    let nova = Nova::new();
+    let store = Arc::new(MemoryStore::new(InstallId::from_bits(1)));
+    let run = Running::of(&nova, Arc::clone(&store), &groups);
+    let listed_within = async |span: Duration| {
+        let before = nova.listings();
+        sleep(span).await;
+        nova.listings() - before
+    };
+    let hour = 3600 * SECOND;
+    sleep(60 * SECOND).await;
+    assert_eq!(listed_within(600 * SECOND).await, 40, "one listing serves them all");
+    nova.lists_fail.store(true, Ordering::SeqCst);
+    sleep(60 * SECOND).await;
+    let lines = async || store.decisions(&groups[0].name, 10_000).await.unwrap().len();
+    let before = lines().await;
+    assert_eq!(listed_within(2 * hour).await, 480);
+    let more = lines().await - before;
+    assert!(more <= 1, "{more} decisions were kept in an outage in which nothing changed");
+    nova.lists_fail.store(false, Ordering::SeqCst);
+    let back = listed_within(60 * SECOND).await;
+    assert!(back <= 8, "{back} listings in the first minute, at rest there are 4");
+    assert_eq!(run.stop().await, Duration::ZERO);
+}
+
+/// What comes as a pass ends has its pass: no flag is cleared that was set meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_order_that_comes_during_a_pass_is_not_lost() {
+    let nova = Nova::new();
+    let run = Running::fresh(&nova);
+    sleep(20 * SECOND).await;
+    for capacity in 1..=6 {
+        run.order(capacity).await;
+        // The pass for it is under way, or just at its end.
+        sleep(SECOND + SECOND / 1000 * capacity).await;
+        tokio::task::yield_now().await;
+    }
+    let listings = nova.listings();
+    sleep(2 * SECOND).await;
+    assert_eq!(nova.servers.lock().unwrap().len(), 6);
+    assert!(nova.listings() <= listings + 2, "and it waited for no listing");
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use novascale::cloud::{Audit, Compute, Create, Deleted, MayDelete};
+use novascale::cloud::{Audit, Compute, Create, Deleted, Marks, MayDelete};
 use novascale::domain::id::{InstallId, Region, ServerId, Tag, mark};
 use novascale::domain::outcome::Failure;
 use novascale::domain::server::{Server, Status};
@@ -38,11 +38,15 @@ pub enum Broken {
     ForgetsFailures,
     /// I13: what was just raised is lowered.
     ForgetsCooldown,
+    /// freeze: neither command nor file stops it.
+    IgnoresFreezes,
+    /// I14: it does not know what was accepted, and so takes every max at once.
+    ForgetsTheOldMax,
     /// I15: an intent never ends.
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 13] = [
+pub const ALL: [(Broken, &str); 15] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -55,6 +59,8 @@ pub const ALL: [(Broken, &str); 13] = [
     (Broken::TakesSilenceForZero, "I11"),
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),
+    (Broken::IgnoresFreezes, "freeze"),
+    (Broken::ForgetsTheOldMax, "I14"),
     (Broken::NeverSettles, "I15"),
 ];
 
@@ -115,6 +121,10 @@ impl Compute for Misread {
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         self.nova.create(request).await
+    }
+
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        self.nova.adopt(request).await
     }
 
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {

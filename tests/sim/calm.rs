@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use novascale::domain::id::mark;
 use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
 use novascale::domain::time::{Clock, Steady};
 
 use super::faults::Faults;
-use super::nova::{Fate, HANGS};
+use super::nova::{Body, Fate, HANGS};
 use super::world::{PER_SERVER, World};
 
 /// Long enough for a launch that nobody heard of again, a build that never ends, and the way
@@ -27,6 +28,7 @@ impl World {
             let now = self.clock.now().steady;
             if now.since(fed) > Duration::from_secs(60) {
                 self.feed();
+                self.look_in();
                 fed = now;
             }
             self.next_happening = now.plus(Duration::from_secs(61));
@@ -86,7 +88,7 @@ impl World {
                 body.fate = Fate::Active;
             }
             body.server.locked = false;
-            body.server.metadata.remove(novascale::domain::id::mark::PROTECT);
+            body.server.metadata.remove(mark::PROTECT);
         }
         for watch in &mut state.oracle.groups {
             watch.harm.push(now);
@@ -99,6 +101,8 @@ impl World {
         for group in 0..self.groups.len() {
             self.deliver(group);
             self.order(group, Command::Unpin);
+            self.let_go(group);
+            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
         }
         self.feed();
     }
@@ -129,7 +133,9 @@ impl World {
             return Some(("I9", said));
         }
         let members: Vec<_> = state.bodies.values().filter(|b| state.member(b, at)).collect();
-        let foreign = members.iter().filter(|b| b.server.id.as_str().starts_with('h')).count();
+        let marked = |b: &Body| b.server.metadata.contains_key(mark::INSTALL);
+        let by_hand = |b: &&&Body| b.server.id.as_str().starts_with('h') && !marked(b);
+        let foreign = members.iter().filter(by_hand).count();
         let serving = members.iter().filter(|b| b.serves()).count();
         let expected = (wanted as usize).max(foreign);
         if members.len() != expected || serving != expected {

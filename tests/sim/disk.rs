@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use novascale::domain::freeze::{Freeze, Freezes};
 use novascale::domain::id::GroupName;
 use novascale::domain::intent::State as Progress;
 use novascale::domain::outcome::Outcome;
@@ -93,6 +94,14 @@ impl Disk {
         {
             memory.changed = None;
         }
+        if self.is(Broken::IgnoresFreezes) {
+            (told.all_frozen, told.state.freeze) = (None, None);
+        }
+        if self.is(Broken::ForgetsTheOldMax)
+            && let Some(memory) = &mut told.memory
+        {
+            memory.accepted = None;
+        }
         if self.is(Broken::NeverSettles) {
             for intent in told.intents.iter_mut().filter(|i| i.launch().is_some()) {
                 intent.state = Progress::Unsettled { since: now, absent: None };
@@ -157,6 +166,21 @@ impl Store for Disk {
 
     async fn mark_time(&self, lease: &Lease, now: Now) -> Result<(), StoreError> {
         self.write(self.inner.mark_time(lease, now)).await
+    }
+
+    async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError> {
+        self.write(self.inner.freeze_all(lease, freeze)).await
+    }
+
+    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        self.inner.project(lease, project).await
+    }
+
+    async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {
+        if self.is(Broken::IgnoresFreezes) {
+            return Ok(Freezes::default());
+        }
+        self.inner.freezes(group).await
     }
 
     async fn probe(&self, lease: &Lease) -> Result<(), StoreError> {

@@ -52,6 +52,7 @@ faults! {
     Kept 10 "kept",
     Replays 60 "replays",
     Silence 40 "silence",
+    Freezes 12 "freezes",
     CallsDropped 20 "calls-dropped",
     CallsBusy 20 "calls-busy",
     ProxyPages 15 "proxy-pages",

@@ -1,5 +1,8 @@
 //! Everything that happens between two passes: senders send, people meddle, machines fail.
 
+use std::collections::BTreeSet;
+
+use novascale::domain::adoption::Adoptees;
 use novascale::domain::id::{Owner, ServerId, mark};
 use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
@@ -15,6 +18,7 @@ impl World {
             self.deliver(group);
             self.hear_from(group);
             self.meddle(group);
+            self.brake(group);
         }
         self.weather();
     }
@@ -39,6 +43,10 @@ impl World {
         }
         if self.strikes(Fault::Replays) {
             self.replay(group);
+        }
+        let cut_waits = self.nova.state().oracle.groups[group].cut.waits;
+        if cut_waits && self.people.percent(8) {
+            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
         }
     }
 
@@ -65,12 +73,28 @@ impl World {
                 self.harm(group, &id, fault);
             }
         }
-        if self.strikes(Fault::TaggedByHand) && self.foreign(group) < 2 {
+        if !self.strikes(Fault::TaggedByHand) {
+            return;
+        }
+        if self.foreign(group) == 2 {
+            self.adopt(group);
+        } else {
             let of = self.groups[group].clone();
             let now = self.clock.now();
             self.nova.state().add_by_hand(&of.tag, &of.region, now);
             self.nova.event(40, group as u64, || format!("group {group}: one is tagged by hand"));
         }
+    }
+
+    /// An operator orders every server that was tagged by hand to be adopted.
+    fn adopt(&mut self, group: usize) {
+        let mut state = self.nova.state();
+        let by_hand = state.bodies.values().filter(|body| state.member(body, group));
+        let ids = by_hand.map(|body| body.server.id.clone());
+        let servers: BTreeSet<ServerId> = ids.filter(|id| id.as_str().starts_with('h')).collect();
+        state.oracle.groups[group].adoptees.extend(servers.iter().cloned());
+        drop(state);
+        self.order(group, Command::Adopt(Adoptees::Servers { servers, untagged: false }));
     }
 
     fn some_member(&mut self, group: usize) -> Option<ServerId> {

@@ -75,6 +75,10 @@ impl Machine {
         self.loops[group].seen.borrow().clone()
     }
 
+    pub fn latest(&self, group: usize) -> Option<Arc<Decision>> {
+        self.loops[group].latest.borrow().clone()
+    }
+
     pub fn nudge(&mut self, group: usize) {
         self.loops[group].nudged = true;
     }

@@ -25,6 +25,7 @@
     reason = "in tests a failed unwrap is the verdict, and other variants are a failure"
 )]
 
+mod brake;
 mod broken;
 mod calm;
 mod dice;

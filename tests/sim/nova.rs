@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use novascale::cloud::{
-    Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::domain::id::{LaunchId, Region, ServerId, Tag};
 use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::server::{Fault as ServerFault, Server, Status};
 use novascale::domain::time::{Clock, Now, Steady};
 
+use super::brake::SimBrake;
 use super::dice::Dice;
 use super::faults::{Fault, Faults};
 use super::gate::Gate;
@@ -99,6 +100,8 @@ pub struct Nova {
     pub trace: Arc<Trace>,
     /// What is really there at level B; the bodies are its mirror then.
     pub embedded: Option<Embedded>,
+    /// The freeze file.
+    pub brake: Arc<SimBrake>,
 }
 
 impl Nova {
@@ -122,7 +125,8 @@ impl Nova {
             changes: 0,
             serial: 0,
         };
-        Self { state: Mutex::new(state), clock, gate, trace, embedded: None }
+        let brake = Arc::new(SimBrake::new(seed));
+        Self { state: Mutex::new(state), clock, gate, trace, brake, embedded: None }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -160,6 +164,7 @@ impl Nova {
         let took = self.takes();
         self.clock.pass(took);
         self.tick();
+        self.brake_in_passing();
     }
 
     fn takes(&self) -> Duration {
@@ -325,6 +330,7 @@ impl Compute for Nova {
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         // Judged as the call begins: what changes while it is on its way is nobody's fault.
         let begun = self.clock.now();
+        self.judge_frozen(begun.steady);
         self.state().judge_create(request, begun, &self.trace);
         self.begin().await;
         let made = self.launch(request);
@@ -332,8 +338,17 @@ impl Compute for Nova {
         made
     }
 
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        self.state().judge_adoption(&request.server, self.clock.now(), &self.trace);
+        self.begin().await;
+        let marked = self.mark(request);
+        self.gate.pass().await;
+        marked
+    }
+
     async fn delete(&self, _: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
         let begun = self.clock.now();
+        self.judge_frozen(begun.steady);
         self.state().judge_delete(permit.id(), begun, &self.trace);
         self.begin().await;
         let done = self.terminate(permit.id());
@@ -407,6 +422,29 @@ impl Nova {
             format!("made {} of {}, reply lost: {lost}", request.n, request.launch)
         });
         if lost { timeout() } else { Ok(first) }
+    }
+
+    fn mark(&self, request: &Marks) -> Result<(), Failure> {
+        let mut state = self.state();
+        let (lost, refused) =
+            (state.strikes(Fault::DeleteLost), state.strikes(Fault::DeleteDenied));
+        let reply_lost = state.strikes(Fault::DeleteReplyLost);
+        if lost || refused {
+            let kind = if lost { FailureKind::Unclear } else { FailureKind::Denied };
+            return Err(failed(kind, "marks"));
+        }
+        let Some(body) = state.bodies.get_mut(&request.server) else {
+            return Err(failed(FailureKind::Gone, "404"));
+        };
+        if body.server.locked || !body.server.status.serves() && !body.server.status.rests() {
+            return Err(failed(FailureKind::Conflict, "409"));
+        }
+        let server = &mut body.server;
+        server.metadata.extend(request.metadata.clone());
+        server.tags.extend(request.tag.iter().map(ToString::to_string));
+        server.tags.retain(|tag| request.untag.as_ref().is_none_or(|untag| !untag.same(tag)));
+        self.event(9, 0, || format!("marked {}", request.server));
+        if reply_lost { Err(failed(FailureKind::Unclear, "reset")) } else { Ok(()) }
     }
 
     fn terminate(&self, id: &ServerId) -> Result<Deleted, Failure> {

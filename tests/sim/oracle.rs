@@ -5,7 +5,7 @@
 //! there. Where the truth may differ from what a controller can know (somebody deletes a
 //! server between the look and the call), it grants exactly that much.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
@@ -16,7 +16,7 @@ use novascale::domain::fleet::{Found, Observation};
 use novascale::domain::group::Group;
 use novascale::domain::id::{InstallId, ServerId, mark};
 use novascale::domain::intent::{Intent, State as Progress};
-use novascale::domain::plan::{Action, Decision};
+use novascale::domain::plan::{Action, Cause, Decision};
 use novascale::domain::policy::Policy;
 use novascale::domain::server::Status;
 use novascale::domain::time::{Now, Steady};
@@ -58,15 +58,49 @@ pub struct Watch {
     /// Members lost by other hands.
     pub harm: Vec<Steady>,
     pub taken: VecDeque<Steady>,
+    /// Servers that somebody ordered to be adopted.
+    pub adoptees: BTreeSet<ServerId>,
     /// Passes that tried to launch since one succeeded.
     tries: VecDeque<Steady>,
+    pub cut: Cut,
+}
+
+/// How the configured max stands to the one that was last in force without a doubt.
+#[derive(Clone, Copy, Default)]
+pub struct Cut {
+    accepted: u32,
+    /// A person may have said that this max is meant.
+    pub confirmed: Option<u32>,
+    /// The last decision had to wait for a person.
+    pub waits: bool,
+    /// A pass may have accepted it and not been published.
+    pub unsure: bool,
+}
+
+impl Cut {
+    fn to(accepted: u32) -> Self {
+        Self { accepted, ..Self::default() }
+    }
+
+    /// A cut by more than half waits for a person, unless it takes nothing away.
+    fn decided(&mut self, max: u32, capacity: Option<u32>) {
+        let doubted = max * 2 < self.accepted && self.confirmed != Some(max);
+        let takes = capacity.is_none_or(|there| there > max);
+        self.waits = doubted && takes && !self.unsure;
+        self.unsure = false;
+        if !self.waits {
+            (self.accepted, self.confirmed) = (max, None);
+        }
+    }
 }
 
 impl Watch {
     pub fn of(group: Group) -> Self {
-        let (harm, taken, tries) = Default::default();
+        let (harm, taken, adoptees, tries) = Default::default();
         let (desired, unsure, fed) = (None, None, None);
-        Self { group, desired, unsure, ordered: Steady(0), fed, harm, taken, tries }
+        let cut = Cut::to(group.bounds.max);
+        let ordered = Steady(0);
+        Self { group, desired, unsure, ordered, fed, harm, taken, adoptees, tries, cut }
     }
 
     /// Other bounds are a reason to fall at once.
@@ -79,6 +113,7 @@ impl Watch {
     /// All that was kept is gone: what the controller did before binds it no more.
     pub fn forget(&mut self) {
         (self.desired, self.fed) = (None, None);
+        self.cut = Cut::to(self.group.bounds.max);
         self.taken.clear();
         self.tries.clear();
     }
@@ -161,6 +196,7 @@ impl Oracle {
             return;
         }
         let bounds = watch.group.bounds;
+        watch.cut.decided(bounds.max, seen.then(|| decision.tally.capacity()));
         let desired = decision.desired;
         if bounds.clamp(desired) != desired {
             trace.broken(now, "I10", &format!("desired {desired} is outside {bounds:?}"));
@@ -375,7 +411,7 @@ impl State {
         };
         let planned = decision.plan.iter().any(|action| match action {
             Action::Terminate { server, .. } => server == id,
-            Action::Launch { .. } => false,
+            Action::Launch { .. } | Action::Adopt { .. } => false,
         });
         let recorded = self.oracle.journal(context.group, now).iter().any(|intent| {
             intent.state == Progress::Open && intent.terminate().is_some_and(|t| t.server == *id)
@@ -383,6 +419,7 @@ impl State {
         if !planned || !recorded {
             trace.broken(at, "I3", &format!("a delete of {id} without plan and intent"));
         }
+        self.judge_cut(context, &decision, at, trace);
         context.judge_sight(&decision, at, trace);
         let looked = self.oracle.looked.get(id).copied().unwrap_or_default();
         if looked < decision.at.steady {
@@ -394,6 +431,36 @@ impl State {
         }
         if body.serves() {
             self.judge_floor(context, &decision, at, trace);
+        }
+    }
+
+    /// I14: while a large cut of max waits for a person, nothing goes but what exceeds the old one.
+    fn judge_cut(&self, context: &Context, decision: &Decision, at: Steady, trace: &Trace) {
+        let watch = &self.oracle.groups[context.group];
+        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        let going = decision.plan.iter().filter(surplus).count();
+        let spare = decision.tally.capacity().saturating_sub(watch.cut.accepted) as usize;
+        if watch.cut.waits && going > spare {
+            let (from, to) = (watch.cut.accepted, watch.group.bounds.max);
+            let said = format!("{going} go by a cut of max from {from} to {to} without a word");
+            trace.broken(at, "I14", &said);
+        }
+    }
+
+    /// I8: what is adopted was ordered by a person, and stands in the journal.
+    pub fn judge_adoption(&mut self, id: &ServerId, now: Now, trace: &Trace) {
+        self.changes += 1;
+        let Some(context) = &self.oracle.context else {
+            trace.broken(now.steady, "I8", "an adoption that no pass made");
+            return;
+        };
+        let of = |intent: &Intent| intent.adopt().is_some_and(|adopt| adopt.server == *id);
+        let mut journal = self.oracle.journal(context.group, now).into_iter();
+        if !journal.any(|intent| intent.state == Progress::Open && of(&intent)) {
+            trace.broken(now.steady, "I4", &format!("{id} is adopted without an intent"));
+        }
+        if !self.oracle.groups[context.group].adoptees.contains(id) {
+            trace.broken(now.steady, "I8", &format!("nobody ordered to adopt {id}"));
         }
     }
 

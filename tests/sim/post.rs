@@ -171,7 +171,12 @@ impl World {
         let mut state = self.nova.state();
         let watch = &mut state.oracle.groups[group];
         match &letter.what {
-            What::Command(..) => watch.ordered = at.steady,
+            What::Command(order, _) => {
+                watch.ordered = at.steady;
+                if let Command::Confirm { max } = order.command {
+                    watch.cut.confirmed = Some(max);
+                }
+            }
             What::Samples(samples, _) => {
                 watch.fed = watch.fed.max(Some(samples[0].sample.received.steady));
             }

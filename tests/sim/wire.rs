@@ -10,7 +10,7 @@
 mod meter;
 mod mirror;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -21,7 +21,9 @@ use novascale::cloud::openstack::transport::{
 };
 use novascale::cloud::sandbox::Sandbox;
 use novascale::cloud::sandbox::config::{Credentials, SandboxConfig};
-use novascale::cloud::{Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, Wanted};
+use novascale::cloud::{
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, Wanted,
+};
 use novascale::config::cloud::{
     AccessTokenType, Auth, CloudSettings, Interface, Limits, Oidc, Project, Tls,
 };
@@ -56,6 +58,8 @@ pub struct Embedded {
     wished: Mutex<Option<(Faults, bool, u32)>>,
     /// The creates that were asked of the client, by launch.
     asked: Mutex<BTreeMap<LaunchId, Create>>,
+    /// The servers that were to be adopted.
+    adopted: Mutex<BTreeSet<String>>,
 }
 
 fn configured(seed: u64) -> SandboxConfig {
@@ -86,8 +90,8 @@ impl Embedded {
         // A stranger in the project, for a listing that ignores its filter.
         sandbox.meddle(|model| model.add_by_hand("stranger".into(), "else".into(), BEGAN_WALL));
         let router = sandbox.router();
-        let (seen, wished, asked) = Default::default();
-        Self { sandbox, router, seen, wished, asked }
+        let (seen, wished, asked, adopted) = Default::default();
+        Self { sandbox, router, seen, wished, asked, adopted }
     }
 }
 
@@ -156,6 +160,7 @@ impl Compute for Client {
     }
 
     async fn get(&self, region: &Region, id: &ServerId) -> Result<Option<Server>, Failure> {
+        self.nova.brake_in_passing();
         let found = self.cloud.get(region, id).await;
         if found.is_ok() {
             self.nova.state().oracle.looked(id, self.nova.clock.now().steady);
@@ -167,7 +172,21 @@ impl Compute for Client {
         self.cloud.audit(region).await
     }
 
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        let now = self.nova.clock.now();
+        self.nova.tick();
+        self.nova.state().judge_adoption(&request.server, now, &self.nova.trace);
+        let embedded = self.nova.embedded.as_ref().unwrap();
+        embedded.adopted.lock().unwrap().insert(request.server.to_string());
+        let marked = self.cloud.adopt(request).await;
+        self.nova.event(9, u64::from(marked.is_ok()), || {
+            format!("adopted {}: {marked:?}", request.server)
+        });
+        marked
+    }
+
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
+        self.nova.judge_frozen(self.nova.clock.now().steady);
         let embedded = self.nova.embedded.as_ref().unwrap();
         embedded.asked.lock().unwrap().insert(request.launch.clone(), request.clone());
         let made = self.cloud.create(request).await;
@@ -178,6 +197,7 @@ impl Compute for Client {
     }
 
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
+        self.nova.judge_frozen(self.nova.clock.now().steady);
         let id = permit.id().clone();
         let done = self.cloud.delete(region, permit).await;
         self.nova.event(4, u64::from(done.is_ok()), || format!("delete {id}: {done:?}"));
@@ -228,7 +248,7 @@ impl Transport for Wire {
             self.nova.tick();
         }
         let status = answer.as_ref().map_or(0, |answer| u64::from(answer.status.as_u16()));
-        self.nova.event(60, way.code() << 16 | status, || match &answer {
+        self.nova.event(62, way.code() << 16 | status, || match &answer {
             Ok(_) => format!("  {line}: {status}"),
             Err(error) => format!("  {line}: {error}"),
         });
@@ -259,6 +279,7 @@ impl Wire {
         let Some(below) = request.url.path().split("/servers").nth(1) else { return };
         let trace = &self.nova.trace;
         match (request.method.as_str(), below.trim_start_matches('/')) {
+            (_, marks) if self.adopts(marks) => {}
             ("POST", "") => match self.asked(&request.body) {
                 Some(create) => self.nova.state().judge_create(&create, now, trace),
                 None => trace.broken(now.steady, "I4", "a create without a launch id"),
@@ -270,6 +291,15 @@ impl Wire {
             ("GET", _) => {}
             (method, _) => trace.broken(now.steady, "I3", &format!("{method} of servers")),
         }
+    }
+
+    /// Whether marks or tags are written of a server that is adopted.
+    fn adopts(&self, below: &str) -> bool {
+        let embedded = self.nova.embedded.as_ref().unwrap();
+        below.split_once('/').is_some_and(|(id, part)| {
+            let marks = part.starts_with("metadata") || part.starts_with("tags");
+            marks && embedded.adopted.lock().unwrap().contains(id)
+        })
     }
 
     /// The create that this body belongs to, as its metadata and counts tell.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use novascale::cloud::{Compute, Resolve};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::count::Bounds;
+use novascale::domain::freeze::{Brake, NoBrake};
 use novascale::domain::group::{
     Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -68,7 +69,7 @@ pub struct World {
     pub passes: u32,
     pub next_happening: Steady,
     install: InstallId,
-    lease: Arc<Mutex<Lease>>,
+    pub lease: Arc<Mutex<Lease>>,
     gate: Arc<Gate>,
     /// The controller's own draws.
     draws: Dice,
@@ -193,6 +194,7 @@ impl World {
         if decision.is_none() {
             let unsure = &mut state.oracle.groups[group].unsure;
             *unsure = unsure.or(Some(now));
+            state.oracle.groups[group].cut.unsure = true;
         }
         drop(state);
         let (desired, actions) = decision.as_ref().map_or((0, 0), |d| (d.desired, d.plan.len()));
@@ -289,6 +291,10 @@ fn parts(
     if let Some(broken) = setting.broken {
         compute = Arc::new(Misread { nova: compute, broken, install: install.clone() });
     }
+    let brake: Arc<dyn Brake> = match setting.broken {
+        Some(Broken::IgnoresFreezes) => Arc::new(NoBrake),
+        _ => Arc::clone(&nova.brake) as Arc<dyn Brake>,
+    };
     Parts {
         compute,
         resolve,
@@ -297,6 +303,7 @@ fn parts(
         clock: Arc::clone(&nova.clock) as Arc<dyn Clock>,
         install,
         watcher: Arc::new(Nobody),
+        brake,
         stopping: Default::default(),
         broken: Default::default(),
     }

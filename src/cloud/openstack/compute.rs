@@ -40,7 +40,7 @@ const USER_DATA_MOST: usize = 65_535;
 
 /// Nova in every region.
 pub(super) struct Nova {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     versions: Mutex<BTreeMap<Region, Microversion>>,
 }
 
@@ -263,14 +263,14 @@ impl Nova {
 /// or without a subject, is one that Nova met on its way to a server that may well exist
 /// (nova/api/openstack/__init__.py FaultWrapper shows any stray NotFound so). Source of the
 /// texts: nova/exception.py InstanceNotFound; compute/servers.py `delete`.
-fn gone(failure: &Failure, id: &ServerId) -> bool {
+pub(super) fn gone(failure: &Failure, id: &ServerId) -> bool {
     let words = &failure.message;
     failure.kind == FailureKind::Gone
         && (words.contains(id.as_str()) || words.ends_with(": Instance could not be found."))
 }
 
 /// A 404 that is not about the server proves nothing of it.
-fn no_proof(failure: Failure) -> Failure {
+pub(super) fn no_proof(failure: Failure) -> Failure {
     if failure.kind != FailureKind::Gone {
         return failure;
     }

@@ -28,7 +28,7 @@ mod quota;
 pub(super) use envelope::told;
 
 use advice::{CERTIFICATE, address, advice, place};
-use envelope::{Told, tidy, told_without};
+use envelope::{Told, tidy, told_without, veiled};
 
 /// How far an answer's own clock and our patience bound what it asks.
 #[derive(Debug, Clone, Copy)]
@@ -200,8 +200,7 @@ fn sentence(call: &Call, answer: &Response, told: &Told) -> String {
     let reason = status.canonical_reason().unwrap_or("unknown status");
     let mut text = format!("{call}: {} {reason}", status.as_u16());
     if status.is_redirection() {
-        let to = answer.header("location").map(tidy).unwrap_or_default();
-        let to = if to.is_empty() { "nowhere".to_owned() } else { to };
+        let to = target(call, answer);
         text.push_str(&format!(": a redirect to {to}, which is not followed with a token"));
     }
     let words = if told.message.is_empty() { &told.name } else { &told.message };
@@ -210,6 +209,15 @@ fn sentence(call: &Call, answer: &Response, told: &Told) -> String {
         text.push_str(words);
     }
     text
+}
+
+/// Where a redirect leads, without what follows the path: a login page is told there what was
+/// asked, and by whom.
+fn target(call: &Call, answer: &Response) -> String {
+    let whole = answer.header("location").unwrap_or_default();
+    let place = whole.split(['?', '#']).next().unwrap_or_default();
+    let place = tidy(&veiled(place, &call.secrets()));
+    if place.is_empty() { "nowhere".to_owned() } else { place }
 }
 
 /// How long a busy service wants to be left alone, capped: seconds or an HTTP date

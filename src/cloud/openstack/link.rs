@@ -12,7 +12,7 @@ use reqwest::header::{ACCEPT, CONTENT_LENGTH, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode};
 use sha2::{Digest, Sha256};
 
-use super::call::Call;
+use super::call::{Call, Service};
 use super::error::{self, Patience};
 use super::transport::{self, Request, Response, Transport};
 use crate::cloud::stats::Stats;
@@ -20,6 +20,7 @@ use crate::cloud::throttle::{Heard, Throttle};
 use crate::config::cloud::Limits;
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::time::{Clock, Now};
+use crate::killpoint;
 
 /// Whom we call through, and how much.
 pub(super) struct Link {
@@ -83,6 +84,7 @@ impl Link {
         let (request, id) = self.request(call);
         let began = self.now();
         let result = self.transport.send(request).await;
+        came_back(call);
         let took = self.now().steady.since(began.steady);
         let patience = Patience { now: self.now().wall, most: self.limits.retry_after_most };
         let result = match result {
@@ -134,6 +136,14 @@ impl Link {
             our_request_id = id,
             "called the cloud"
         );
+    }
+}
+
+fn came_back(call: &Call) {
+    match (call.service, call.method.as_str()) {
+        (Service::Compute, "POST") => killpoint::reached("link.create"),
+        (Service::Compute, "DELETE") => killpoint::reached("link.delete"),
+        _ => {}
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::stats::CallCount;
-use super::{Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, Wanted};
+use super::{Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, Wanted};
 use crate::config::CloudSettings;
 use crate::domain::id::{Region, ServerId, Tag};
 use crate::domain::outcome::{Failure, FailureKind};
@@ -29,6 +29,7 @@ mod compute;
 mod error;
 mod image;
 mod link;
+mod marks;
 mod microversion;
 mod network;
 mod resolve;
@@ -108,6 +109,10 @@ impl Compute for OpenStack {
             self.names.forget(&request.region);
         }
         result
+    }
+
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        self.nova.mark(request).await
     }
 
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {

@@ -141,5 +141,17 @@ fn says_nothing(failure: &Failure) -> bool {
 }
 
 pub(super) fn json<T: DeserializeOwned>(call: &Call, answer: &Response) -> Result<T, Failure> {
-    serde_json::from_slice(&answer.body).map_err(|e| unreadable(call, answer, e))
+    serde_json::from_slice(&answer.body).map_err(|e| unreadable(call, answer, misread(&e)))
+}
+
+/// What is wrong with the JSON, without the text that stands where another kind was expected:
+/// it may be anything, and what we sent among it.
+fn misread(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    match (whole.find('"'), whole.rfind('"')) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}\"…\"{}", &whole[..first], &whole[last + 1..])
+        }
+        _ => whole,
+    }
 }

@@ -17,6 +17,7 @@ use tokio::sync::Mutex;
 use super::SandboxError;
 use super::model::Model;
 use super::world::World;
+use crate::killpoint;
 
 /// The name of the file in the directory.
 pub const FILE: &str = "sandbox.json";
@@ -83,6 +84,7 @@ impl Keeper {
         if is_enough(*covered) {
             return Ok(());
         }
+        killpoint::reached("embedded.acted");
         let path = self.directory.join(FILE);
         let failed = |source| SandboxError::Disk { what: "write its state to", path, source };
         let (changes, bytes) = world.look_numbered(|model, changes| {
@@ -119,7 +121,10 @@ fn replace(directory: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = options.open(&next)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    killpoint::reached("embedded.written");
     std::fs::rename(&next, path)?;
     // The rename is durable once the directory is.
-    std::fs::File::open(directory)?.sync_all()
+    std::fs::File::open(directory)?.sync_all()?;
+    killpoint::reached("embedded.saved");
+    Ok(())
 }

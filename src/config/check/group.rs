@@ -109,7 +109,8 @@ fn check_one(
 fn tag(text: &At<GroupText>, name: &str, named: bool, sink: &mut Sink) -> Option<Tag> {
     let Some(at) = &text.tag else {
         // Every valid name makes a valid tag.
-        return named.then(|| Tag::new(format!("novascale:{name}")).ok()).flatten();
+        let name = GroupName::new(name).ok().filter(|_| named)?;
+        return Tag::of_group(&name).ok();
     };
     let tag = range::id::<Tag>(at, sink)?;
     if tag.as_str().to_ascii_lowercase().starts_with(LAUNCH_TAG_PREFIX) {

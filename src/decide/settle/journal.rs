@@ -3,10 +3,11 @@
 use super::known::Records;
 use super::sight::Sight;
 use crate::decide::snapshot::Snapshot;
+use crate::domain::adoption::Adopt;
 use crate::domain::id::ServerId;
 use crate::domain::intent::{Intent, Launch, State, Terminate, Trouble, What};
 use crate::domain::outcome::{Failure, FailureKind};
-use crate::domain::server::{Known, KnownState, Status};
+use crate::domain::server::{Known, KnownState, Ownership, Status};
 use crate::domain::time::{Now, Steady};
 
 /// What intents are held against.
@@ -28,6 +29,7 @@ impl Ledger<'_> {
         match &intent.what {
             What::Launch(launch) => self.launch(launch, &mut next),
             What::Terminate(terminate) => self.terminate(terminate, &mut next),
+            What::Adopt(adopt) => self.adopt(adopt, &mut next),
         }
         next
     }
@@ -185,6 +187,17 @@ impl Ledger<'_> {
             }
             (Some(KnownState::Listed | KnownState::Missing), _) => return,
         };
+    }
+
+    /// Nobody knows how far a call without an answer got; a listing that began later shows it.
+    /// What it does not show is asked for again: that changes nothing twice.
+    fn adopt(&self, adopt: &Adopt, next: &mut Intent) {
+        let State::Unsettled { since, .. } = next.state else { return };
+        if self.listed_after(since.steady) {
+            let known = self.known.get(&adopt.server);
+            let ours = known.is_some_and(|k| k.state.lives() && k.ownership == Ownership::Ours);
+            next.state = self.closed(u32::from(ours));
+        }
     }
 
     fn overdue(&self, at: Now) -> bool {

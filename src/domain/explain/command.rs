@@ -28,7 +28,11 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
         | Command::Adjust { .. }
         | Command::Percent { .. }
         | Command::Reserve { .. }
-        | Command::Pin { .. } => None,
+        | Command::Pin { .. }
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     }
 }
 
@@ -41,7 +45,11 @@ pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
         | Command::Adjust { .. }
         | Command::Percent { .. }
         | Command::Release { .. }
-        | Command::Unpin => None,
+        | Command::Unpin
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => None,
     };
     let until = until.map(|until| format!(" for {}", spoken(until.steady.since(now.steady))));
     format!("{command}{}{}", until.unwrap_or_default(), because(reason))

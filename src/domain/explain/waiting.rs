@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::servers;
-use crate::domain::id::Region;
+use super::{because, servers};
+use crate::domain::freeze::Frozen;
+use crate::domain::id::{GroupName, InstallId, Region};
 use crate::domain::plan::Waiting;
 use crate::domain::time::spoken;
 
@@ -24,7 +25,13 @@ impl Waiting {
             Self::Kept { .. } => "kept",
             Self::DeleteBackoff { .. } => "delete_backoff",
             Self::OtherInstall { .. } => "other_install",
+            Self::Rival { .. } => "rival",
+            Self::Adopting { .. } => "adopting",
+            Self::AdoptBackoff { .. } => "adopt_backoff",
             Self::Elsewhere { .. } => "elsewhere",
+            Self::Frozen { .. } => "frozen",
+            Self::OtherProject { .. } => "other_project",
+            Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
 }
@@ -43,8 +50,19 @@ impl fmt::Display for Waiting {
                 format!("the last listing is {} old, nothing is changed", span(age_secs))
             }
             Self::Implausible { missing, known } => implausible(*missing, *known),
-            Self::OtherInstall { n } => other_install(*n),
+            Self::OtherInstall { n, install } => other_install(*n, install.as_ref()),
+            Self::Rival { n, install } => rival(*n, install.as_ref()),
+            Self::Adopting { n, former } => being_adopted(*n, former),
+            Self::AdoptBackoff { server, wait_secs, failure } => {
+                let why = failure.in_words();
+                format!("adopting {server} failed, next try in {}: {why}", span(wait_secs))
+            }
             Self::Elsewhere { n, region } => elsewhere(*n, region),
+            Self::Frozen { group, for_secs, frozen } => {
+                format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
+            }
+            Self::OtherProject { ours, theirs } => other_project(ours, theirs),
+            Self::Unconfirmed { from, to } => unconfirmed(*from, *to),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
             Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),
@@ -78,12 +96,37 @@ fn implausible(missing: u32, known: u32) -> String {
     )
 }
 
-fn other_install(n: u32) -> String {
+fn other_install(n: u32, install: Option<&InstallId>) -> String {
     format!(
-        "{} with the mark of another novascale installation: nothing is changed. Stop the other \
-         one, or give this one its id with `controller.id`",
-        servers(n)
+        "{}: nothing is changed. If the other one still runs, the group is its own: stop one of \
+         the two. If this one took its place, `novascale adopt` makes the servers its own",
+        of_another(n, install)
     )
+}
+
+fn rival(n: u32, install: Option<&InstallId>) -> String {
+    format!(
+        "{}, which came later and should refuse: nothing that serves is taken away. Stop the \
+         other one; `novascale adopt` then makes its servers our own",
+        of_another(n, install)
+    )
+}
+
+fn of_another(n: u32, install: Option<&InstallId>) -> String {
+    let which = install.map_or_else(String::new, |install| format!(" {install}"));
+    let carry = if n == 1 { "carries" } else { "carry" };
+    format!("{} {carry} the mark of another novascale installation{which}", servers(n))
+}
+
+fn being_adopted(n: u32, former: &[GroupName]) -> String {
+    let names = former.iter().map(GroupName::as_str).collect::<Vec<_>>().join(", ");
+    match (n, former.is_empty()) {
+        (n, true) => format!("waiting for {} to be adopted", servers(n)),
+        (0, false) => format!("looking for the servers of {names} to adopt"),
+        (n, false) => {
+            format!("waiting for {} to be adopted, and looking for more of {names}", servers(n))
+        }
+    }
 }
 
 fn elsewhere(n: u32, region: &Region) -> String {
@@ -92,6 +135,51 @@ fn elsewhere(n: u32, region: &Region) -> String {
          `region` back to {region}; to move, make a group for the new region and shrink this one \
          to 0",
         servers(n)
+    )
+}
+
+/// Who froze the group, and how it is let go on.
+fn frozen_by(group: &GroupName, frozen: &Frozen) -> String {
+    match frozen {
+        Frozen::Command { who, reason } => {
+            let why = because(reason.as_deref());
+            format!("by {who}{why}: nothing is changed until `novascale unfreeze {group}`")
+        }
+        Frozen::All { who, reason } => {
+            let why = because(reason.as_deref());
+            format!(
+                "with every other group by {who}{why}: nothing is changed until `novascale \
+                 unfreeze`"
+            )
+        }
+        Frozen::File { path, fault: Some(fault), .. } => format!(
+            "with every other group, for the file {path} cannot be understood ({fault}): nothing \
+             is changed until it names groups, one a line, or is removed"
+        ),
+        Frozen::File { path, every: true, fault: None } => {
+            format!(
+                "with every other group by the file {path}: nothing is changed until it is removed"
+            )
+        }
+        Frozen::File { path, every: false, fault: None } => format!(
+            "by the file {path}: nothing is changed until its line `{group}` is removed (and the \
+             file, if it was the last: an empty one freezes every group)"
+        ),
+    }
+}
+
+fn other_project(ours: &str, theirs: &str) -> String {
+    format!(
+        "the token is for the project {theirs}, but this state is of the project {ours}: the cloud \
+         is not asked and nothing is changed. Sign in to {ours} again; or, to work in {theirs}, \
+         give it a `controller.state_dir` of its own"
+    )
+}
+
+fn unconfirmed(from: u32, to: u32) -> String {
+    format!(
+        "max was cut from {from} to {to}, by more than half: none goes for it and none is launched \
+         until a person says `novascale reload --confirm`, or max is raised again"
     )
 }
 

@@ -120,7 +120,12 @@ fn pin(body: &[u8], now: Now) -> Result<(Command, Option<String>), Problem> {
     Ok((Command::Pin { capacity: wanted, until }, reason(&mut fields)?))
 }
 
-fn reason(fields: &mut Fields) -> Result<Option<String>, Problem> {
+/// A body that says nothing but why.
+pub(in crate::http) fn only_reason(body: &[u8]) -> Result<Option<String>, Problem> {
+    reason(&mut Fields::of(parse(body)?, &["reason"])?)
+}
+
+pub(super) fn reason(fields: &mut Fields) -> Result<Option<String>, Problem> {
     let node = fields.take("reason");
     node.map(|node| node.printable(REASON_MOST).map(str::to_owned)).transpose()
 }

@@ -30,7 +30,7 @@ pub(super) struct Node {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
     Null,
-    Bool,
+    Bool(bool),
     Number(Number),
     Text(String),
     List(Vec<Node>),
@@ -129,8 +129,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Json::Null)
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Json, E> {
-        Ok(Json::Bool)
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Json, E> {
+        Ok(Json::Bool(truth))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Json, E> {
@@ -201,7 +201,7 @@ impl Json {
     fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool => "true or false",
+            Self::Bool(_) => "true or false",
             Self::Number(_) => "a number",
             Self::Text(_) => "a text",
             Self::List(_) => "a list",
@@ -230,6 +230,11 @@ impl Node {
         let Json::Number(number) = &self.value else { return Err(self.not("a whole number")) };
         let whole = number.as_i64();
         whole.ok_or_else(|| self.fault(format_args!("it must be a whole number, not {number}")))
+    }
+
+    pub(super) fn truth(&self) -> Result<bool, Problem> {
+        let Json::Bool(truth) = self.value else { return Err(self.not("true or false")) };
+        Ok(truth)
     }
 
     pub(super) fn text(&self) -> Result<&str, Problem> {
@@ -334,7 +339,7 @@ mod tests {
         let below: usize = match &node.value {
             Json::List(nodes) => nodes.iter().map(held).sum(),
             Json::Object(fields) => fields.iter().map(|(key, n)| key.len() + held(n)).sum(),
-            Json::Null | Json::Bool | Json::Number(_) | Json::Text(_) => 0,
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => 0,
         };
         node.pointer.len() + below
     }

@@ -27,8 +27,10 @@ use crate::domain::explain;
 use crate::domain::group::GroupState;
 use crate::domain::signal::{Command, Ordered};
 use crate::domain::time::Now;
+use crate::killpoint;
 use crate::store::{Admit, Admitted, IdempotencyKey, What};
 
+pub mod adopt;
 pub mod capacity;
 mod json;
 pub mod signals;
@@ -73,8 +75,10 @@ pub(super) async fn admit(
     at: Now,
 ) -> Result<Admitted, Problem> {
     let admit = Admit { group: group.group.name.clone(), what, key, at };
+    killpoint::reached("admit.taken");
     let admitted = app.store().admit(app.lease(), admit).await;
     let admitted = app.stored(&group.group.name, Asked::Keep, admitted)?;
+    killpoint::reached("admit.kept");
     group.nudge();
     Ok(admitted)
 }

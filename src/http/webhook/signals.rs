@@ -136,7 +136,7 @@ fn samples(body: &[u8], by: Reading) -> Result<Vec<Identified>, Problem> {
             list(Fields::of(node, &["signals"])?.need("signals")?, by)
         }
         Body::Object(_) => Ok(vec![sample(node, by)?]),
-        Body::Null | Body::Bool | Body::Number(_) | Body::Text(_) => {
+        Body::Null | Body::Bool(_) | Body::Number(_) | Body::Text(_) => {
             Err(node.fault("a body is one sample, a list of samples, or {\"signals\": […]}"))
         }
     }

@@ -5,6 +5,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::domain::claim;
+use crate::domain::freeze::Freeze;
 use crate::domain::group::GroupState;
 use crate::domain::id::{GroupName, IntentId, ServerId, SignalName};
 use crate::domain::intent::{Intent, State};
@@ -159,7 +160,12 @@ impl Shelf {
                 .collect(),
             intents,
             known: self.known.values().filter(|k| within(row::known_ended(k))).cloned().collect(),
+            all_frozen: None,
         }
+    }
+
+    pub(super) fn freeze(&self) -> Option<Freeze> {
+        self.state.freeze.clone()
     }
 
     /// When the server ceased to be a member, if it was one.
@@ -184,6 +190,7 @@ impl Shelf {
         if let Some(memory) = &changes.memory {
             self.memory = Some(memory.clone());
         }
+        self.state.adoptions = changes.adopted.leaves(&self.state.adoptions, decision.at.steady);
         self.intents.extend(changes.intents.iter().map(|i| (i.id.clone(), i.clone())));
         self.known.extend(changes.known.iter().map(|k| (k.id.clone(), k.clone())));
         true

@@ -24,6 +24,10 @@ impl Write for Admit {
         }
     }
 
+    fn word(&self) -> &'static str {
+        "admit"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Admitted, Fault> {
         let state = gather::state(tx.conn, &self.group).await?;
         if let Some(key) = &self.key {

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::fault::Fault;
+use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::group::GroupState;
 use crate::domain::id::{GroupName, InstallId, ServerId, SignalName};
 use crate::domain::plan::Decision;
@@ -25,7 +26,25 @@ pub(super) async fn gather(
         samples: newest(&mut tx, group, since.now.steady.minus(since.signals)).await?,
         intents: bodies(&mut tx, "intent", INTENTS, group, past).await?,
         known: bodies(&mut tx, "known", KNOWN, group, past).await?,
+        all_frozen: all_frozen(&mut tx).await?,
     })
+}
+
+pub(super) async fn freezes(readers: &SqlitePool, group: &GroupName) -> Result<Freezes, Fault> {
+    let mut tx = readers.begin().await?;
+    let own = state(&mut tx, group).await?.and_then(|state| state.freeze);
+    Ok(Freezes { own, all: all_frozen(&mut tx).await? })
+}
+
+async fn all_frozen(conn: &mut SqliteConnection) -> Result<Option<Freeze>, Fault> {
+    let body: Option<String> =
+        sqlx::query_scalar("SELECT all_frozen FROM controller").fetch_one(conn).await?;
+    Ok(body.map(|body| row::read("controller", "1", &body)).transpose()?)
+}
+
+/// The project that the state belongs to, if it belongs to one yet.
+pub(super) async fn project(conn: &mut SqliteConnection) -> Result<Option<String>, Fault> {
+    Ok(sqlx::query_scalar("SELECT project FROM controller").fetch_one(conn).await?)
 }
 
 const STATE: &str = "SELECT body FROM group_state WHERE group_name = ?";

@@ -21,6 +21,7 @@ use super::dir::Home;
 use super::fault::{DAMAGED, told};
 use super::{Options, gather};
 use crate::domain::id::InstallId;
+use crate::killpoint;
 use crate::store::install::sync_dir;
 use crate::store::lock::unusable;
 use crate::store::{Origin, StoreError};
@@ -37,8 +38,10 @@ const READERS: u32 = 2;
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Every change of the schema, oldest first. A file that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "start", include_str!("../migrations/sqlite/0001_start.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "start", include_str!("../migrations/sqlite/0001_start.sql")),
+    (2, "envelope", include_str!("../migrations/sqlite/0002_envelope.sql")),
+];
 
 pub(super) struct Opened {
     pub(super) conn: SqliteConnection,
@@ -127,6 +130,7 @@ async fn create(home: &Home, options: &Options) -> Result<(), StoreError> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside);
     made.map_err(|e| unusable(&aside, &e))?;
     fill(home, &aside, options).await?;
+    killpoint::reached("start.made");
     let placed = fs::rename(&aside, &path).and_then(|()| sync_dir(home.dir()));
     placed.map_err(|e| unusable(&path, &e))
 }

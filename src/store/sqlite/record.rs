@@ -7,8 +7,9 @@ use super::fault::Fault;
 use super::gather;
 use super::writer::{Tx, Write};
 use crate::domain::claim::Memory;
+use crate::domain::freeze::Freeze;
 use crate::domain::id::GroupName;
-use crate::domain::intent::Intent;
+use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::server::Known;
@@ -27,6 +28,10 @@ impl Write for Acquire {
 
     fn trying(&self) -> String {
         "take the lease".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "acquire"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Lease, Fault> {
@@ -52,6 +57,7 @@ impl Record {
             memory: changes.memory.clone(),
             intents: changes.intents.clone(),
             known: changes.known.clone(),
+            adopted: changes.adopted.clone(),
             ..Changes::default()
         };
         Self(Decision { changes, ..row::stored(decision) })
@@ -64,6 +70,11 @@ impl Write for Record {
 
     fn trying(&self) -> String {
         format!("keep a decision for the group {}", self.0.group)
+    }
+
+    fn word(&self) -> &'static str {
+        let opens = self.0.changes.intents.iter().any(|intent| intent.state == State::Open);
+        if opens { "record" } else { "note" }
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
@@ -88,8 +99,19 @@ impl Write for Record {
         for known in &decision.changes.known {
             put_known(tx, &decision.group, known).await?;
         }
-        Ok(())
+        end_adoptions(tx, decision).await
     }
+}
+
+/// What was ordered meanwhile stays.
+async fn end_adoptions(tx: &mut Tx<'_>, decision: &Decision) -> Result<(), Fault> {
+    let over = &decision.changes.adopted;
+    if over.is_empty() {
+        return Ok(());
+    }
+    let mut state = gather::state(tx.conn, &decision.group).await?.unwrap_or_default();
+    state.adoptions = over.leaves(&state.adoptions, decision.at.steady);
+    put_state(tx, &decision.group, &state).await
 }
 
 struct LastLine {
@@ -195,6 +217,10 @@ impl Write for Settle {
         format!("keep what became of the calls of the group {}", self.group)
     }
 
+    fn word(&self) -> &'static str {
+        "settle"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         for outcome in &self.outcomes {
             let held: Option<String> =
@@ -223,9 +249,62 @@ impl Write for Mark {
         "note the time".to_owned()
     }
 
+    fn word(&self) -> &'static str {
+        "mark"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         tx.wrote(self.0);
         Ok(())
+    }
+}
+
+/// Freezes every group, or lets them go on.
+pub(super) struct FreezeAll(pub(super) Option<Freeze>);
+
+#[async_trait]
+impl Write for FreezeAll {
+    type Out = ();
+
+    fn trying(&self) -> String {
+        "keep a freeze of every group".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "freeze"
+    }
+
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
+        let body = self.0.as_ref().map(|freeze| row::text("controller", freeze)).transpose()?;
+        sqlx::query("UPDATE controller SET all_frozen = ?")
+            .bind(body)
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Binds the state to a project, if it belongs to none; the one that it belongs to then.
+pub(super) struct Bind(pub(super) String);
+
+#[async_trait]
+impl Write for Bind {
+    type Out = String;
+
+    fn trying(&self) -> String {
+        "note the project of the state".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "bind"
+    }
+
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<String, Fault> {
+        sqlx::query("UPDATE controller SET project = ? WHERE project IS NULL")
+            .bind(&self.0)
+            .execute(&mut *tx.conn)
+            .await?;
+        Ok(gather::project(tx.conn).await?.unwrap_or_else(|| self.0.clone()))
     }
 }
 
@@ -238,6 +317,10 @@ impl Write for Probe {
 
     fn trying(&self) -> String {
         "write a probe".to_owned()
+    }
+
+    fn word(&self) -> &'static str {
+        "probe"
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {

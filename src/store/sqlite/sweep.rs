@@ -111,6 +111,10 @@ impl Write for Sweep {
         format!("remove what is too old of the group {}", self.group)
     }
 
+    fn word(&self) -> &'static str {
+        "sweep"
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Swept, Fault> {
         let mut swept = Swept { rows: 0, more: false };
         for rule in &RULES {

@@ -17,6 +17,7 @@ use tracing::warn;
 use super::dir::Home;
 use super::fault::{self, Fault};
 use crate::domain::time::Now;
+use crate::killpoint;
 use crate::store::lease::fence;
 use crate::store::{StoreError, row};
 
@@ -27,6 +28,9 @@ pub(super) trait Write: Send + Sync + 'static {
 
     /// As in "could not …".
     fn trying(&self) -> String;
+
+    /// What the points around its commit are called by.
+    fn word(&self) -> &'static str;
 
     /// Its statements. An error undoes all of them.
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Self::Out, Fault>;
@@ -63,6 +67,7 @@ impl Tx<'_> {
 pub(super) struct Job {
     epoch: Option<u64>,
     trying: String,
+    word: &'static str,
     work: Box<dyn Work>,
 }
 
@@ -72,9 +77,9 @@ impl Job {
         write: W,
     ) -> (Self, oneshot::Receiver<Result<W::Out, StoreError>>) {
         let (reply, answer) = oneshot::channel();
-        let trying = write.trying();
+        let (trying, word) = (write.trying(), write.word());
         let work = Box::new(Pending { write, out: None, reply });
-        (Self { epoch, trying, work }, answer)
+        (Self { epoch, trying, word, work }, answer)
     }
 }
 
@@ -170,6 +175,7 @@ impl Writer {
         }
         match self.transaction(&mut jobs).await {
             Ok(refusals) => {
+                jobs.iter().for_each(|job| killpoint::reached_in("committed.", job.word));
                 for (job, refused) in jobs.into_iter().zip(refusals) {
                     match refused {
                         None => job.work.done(),
@@ -200,10 +206,11 @@ impl Writer {
         let epoch = epoch.cast_unsigned();
         let mut tx = Tx { conn: &mut self.conn, latest: None, epoch, holder };
         let mut refusals = Vec::with_capacity(jobs.len());
-        for job in jobs {
+        for job in &mut *jobs {
             refusals.push(one(&mut tx, job, &self.home).await?);
         }
         note_clocks(&mut tx).await?;
+        jobs.iter().for_each(|job| killpoint::reached_in("commit.", job.word));
         self.conn.execute("COMMIT").await?;
         Ok(refusals)
     }

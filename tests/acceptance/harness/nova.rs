@@ -112,6 +112,15 @@ impl Nova {
         })
     }
 
+    /// The cloud's administrator says that the server failed; false if it is gone meanwhile.
+    pub fn put_into_error(&self, id: &str) -> bool {
+        let body = json!({"os-resetState": {"state": "error"}});
+        let url = format!("{NOVA}/servers/{id}/action");
+        let (status, body) = self.call(Method::POST, &url, Some(body));
+        assert!([202, 404].contains(&status.as_u16()), "{status} {body}");
+        status == StatusCode::ACCEPTED
+    }
+
     /// Waits until exactly `n` servers carry the tag, all ACTIVE and none on its way out.
     pub fn settled(&self, tag: &str, n: usize) -> Vec<Server> {
         until(&format!("{n} servers of {tag}"), || {

@@ -25,7 +25,7 @@ fn long_help_lists_the_exit_codes() {
 
 #[test]
 fn commands_explain_themselves() {
-    for command in ["scale", "reserve", "signal", "plan"] {
+    for command in ["scale", "reserve", "signal", "plan", "adopt"] {
         let ran = here(&format!("{command} -h"));
         assert_eq!(ran.code, 0, "{command}");
         insta::assert_snapshot!(format!("help_of_{command}"), ran.out);

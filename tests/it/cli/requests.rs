@@ -13,6 +13,7 @@ fn world() -> Vec<Canned> {
         answer("POST", "/v1/groups/web/capacity", 202, told.clone()),
         answer("PUT", "/v1/groups/web/pin", 200, told.clone()),
         answer("DELETE", "/v1/groups/web/pin", 200, told),
+        answer("POST", "/v1/groups/web/adopt", 202, adopted()),
         answer(
             "POST",
             "/v1/groups/web/signals",
@@ -20,6 +21,14 @@ fn world() -> Vec<Canned> {
             json!({ "accepted": 1, "fresh": 1, "repeated": false }),
         ),
     ]
+}
+
+fn adopted() -> Value {
+    json!({
+        "group": "web", "servers": [], "dry_run": false, "repeated": false,
+        "sentence": "1 server to be adopted. It is ordered.",
+        "sentences": ["1 server to be adopted.", "It is ordered."],
+    })
 }
 
 fn check(arguments: &str, line: &str, token: &str, body: Value) {
@@ -65,6 +74,21 @@ fn pins_need_the_operators_token() {
     check(typed, "PUT /v1/groups/web/pin", "token-to-operate", body);
     check("pin web 0", "PUT /v1/groups/web/pin", "token-to-operate", json!({ "capacity": 0 }));
     check("unpin web", "DELETE /v1/groups/web/pin", "token-to-operate", Value::Null);
+}
+
+#[test]
+fn adoptions_need_the_operators_token() {
+    let (line, token) = ("POST /v1/groups/web/adopt", "token-to-operate");
+    check("adopt web", line, token, json!({ "dry_run": false }));
+    let body = json!({ "dry_run": true, "servers": ["a-b", "c-d"] });
+    check("adopt web a-b c-d --dry-run", line, token, body);
+    let body = json!({ "dry_run": false, "from": "old", "from_tag": "t", "reason": "renamed" });
+    check("adopt web --from old --from-tag t --reason renamed", line, token, body);
+    let daemon = Daemon::start(world());
+    assert_eq!(daemon.run("adopt web").out, "1 server to be adopted.\nIt is ordered.\n");
+    for wrong in ["adopt", "adopt web a-b --from old", "adopt web --from-tag t"] {
+        assert_eq!(daemon.run(wrong).code, 64, "{wrong}");
+    }
 }
 
 #[test]

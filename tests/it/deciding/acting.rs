@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use novascale::cloud::{Audit, Compute, Create, Deleted, MayDelete};
+use novascale::cloud::{Audit, Compute, Create, Deleted, Marks, MayDelete};
 use novascale::control::act::{PLAN_GOOD_FOR, act};
 use novascale::control::pass::{PassError, pass};
 use novascale::decide::Draws;
+use novascale::domain::adoption::{Adoptees, Former};
 use novascale::domain::fleet::{Observation, Seen};
-use novascale::domain::id::{Region, ServerId, Tag};
-use novascale::domain::outcome::{CallResult, Failure, Outcome};
+use novascale::domain::id::{Region, ServerId, Tag, mark};
+use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::{Action, Cause, Decision};
 use novascale::domain::server::{Server, Status};
 use novascale::domain::signal::Command;
@@ -26,6 +27,7 @@ use super::world::{World, group, settled};
 struct Cloud {
     servers: Vec<Server>,
     asked: Mutex<Vec<Steady>>,
+    marked: Mutex<Vec<Marks>>,
 }
 
 #[async_trait]
@@ -45,6 +47,11 @@ impl Compute for Cloud {
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         self.asked.lock().unwrap().push(request.not_after);
         Ok(None)
+    }
+
+    async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        self.marked.lock().unwrap().push(request.clone());
+        Ok(())
     }
 
     async fn delete(&self, _: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
@@ -118,6 +125,103 @@ async fn every_change_says_until_when_its_plan_is_good() {
     assert_eq!(*cloud.asked.lock().unwrap(), [end]);
 }
 
+fn by_hand(world: &mut World) -> Server {
+    world.add_by_hand();
+    let server = world.cloud.values_mut().find(|s| s.id.as_str().starts_with("hand")).unwrap();
+    server.status = Status::Active;
+    server.clone()
+}
+
+/// What an adoption of the server comes to that is by now as the change says.
+async fn adopted(
+    from: Option<Former>,
+    untagged: bool,
+    change: impl Fn(&mut Server),
+) -> (CallResult, Vec<Marks>) {
+    let mut world = settled(0, 8, 1);
+    let mut server = by_hand(&mut world);
+    let what = match &from {
+        Some(former) => Adoptees::Renamed(former.clone()),
+        None => Adoptees::Servers { servers: [server.id.clone()].into(), untagged },
+    };
+    if from.is_some() {
+        let install = world.install.to_string();
+        let marks = [(mark::INSTALL, install), (mark::GROUP, "old".to_owned())];
+        server.metadata = marks.map(|(key, value)| (key.to_owned(), value)).into();
+        world.cloud.insert(server.id.clone(), server.clone());
+    }
+    world.order(Command::Adopt(what));
+    world.observe();
+    world.now = Now { wall: world.now.wall, steady: Steady(1_000_000) };
+    let adopting = world.decide();
+    assert_eq!(adopting.plan.len(), 1, "{:?}", adopting.sentences());
+    change(&mut server);
+    let (outcomes, cloud) = acted(&world, &adopting, vec![server]).await;
+    let marked = cloud.marked.lock().unwrap().clone();
+    (outcomes[0].result.clone(), marked)
+}
+
+#[tokio::test]
+async fn an_adoption_writes_what_the_server_lacks() {
+    let (result, marked) = adopted(None, false, |_| ()).await;
+    assert_eq!(result, CallResult::Adopted);
+    let keys: Vec<&str> = marked[0].metadata.keys().map(String::as_str).collect();
+    assert_eq!(keys, [mark::GROUP, mark::INSTALL, mark::LAUNCH]);
+    assert_eq!((&marked[0].tag, &marked[0].untag), (&None, &None));
+    // A launch id is for life, and an id of nonsense is none.
+    let launched = |id: &'static str| {
+        move |s: &mut Server| drop(s.metadata.insert(mark::LAUNCH.into(), id.into()))
+    };
+    let known = "0123456789abcdef0123456789abcdef";
+    let (_, marked) = adopted(None, false, launched(known)).await;
+    assert!(!marked[0].metadata.contains_key(mark::LAUNCH));
+    let (_, marked) = adopted(None, false, launched("x")).await;
+    assert!(marked[0].metadata.contains_key(mark::LAUNCH));
+    let (_, marked) = adopted(None, true, |s| s.tags.clear()).await;
+    assert_eq!(marked[0].tag.as_ref().map(Tag::as_str), Some("novascale:web"));
+    let (result, _) = adopted(None, false, |s| s.locked = true).await;
+    assert_eq!(result, CallResult::Adopted, "Nova says whether it may");
+}
+
+#[tokio::test]
+async fn a_renamed_groups_server_loses_its_old_tag_as_it_is_spelled() {
+    let tag = Tag::new("novascale:old").unwrap();
+    let former = Former { group: "old".parse().unwrap(), tag };
+    let spelled = |s: &mut Server| s.tags = vec!["novascale:OLD".into(), "novascale:web".into()];
+    let (result, marked) = adopted(Some(former.clone()), true, spelled).await;
+    assert_eq!(result, CallResult::Adopted);
+    assert_eq!(marked[0].metadata.get(mark::GROUP).map(String::as_str), Some("web"));
+    assert_eq!(marked[0].untag.as_ref().map(Tag::as_str), Some("novascale:OLD"));
+    let given_away = |s: &mut Server| {
+        s.metadata.insert(mark::GROUP.into(), "third".into());
+    };
+    let (result, marked) = adopted(Some(former), true, given_away).await;
+    assert!(matches!(result, CallResult::Refused(f) if f.message.contains("former group")));
+    assert!(marked.is_empty());
+}
+
+#[tokio::test]
+async fn what_changed_since_the_order_is_not_adopted() {
+    let deleted = |s: &mut Server| s.status = Status::SoftDeleted;
+    let (result, marked) = adopted(None, true, deleted).await;
+    assert!(matches!(result, CallResult::Refused(f) if f.kind == FailureKind::Gone));
+    assert!(marked.is_empty());
+    let (result, marked) = adopted(None, false, |s| s.tags.clear()).await;
+    assert!(matches!(result, CallResult::Refused(f) if f.message.contains("no longer carries")));
+    assert!(marked.is_empty());
+    let taken = |s: &mut Server| {
+        s.metadata.insert(
+            mark::INSTALL.into(),
+            novascale::domain::id::InstallId::from_bits(1).to_string(),
+        );
+        s.metadata.insert(mark::GROUP.into(), "api".into());
+    };
+    let (result, marked) = adopted(None, false, taken).await;
+    let said = format!("{result:?}");
+    assert!(said.contains("our mark of the group api") && said.contains("--from api"), "{said}");
+    assert!(marked.is_empty());
+}
+
 /// Dice that always fall the same: launches would share one id.
 struct Loaded;
 
@@ -134,7 +238,8 @@ async fn a_decision_that_breaks_a_rule_is_neither_recorded_nor_carried_out() {
     parts.compute = Arc::clone(&cloud) as Arc<dyn Compute>;
     order(&parts, &group, 120).await;
     let (now, fresh_for) = (parts.clock.now(), Duration::from_secs(30));
-    let seen = Seen { servers: Vec::new(), began: now, fresh_for, lookups: Vec::new() };
+    let (servers, lookups, sought) = Default::default();
+    let seen = Seen { servers, began: now, fresh_for, lookups, sought };
     let mut published = false;
     let (seen, mut dice) = (Observation::Seen(seen), Loaded);
     let publish = |_: &Arc<Decision>| published = true;

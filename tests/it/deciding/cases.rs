@@ -371,7 +371,8 @@ fn servers_of_another_installation_freeze_the_group() {
     world.order(Command::Set { capacity: 6 });
     let decision = world.pass();
     assert!(decision.plan.is_empty());
-    assert!(decision.waiting.contains(&Waiting::OtherInstall { n: 1 }));
+    let install = Some(InstallId::from_bits(99));
+    assert!(decision.waiting.contains(&Waiting::OtherInstall { n: 1, install }));
 }
 
 #[test]

@@ -81,6 +81,14 @@ fn end_of(world: &mut World, change: impl FnOnce(&mut Server)) -> Decision {
     decision
 }
 
+/// The first server carries another installation's mark.
+fn stranger(world: &mut World) {
+    let id = world.first_id();
+    let metadata = &mut world.cloud.get_mut(&id).unwrap().metadata;
+    metadata.insert(mark::INSTALL.into(), "f".repeat(32));
+    world.observe();
+}
+
 fn seen(world: &mut World) -> &mut Seen {
     match &mut world.observation {
         Observation::Seen(seen) => seen,
@@ -91,7 +99,7 @@ fn seen(world: &mut World) -> &mut Seen {
 type Bad = fn(&mut World, Decision) -> Decision;
 
 /// The rule that is broken, in which words, and how.
-const BAD: [(&str, &str, Bad); 25] = [
+const BAD: [(&str, &str, Bad); 28] = [
     ("I1", "3 more beside 3 and 0 coming exceed max 5", |w, mut d| {
         plan_launch(w, &mut d, 1, 3);
         d
@@ -202,6 +210,19 @@ const BAD: [(&str, &str, Bad); 25] = [
         plan_launch(w, &mut d, 1, 1);
         d
     }),
+    ("I7", "a launch though another installation was here first", |w, _| {
+        stranger(w);
+        let mut d = again(w);
+        plan_launch(w, &mut d, 1, 1);
+        d
+    }),
+    ("I7", "servers go though another installation works here", |w, _| {
+        stranger(w);
+        let mut d = again(w);
+        let last = w.cloud.keys().last().cloned().unwrap();
+        plan_end(w, &mut d, 1, &last);
+        d
+    }),
     ("I10", "desired 6 is outside 1 to 5", |_, mut d| {
         d.desired = 6;
         d
@@ -214,6 +235,11 @@ const BAD: [(&str, &str, Bad); 25] = [
         w.group.policies = vec![target("load", 10.0)];
         let mut d = again(w);
         d.desired = 1;
+        d
+    }),
+    ("I14", "1 go by a cut of max from 5 to 2 that waits", |w, mut d| {
+        w.group.bounds = Bounds::new(1, 2);
+        plan_ends(w, &mut d, 1);
         d
     }),
 ];

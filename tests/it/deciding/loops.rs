@@ -8,13 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use novascale::cloud::{
-    Audit, Compute, Create, Deleted, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::control::act::act;
 use novascale::control::observe::{Haste, Round, STUCK_AFTER, Watched, observe};
 use novascale::control::pass::{pass, preview};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::fleet::{Found, Observation, Seen};
+use novascale::domain::freeze::{Freeze, Freezes, NoBrake};
 use novascale::domain::group::Group;
 use novascale::domain::id::{GroupName, InstallId, Region, ServerId, Tag};
 use novascale::domain::intent::State;
@@ -66,6 +67,10 @@ impl Compute for Empty {
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         Ok(ServerId::new(request.launch.as_str()).ok())
+    }
+
+    async fn adopt(&self, _: &Marks) -> Result<(), Failure> {
+        panic!("nobody ordered an adoption")
     }
 
     async fn delete(&self, _: &Region, _: MayDelete) -> Result<Deleted, Failure> {
@@ -218,6 +223,18 @@ impl Store for Stumbling {
         self.inner.mark_time(lease, now).await
     }
 
+    async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError> {
+        self.inner.freeze_all(lease, freeze).await
+    }
+
+    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        self.inner.project(lease, project).await
+    }
+
+    async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {
+        self.inner.freezes(group).await
+    }
+
     async fn probe(&self, lease: &Lease) -> Result<(), StoreError> {
         self.inner.probe(lease).await
     }
@@ -231,7 +248,8 @@ pub(super) fn parts(stumbles: u32) -> Parts {
     let (compute, resolve, watcher) = (Arc::new(Empty), Arc::new(Empty), Arc::new(Empty));
     let (clock, stopping) = (Arc::new(Still), Default::default());
     let broken = Default::default();
-    Parts { compute, resolve, store, lease, clock, install, watcher, stopping, broken }
+    let brake = Arc::new(NoBrake);
+    Parts { compute, resolve, store, lease, clock, install, watcher, brake, stopping, broken }
 }
 
 pub(super) async fn order(parts: &Parts, group: &Group, capacity: u32) {
@@ -246,7 +264,8 @@ pub(super) async fn order(parts: &Parts, group: &Group, capacity: u32) {
 async fn one_pass(parts: &Parts, group: &Group) -> bool {
     let began = Now { wall: Wall(0), steady: Steady(999_000) };
     let (fresh_for, servers, lookups) = (Duration::from_secs(30), Vec::new(), Vec::new());
-    let seen = Observation::Seen(Seen { servers, began, fresh_for, lookups });
+    let seen =
+        Observation::Seen(Seen { servers, began, fresh_for, lookups, sought: Default::default() });
     let mut dice = Dice(StdRng::seed_from_u64(1));
     pass(parts, group, &seen, parts.clock.now(), &mut dice, |_| ()).await.is_ok()
 }
@@ -282,7 +301,13 @@ async fn a_long_wait_after_a_failure_is_not_forgotten() {
     parts.store.record(&parts.lease, &decision).await.unwrap();
     let now = world.now.plus(Duration::from_secs(3 * 3600));
     let (fresh_for, servers, lookups) = (Duration::from_secs(30), Vec::new(), Vec::new());
-    let seen = Observation::Seen(Seen { servers, began: now, fresh_for, lookups });
+    let seen = Observation::Seen(Seen {
+        servers,
+        began: now,
+        fresh_for,
+        lookups,
+        sought: Default::default(),
+    });
     let mut dice = Dice(StdRng::seed_from_u64(1));
     let decision = preview(&parts, &world.group, &seen, now, &mut dice).await.unwrap();
     let waits = |w: &Waiting| matches!(w, Waiting::Backoff { attempts: 1, .. });

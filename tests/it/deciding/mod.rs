@@ -1,12 +1,17 @@
 //! Deciding, driven by hand: a small world that builds, loses and hides servers.
 
 mod acting;
+mod adopting;
 mod cases;
+mod cutting;
 mod failing;
+mod freezing;
 mod judging;
 mod leaving;
 mod loops;
 mod lost;
+mod precedents;
+mod rivals;
 mod signals;
 mod stories;
 mod words;

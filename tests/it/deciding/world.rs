@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use novascale::decide::verify::{Violation, verify};
 use novascale::decide::{Draws, Snapshot, decide};
+use novascale::domain::adoption::Adopt;
 use novascale::domain::claim::Memory;
 use novascale::domain::count::Bounds;
-use novascale::domain::fleet::{Found, Lookup, Observation, Seen};
+use novascale::domain::fleet::{Found, Lookup, Observation, Seen, Sought};
+use novascale::domain::freeze::{Braked, Freeze};
 use novascale::domain::group::{
     Group, GroupState, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -109,7 +111,7 @@ pub fn settled(min: u32, max: u32, base: u32) -> World {
 pub fn launches(decision: &Decision) -> Vec<u32> {
     let launch = |action: &Action| match action {
         Action::Launch { launch, .. } => Some(launch.n),
-        Action::Terminate { .. } => None,
+        Action::Terminate { .. } | Action::Adopt { .. } => None,
     };
     decision.plan.iter().filter_map(launch).collect()
 }
@@ -120,7 +122,7 @@ pub fn terminations(decision: &Decision) -> Vec<(&ServerId, Cause)> {
         .iter()
         .filter_map(|action| match action {
             Action::Terminate { server, cause, .. } => Some((server, *cause)),
-            Action::Launch { .. } => None,
+            Action::Launch { .. } | Action::Adopt { .. } => None,
         })
         .collect()
 }
@@ -137,7 +139,10 @@ pub struct World {
     pub known: BTreeMap<ServerId, Known>,
     pub cloud: BTreeMap<ServerId, Server>,
     pub observation: Observation,
+    pub all_frozen: Option<Freeze>,
+    pub brake: Option<Braked>,
     watched: Vec<ServerId>,
+    sought: Vec<Tag>,
     pub faults: Faults,
     pub dice: Dice,
     /// Servers that each launch id made.
@@ -153,7 +158,8 @@ pub struct World {
     pub quota_tells: bool,
     /// Nova knows no such zone.
     pub shut_zone: Option<Zone>,
-    serial: u32,
+    /// How many servers were made here: it numbers them.
+    pub serial: u32,
 }
 
 impl World {
@@ -170,7 +176,10 @@ impl World {
             known: BTreeMap::new(),
             cloud: BTreeMap::new(),
             observation: Observation::Unseen { since: now, why: "start".into() },
+            all_frozen: None,
+            brake: None,
             watched: Vec::new(),
+            sought: Vec::new(),
             faults: Faults::default(),
             dice: Dice(StdRng::seed_from_u64(seed)),
             made: BTreeMap::new(),
@@ -284,11 +293,18 @@ impl World {
             }
         }
         let listed: Vec<&ServerId> = servers.iter().map(|s: &Arc<Server>| &s.id).collect();
+        let tags = std::mem::take(&mut self.sought);
+        let others = self
+            .cloud
+            .values()
+            .filter(|s| !s.has_tag(&self.group.tag) && tags.iter().any(|tag| s.has_tag(tag)));
+        let others = others.cloned().map(Arc::new).collect();
+        let sought = Sought { tags, servers: others };
         let missing: Vec<ServerId> =
             self.watched.iter().filter(|id| !listed.contains(id)).cloned().collect();
         let lookups = missing.into_iter().map(|id| self.look_up(id, began)).collect();
         let fresh_for = Duration::from_secs(30);
-        self.observation = Observation::Seen(Seen { servers, began, fresh_for, lookups });
+        self.observation = Observation::Seen(Seen { servers, began, fresh_for, lookups, sought });
         self.now = self.now.plus(Duration::from_millis(5));
     }
 
@@ -317,6 +333,8 @@ impl World {
             intents: &intents,
             known: &known,
             observation: &self.observation,
+            all_frozen: self.all_frozen.as_ref(),
+            brake: self.brake.as_ref(),
         })
     }
 
@@ -359,6 +377,9 @@ impl World {
 
     pub fn record(&mut self, decision: &Decision) {
         self.watched.clone_from(&decision.changes.watched);
+        self.sought.clone_from(&decision.changes.sought);
+        let over = &decision.changes.adopted;
+        self.state.adoptions = over.leaves(&self.state.adoptions, decision.at.steady);
         if let Some(memory) = &decision.changes.memory {
             self.memory = Some(memory.clone());
         }
@@ -374,6 +395,7 @@ impl World {
         let (intent, result) = match action {
             Action::Launch { intent, launch } => (intent, self.create(launch)),
             Action::Terminate { intent, server, .. } => (intent, self.delete(server)),
+            Action::Adopt { intent, adopt } => (intent, self.adopt(adopt)),
         };
         if self.strikes(self.faults.crash) {
             return;
@@ -439,6 +461,37 @@ impl World {
             addresses: Vec::new(),
             fault: None,
         }
+    }
+
+    fn adopt(&mut self, adopt: &Adopt) -> CallResult {
+        let (denied, lost) =
+            (self.strikes(self.faults.denied), self.strikes(self.faults.reply_lost));
+        if denied {
+            return CallResult::Refused(Failure::new(FailureKind::Denied, "403"));
+        }
+        let Some(server) = self.cloud.get_mut(&adopt.server) else {
+            return CallResult::Refused(Failure::new(FailureKind::Gone, "no such server"));
+        };
+        if server.locked {
+            return CallResult::Refused(Failure::new(FailureKind::Conflict, "it is locked"));
+        }
+        let launch = server.launch().unwrap_or_else(|| adopt.launch.clone());
+        let marks = [
+            (mark::INSTALL, self.install.to_string()),
+            (mark::GROUP, self.group.name.to_string()),
+            (mark::LAUNCH, launch.to_string()),
+        ];
+        server.metadata.extend(marks.map(|(key, value)| (key.to_owned(), value)));
+        if !server.has_tag(&self.group.tag) {
+            server.tags.push(self.group.tag.to_string());
+        }
+        if let Some(former) = &adopt.from {
+            server.tags.retain(|tag| !former.tag.same(tag) || self.group.tag.same(tag));
+        }
+        if lost {
+            return CallResult::Unclear(Failure::new(FailureKind::Unclear, "reset"));
+        }
+        CallResult::Adopted
     }
 
     fn delete(&mut self, id: &ServerId) -> CallResult {

@@ -16,6 +16,7 @@ use novascale::config::http::HttpLimits;
 use novascale::control::handle::{GroupEnd, GroupHandle, Handle, ObserverPulse, Preview};
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Member, Standing, Tally};
+use novascale::domain::freeze::{Freeze, Freezes};
 use novascale::domain::group::{
     Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -30,6 +31,7 @@ use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::limit::Peer;
 use novascale::http::tokens::{Scope, Tokens};
 use novascale::http::{App, Parts, router};
+use novascale::store::freeze_file::FreezeFile;
 use novascale::store::memory::Memory;
 use novascale::store::{
     Admit, Admitted, Gathered, IdempotencyKey, Lease, Store, StoreError, Window,
@@ -145,6 +147,20 @@ impl Store for Shop {
         self.inner.mark_time(lease, now).await
     }
 
+    async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError> {
+        self.door().await?;
+        self.inner.freeze_all(lease, freeze).await
+    }
+
+    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        self.inner.project(lease, project).await
+    }
+
+    async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {
+        self.door().await?;
+        self.inner.freezes(group).await
+    }
+
     async fn probe(&self, lease: &Lease) -> Result<(), StoreError> {
         self.probes.fetch_add(1, Ordering::SeqCst);
         self.door().await?;
@@ -196,7 +212,7 @@ pub struct Face {
     pub foresight: Arc<Mutex<Mood>>,
     pub tokens: Tokens,
     pub limits: HttpLimits,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Face {
@@ -251,6 +267,7 @@ impl Face {
             },
             overdue: OVERDUE,
             tokens: tokens.clone(),
+            freeze_file: FreezeFile::of(home.path()),
             counters: counters.clone(),
             calls: Box::new(|| vec![call("compute", "GET", "2xx", 3)]),
         });
@@ -267,8 +284,12 @@ impl Face {
             foresight,
             tokens,
             limits,
-            _home: home,
+            home,
         }
+    }
+
+    pub fn freeze_file(&self) -> FreezeFile {
+        FreezeFile::of(self.home.path())
     }
 
     pub fn token(&self, scope: Scope) -> String {

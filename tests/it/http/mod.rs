@@ -1,9 +1,11 @@
 //! The HTTP face, asked the way a stranger, a sender and an operator ask it: the real
 //! routers over the store in memory, sockets on loopback where sockets matter.
 
+mod adopting;
 mod answers;
 mod exposition;
 mod face;
+mod freezing;
 mod payloads;
 mod probes;
 mod repeats;

@@ -163,6 +163,25 @@ async fn bad_words_about_capacity() {
         ("{\"capacity\": 3, \"until\": \"x\"}", 422, "invalid", Some("/until")),
     ];
     refused("/v1/groups/web/pin", Scope::Operate, "PUT", pins).await;
+    let id = "00000000-0000-4000-8000-000000000001";
+    let both = format!("{{\"servers\": [\"{id}\"], \"from\": \"old\"}}");
+    let adoptions: &[Case<'_>] = &[
+        ("", 400, "malformed", Some("")),
+        ("[]", 422, "invalid", Some("")),
+        ("{\"servers\": []}", 422, "invalid", Some("/servers")),
+        ("{\"servers\": \"all\"}", 422, "invalid", Some("/servers")),
+        ("{\"servers\": [7]}", 422, "invalid", Some("/servers/0")),
+        ("{\"servers\": [\"web-1\"]}", 422, "invalid", Some("/servers/0")),
+        ("{\"servers\": [\"../../x\"]}", 422, "invalid", Some("/servers/0")),
+        (&both, 422, "invalid", Some("/servers")),
+        ("{\"from\": \"Old\"}", 422, "invalid", Some("/from")),
+        ("{\"from\": \"web\"}", 422, "invalid", Some("/from")),
+        ("{\"from_tag\": \"x\"}", 422, "invalid", Some("/from_tag")),
+        ("{\"from\": \"old\", \"from_tag\": \"a/b\"}", 422, "invalid", Some("/from_tag")),
+        ("{\"dry_run\": 1}", 422, "invalid", Some("/dry_run")),
+        ("{\"dryrun\": true}", 422, "invalid", Some("/dryrun")),
+    ];
+    refused("/v1/groups/web/adopt", Scope::Operate, "POST", adoptions).await;
 }
 
 const SAMPLE: &str = "{\"name\": \"requests\", \"value\": 1}";

@@ -7,8 +7,10 @@ use super::face::{Face, Listener};
 
 const SAMPLE: &str = "{\"name\": \"requests\", \"value\": 1}";
 
+const ADOPT: &str = "{\"servers\": [\"00000000-0000-4000-8000-000000000001\"]}";
+
 /// Every route behind a token: method, path, body, the scope that it wants, its success.
-const ROUTES: [(&str, &str, &str, Scope, u16); 10] = [
+const ROUTES: [(&str, &str, &str, Scope, u16); 11] = [
     ("POST", "/v1/groups/web/signals", SAMPLE, Scope::Signal, 202),
     ("POST", "/v1/groups/web/capacity", "{\"adjust\": 1}", Scope::Capacity, 202),
     ("GET", "/v1/groups", "", Scope::Read, 200),
@@ -19,6 +21,7 @@ const ROUTES: [(&str, &str, &str, Scope, u16); 10] = [
     ("GET", "/metrics", "", Scope::Read, 200),
     ("PUT", "/v1/groups/web/pin", "{\"capacity\": 3}", Scope::Operate, 202),
     ("DELETE", "/v1/groups/web/pin", "", Scope::Operate, 202),
+    ("POST", "/v1/groups/web/adopt", ADOPT, Scope::Operate, 202),
 ];
 
 #[tokio::test]
@@ -69,7 +72,7 @@ async fn strangers_are_told_to_sign_in_and_nothing_else() {
             assert!(challenge.contains(&format!("scope=\"{}\"", needs.word())), "{challenge}");
         }
     }
-    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 60);
+    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 66);
 }
 
 #[tokio::test]

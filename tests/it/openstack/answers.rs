@@ -1,7 +1,8 @@
 //! Refusals and nonsense: what each answer is taken for, and that nothing follows from it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use novascale::cloud::{Compute, Resolve, Wanted};
 use novascale::domain::group::{ImageRef, Template};
@@ -202,6 +203,31 @@ async fn a_catalog_that_moved_to_strangers_is_not_followed() {
     let failure = client(&script).create(&create()).await.unwrap_err();
     assert_eq!(failure.key.as_deref(), Some("cloud.allowed_hosts"));
     assert!(failure.message.contains("compute.evil.test"), "{failure}");
+}
+
+/// Nova moves to another host of the same provider: asked where it was until the token is
+/// renewed, and where it is from then on.
+#[tokio::test(start_paused = true)]
+async fn a_catalog_that_moved_to_a_neighbour_is_followed_from_the_next_token_on() {
+    const OLD: &str = "compute.gra11.example.test";
+    const NEW: &str = "compute-2.gra11.example.test";
+    let issued = AtomicU32::new(0);
+    let script = Script::new(move |seen| {
+        if seen.url.path() != "/v3/auth/tokens" {
+            return sign_in(seen).unwrap_or_else(|| page(&[], false));
+        }
+        let first = issued.fetch_add(1, Ordering::SeqCst) == 0;
+        let catalog = token("2026-01-02T04:00:00Z").to_string();
+        let catalog = if first { catalog } else { catalog.replace(OLD, NEW) };
+        answer(201, &[("x-subject-token", "scoped")], catalog)
+    });
+    let client = client(&script);
+    client.list(&region(), &tags(&["a"])).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    client.list(&region(), &tags(&["a"])).await.unwrap();
+    let hosts: Vec<_> =
+        script.asked().iter().map(|s| s.url.host_str().unwrap().to_owned()).collect();
+    assert_eq!(hosts, [OLD, NEW]);
 }
 
 #[tokio::test(start_paused = true)]

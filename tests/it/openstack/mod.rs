@@ -3,9 +3,11 @@
 mod answers;
 mod changing;
 mod golden;
+mod hush;
 mod late;
 mod listing;
 mod lost;
+mod marks;
 mod names;
 mod samples;
 mod script;

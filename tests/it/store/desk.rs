@@ -30,7 +30,7 @@ pub enum Kind {
 }
 
 enum Back {
-    Memory(MemoryStore),
+    Memory(Box<MemoryStore>),
     Sqlite(Sqlite, TempDir),
 }
 
@@ -42,7 +42,7 @@ pub struct Desk {
 impl Kind {
     pub async fn open(self) -> Desk {
         let back = match self {
-            Self::Memory => Back::Memory(MemoryStore::new(install())),
+            Self::Memory => Back::Memory(Box::new(MemoryStore::new(install()))),
             Self::Sqlite => {
                 let dir = TempDir::new().unwrap();
                 Back::Sqlite(sqlite(dir.path()).await, dir)
@@ -88,7 +88,7 @@ impl Desk {
 
     pub fn store(&self) -> &dyn Store {
         match &self.back {
-            Back::Memory(memory) => memory,
+            Back::Memory(memory) => memory.as_ref(),
             Back::Sqlite(sqlite, _) => sqlite,
         }
     }

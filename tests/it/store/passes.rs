@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use novascale::domain::adoption::{Adoptees, Former, Over};
 use novascale::domain::claim::{Held, Memory, Peak};
 use novascale::domain::id::{IntentId, LaunchId, ServerId, Zone};
 use novascale::domain::intent::{Intent, State, Terminate, Trouble, What};
 use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::{Action, Cause, Changes, Decision};
 use novascale::domain::server::{KnownState, Ownership};
+use novascale::domain::signal::Command;
 use novascale::domain::time::Steady;
 use novascale::store::{Gathered, StoreError, Window};
 use rstest::rstest;
@@ -81,7 +83,7 @@ fn everything() -> Gathered {
     let memory = Memory {
         changed: Some(Steady(4)),
         peaks: vec![Peak { until: Steady(9), wanted: 7 }],
-        held: Some(Held { capacity: 4, since: Steady(1) }),
+        held: Some(Held { capacity: 4, since: Steady(1), adopted: false }),
         ..memory(5)
     };
     let (memory, intents) = (Some(memory), every_intent());
@@ -111,6 +113,31 @@ async fn what_is_recorded_comes_back_as_it_was(#[values(Kind::Memory, Kind::Sqli
     let bare = Decision { changes: Changes::default(), ..pass };
     assert_eq!(desk.decisions(&web()).await, [bare]);
     assert_eq!(desk.all(&group("api")).await, Gathered::default());
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_adoption_that_is_over_leaves_the_state_and_a_later_one_stays(
+    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+) {
+    let desk = kind.open().await;
+    let adopt = |ids: &[&str]| {
+        let servers = ids.iter().map(|id| server(id)).collect();
+        Command::Adopt(Adoptees::Servers { servers, untagged: true })
+    };
+    let former = Former { group: group("old"), tag: "novascale:old".parse().unwrap() };
+    desk.admit(command(&web(), 10, adopt(&["a", "b"]))).await.unwrap();
+    let renamed = Command::Adopt(Adoptees::Renamed(former.clone()));
+    desk.admit(command(&web(), 10, renamed)).await.unwrap();
+    desk.admit(command(&web(), 30, adopt(&["c"]))).await.unwrap();
+    let servers = ["a", "c"].map(server).into();
+    let adopted = Over { servers, former: [former].into() };
+    desk.record(&eventful(&web(), 20, Changes { adopted, ..Changes::default() })).await;
+    let desk = desk.restarted().await;
+    let left = desk.all(&web()).await.state.adoptions;
+    let left: Vec<Adoptees> = left.into_iter().map(|order| order.what).collect();
+    let servers = |id| Adoptees::Servers { servers: [server(id)].into(), untagged: true };
+    assert_eq!(left, [servers("b"), servers("c")]);
 }
 
 #[rstest]

@@ -56,6 +56,11 @@ pub fn search(place: &Place, cloud: Option<&Cloud>) {
     let faults = std::fs::read_to_string(place.state("sandbox/faults.token")).unwrap_or_default();
     secrets.extend(Some(faults.trim().to_owned()).filter(|token| !token.is_empty()));
 
+    search_for(place, secrets);
+}
+
+/// The same for these.
+pub fn search_for(place: &Place, secrets: Vec<String>) {
     let mut haystack = place.said();
     for path in files(&place.path().join(".novascale")) {
         let name = path.strip_prefix(place.path().join(".novascale")).unwrap();

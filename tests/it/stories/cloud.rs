@@ -4,25 +4,30 @@
 //! wire: that is the truth, which no fault touches and no count includes.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use novascale::cloud::sandbox::Sandbox;
-use novascale::cloud::sandbox::config::{Credentials, SandboxConfig};
+use novascale::cloud::sandbox::config::{ApplicationCredential, Credentials, SandboxConfig};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
 
 pub const CLIENT_SECRET: &str = "canary-client-secret-31d7";
-const PASSWORD: &str = "canary-password-90ce";
+pub const PASSWORD: &str = "canary-password-90ce";
+pub const APPLICATION_SECRET: &str = "canary-application-secret-7f20";
 const SCOPE: &str = "openid profile email publicCloudProject/all";
 
 pub struct Cloud {
@@ -66,6 +71,10 @@ pub enum Fault {
     Answer(u16, &'static [(&'static str, &'static str)], String),
     /// The cloud answers; this is what arrives.
     Alter(fn(Answer) -> Answer),
+    /// The same, with its JSON changed so.
+    Edit(Arc<dyn Fn(&mut Value) + Send + Sync>),
+    /// Somebody says back all that was asked, with this status.
+    Echo(u16),
     /// The cloud does it, but the connection breaks before it can say so.
     Lose,
     /// It takes so long to get there, and so long again to come back.
@@ -106,12 +115,38 @@ impl Cloud {
     /// A cloud whose servers take 10 to 50 ms to be built, and changed as told.
     pub fn with(change: impl FnOnce(&mut SandboxConfig)) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (listener, config, sandbox) = runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let config = config(listener.local_addr().unwrap(), change);
-            let sandbox = Sandbox::open(config.clone(), Arc::new(millis), [3; 32], None).await;
-            (listener, config, sandbox.unwrap())
-        });
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let config = config(listener.local_addr().unwrap(), change);
+        Self::serving(runtime, listener, config, None)
+    }
+
+    /// The cloud that a daemon which does not run has kept in this directory.
+    pub fn kept(dir: &Path) -> Self {
+        let kept = std::fs::read(dir.join("credentials.json")).unwrap();
+        let kept: Value = serde_json::from_slice(&kept).unwrap();
+        let word = |key: &str| kept[key].as_str().unwrap().to_owned();
+        let credentials = Credentials {
+            client_id: word("client_id"),
+            client_secret: word("client_secret").into(),
+            username: word("username"),
+            password: word("password").into(),
+            application_credential: None,
+        };
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let config = SandboxConfig::new(&base, credentials);
+        Self::serving(runtime, listener, config, Some(dir.to_owned()))
+    }
+
+    fn serving(
+        runtime: Runtime,
+        listener: TcpListener,
+        config: SandboxConfig,
+        dir: Option<PathBuf>,
+    ) -> Self {
+        let opened = Sandbox::open(config.clone(), Arc::new(millis), [3; 32], dir);
+        let sandbox = runtime.block_on(opened).unwrap();
         let wire = Arc::new(Wire {
             router: sandbox.router(),
             tamper: Mutex::default(),
@@ -142,6 +177,18 @@ impl Cloud {
         )
     }
 
+    pub fn auth_url(&self) -> String {
+        self.config.auth_url()
+    }
+
+    pub fn project(&self) -> String {
+        self.config.project_id.clone()
+    }
+
+    pub fn region(&self) -> String {
+        self.config.region.clone()
+    }
+
     /// From now on calls suffer what this says of them.
     pub fn tamper(&self, tamper: impl Fn(&Ask) -> Option<Fault> + Send + 'static) {
         *self.wire.tamper.lock().unwrap() = Some(Box::new(tamper));
@@ -170,7 +217,10 @@ impl Cloud {
     /// What must never be found anywhere.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = self.wire.issued.lock().unwrap().clone();
-        secrets.extend([CLIENT_SECRET, PASSWORD].map(str::to_owned));
+        secrets.extend([CLIENT_SECRET, PASSWORD, APPLICATION_SECRET].map(str::to_owned));
+        // As the token endpoint is told it.
+        let client = &self.config.credentials.client_id;
+        secrets.push(STANDARD.encode(format!("{client}:{CLIENT_SECRET}")));
         secrets
     }
 
@@ -222,8 +272,10 @@ impl Cloud {
 
     /// A token of the cloud's operator, drawn past the wire.
     pub fn operator(&self) -> String {
+        let Credentials { username, password, .. } = &self.config.credentials;
+        let password = password.expose_secret();
         let user = json!({
-            "name": "operator", "password": PASSWORD, "domain": { "name": "Default" },
+            "name": username, "password": password, "domain": { "name": "Default" },
         });
         let body = json!({ "auth": {
             "identity": { "methods": ["password"], "password": { "user": user } },
@@ -245,7 +297,11 @@ fn config(address: SocketAddr, change: impl FnOnce(&mut SandboxConfig)) -> Sandb
         client_secret: CLIENT_SECRET.into(),
         username: "operator".to_owned(),
         password: PASSWORD.into(),
-        application_credential: None,
+        application_credential: Some(ApplicationCredential {
+            id: "credential-1".to_owned(),
+            name: "novascale".to_owned(),
+            secret: APPLICATION_SECRET.into(),
+        }),
     };
     let mut config = SandboxConfig::new(&format!("http://{address}"), credentials);
     config.rules.build_ms = 10..=50;
@@ -292,6 +348,9 @@ impl Wire {
         if let Some(Fault::Answer(status, headers, body)) = &fault {
             return Ok(respond(Answer::new(*status, headers, body)));
         }
+        if let Some(Fault::Echo(status)) = &fault {
+            return Ok(respond(said_back(*status, request).await));
+        }
         let mut answer = answer(self.router.clone(), request.map(Body::new)).await;
         self.note_tokens(&answer);
         match fault {
@@ -299,7 +358,8 @@ impl Wire {
             Some(Fault::Mute) => std::future::pending().await,
             Some(Fault::Slow(pause)) => tokio::time::sleep(pause).await,
             Some(Fault::Alter(alter)) => answer = alter(answer),
-            Some(Fault::Answer(..)) | None => {}
+            Some(Fault::Edit(edit)) => answer = answer.json(|body| edit(body)),
+            Some(Fault::Answer(..) | Fault::Echo(_)) | None => {}
         }
         if let Some(watch) = &*self.watch.lock().unwrap() {
             watch(&ask, &answer);
@@ -342,6 +402,17 @@ async fn answer(router: Router, request: Request<Body>) -> Answer {
     let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes().to_vec();
     Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// Keystone's envelope with all that came in it.
+async fn said_back(status: u16, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let headers = parts.headers.values().map(|value| value.to_str().unwrap_or_default());
+    let headers = headers.collect::<Vec<_>>().join(" ");
+    let said = format!("{} {headers} {}", parts.uri, String::from_utf8_lossy(&body));
+    let error = json!({ "error": { "code": status, "title": "No", "message": said } });
+    Answer::new(status, &[], &error.to_string())
 }
 
 fn respond(answer: Answer) -> axum::response::Response {

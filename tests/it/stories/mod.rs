@@ -5,14 +5,19 @@
 //! Every daemon logs all that it can, and every story ends by searching what was said and
 //! stored for the secrets that were planted.
 
+mod adopted;
 mod bad_answers;
 mod broken_group;
 mod canary;
 #[expect(dead_code, reason = "shared with the benchmarks, which use the rest")]
 mod cloud;
 mod crowded;
+mod freezing;
 mod killed;
+#[cfg(debug_assertions)]
+mod kills;
 mod place;
+mod planted;
 mod quick_start;
 mod rehearsal;
 mod starting;

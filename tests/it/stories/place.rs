@@ -2,12 +2,15 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -15,8 +18,10 @@ use super::canary;
 
 /// The longest that a story waits for what has to come, on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(40);
+/// A connection that was idle for longer is not used again.
+const PAUSE_MOST: Duration = Duration::from_secs(5);
 /// How often a state is looked at while it is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(40);
+const LOOK_EVERY: Duration = Duration::from_millis(80);
 
 /// Libraries as well: whoever looks for a fault asks for their lines, too.
 const LOUD: &str = "trace,novascale=trace";
@@ -75,7 +80,9 @@ impl Heard {
 impl Place {
     pub fn new(scaling: &str) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        // Below the time after which the daemon closes what is idle.
+        let client = reqwest::Client::builder().no_proxy().pool_idle_timeout(PAUSE_MOST);
+        let client = client.build().unwrap();
         let dir = TempDir::new().unwrap();
         let place = Self { dir, client, runtime, said: Mutex::default() };
         place.write("scaling.toml", scaling);
@@ -114,8 +121,13 @@ impl Place {
 
     /// Runs a command to its end.
     pub fn novascale(&self, arguments: &str) -> Ran {
+        self.novascale_with(arguments, &[])
+    }
+
+    pub fn novascale_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Ran {
         let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        let ended = self.command(&arguments).output().unwrap();
+        let mut command = self.command(&arguments);
+        let ended = command.envs(variables.iter().copied()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let code = ended.status.code().expect("the program was not killed");
         let ran = Ran { code, out: text(ended.stdout), err: text(ended.stderr) };
@@ -154,6 +166,12 @@ impl Place {
         Daemon::ready(self, command.envs(variables.iter().copied()))
     }
 
+    /// Starts one that is to end itself at this point, and does not wait for it to be ready.
+    pub fn start_to_die(&self, at: &str) -> Daemon<'_> {
+        let mut command = self.command(&["run", "--log-level", "warn,novascale=debug"]);
+        Daemon::spawn(self, command.env("NOVASCALE_KILL_AT", at))
+    }
+
     /// Where the daemon's listener `which` is.
     pub fn address(&self, which: &str) -> String {
         let daemon = std::fs::read(self.state("daemon.json")).unwrap();
@@ -164,20 +182,34 @@ impl Place {
     /// Asks the daemon's listener `which` (`webhook` or `admin`), with the token of a scope,
     /// as any program would.
     pub fn ask(&self, which: &str, line: &str, scope: &str, body: Option<Value>) -> Heard {
+        self.try_to_ask(which, line, (scope, None), body).unwrap()
+    }
+
+    /// The same with an Idempotency-Key, by a sender who may find nobody.
+    pub fn try_to_ask(
+        &self,
+        which: &str,
+        line: &str,
+        (scope, key): (&str, Option<&str>),
+        body: Option<Value>,
+    ) -> Result<Heard, reqwest::Error> {
         let (method, path) = line.split_once(' ').unwrap();
         let url = format!("{}{path}", self.address(which));
         let mut request = self.client.request(method.parse().unwrap(), url);
         request = request.bearer_auth(self.token(scope));
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }
         let (status, headers, body) = self.runtime.block_on(async {
-            let answer = request.send().await.unwrap();
+            let answer = request.send().await?;
             let headers = format!("{:?}", answer.headers());
-            (answer.status().as_u16(), headers, answer.text().await.unwrap())
-        });
+            Ok::<_, reqwest::Error>((answer.status().as_u16(), headers, answer.text().await?))
+        })?;
         self.heard(line, format!("{headers}\n{body}"));
-        Heard { status, body }
+        Ok(Heard { status, body })
     }
 
     /// A token that the daemon drew.
@@ -220,6 +252,19 @@ impl Place {
         self.said.lock().unwrap().clone()
     }
 
+    /// The first column of what this selects in the state, which no daemon holds.
+    pub fn rows(&self, sql: &'static str) -> Vec<String> {
+        let clouds = std::fs::read_dir(self.state("clouds")).unwrap();
+        let [home] = &clouds.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()[..] else {
+            panic!("state of more clouds than one");
+        };
+        let file = SqliteConnectOptions::new().filename(home.join("state.db"));
+        self.runtime.block_on(async {
+            let mut conn = file.connect().await.unwrap();
+            sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap()
+        })
+    }
+
     pub fn explain(&self, group: &str) -> String {
         // The table is wrapped; what is looked for may not be cut.
         self.does(&format!("explain {group}")).out.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -243,8 +288,7 @@ impl<'p> Daemon<'p> {
     /// One that has said that it is ready, and can be found.
     fn ready(place: &'p Place, command: &mut Command) -> Self {
         let daemon = Self::spawn(place, command);
-        daemon.says("state and tokens in");
-        canary::wait_for(&place.state("daemon.json"));
+        daemon.is_ready();
         daemon
     }
 
@@ -326,6 +370,25 @@ impl<'p> Daemon<'p> {
         let took = began.elapsed();
         let code = self.child.wait().unwrap().code().expect("it ended by itself");
         Stopped { code, log: self.close(), took }
+    }
+
+    /// Waits until it is ready.
+    pub fn is_ready(&self) {
+        self.says("state and tokens in");
+        canary::wait_for(&self.place.state("daemon.json"));
+    }
+
+    /// Waits until it has ended itself; its log.
+    pub fn dies(mut self, at: &str) -> String {
+        let began = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < PATIENCE, "it never came to {at}:\n{}", self.log());
+            std::thread::sleep(LOOK_EVERY);
+        }
+        let ended = self.child.wait().unwrap();
+        let log = self.close();
+        assert_eq!(ended.signal(), Some(9), "not killed at {at}: {ended}\n{log}");
+        log
     }
 
     /// SIGKILL.

@@ -4,7 +4,6 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::envelope::Told;
-use super::makes;
 use crate::cloud::openstack::call::{Call, Service};
 use crate::cloud::openstack::transport::Response;
 use crate::cloud::rights::{self, Right};
@@ -58,12 +57,17 @@ pub(super) fn advice(call: &Call, answer: &Response, told: &Told, kind: FailureK
         FailureKind::Unclear if answer.status == StatusCode::NOT_FOUND => Advice::hint(
             "This 404 is not Nova's own: a proxy or a wrong endpoint answered. It proves nothing.",
         ),
-        FailureKind::Unclear if makes(call) && !answer.status.is_server_error() => Advice::hint(
-            "This answer is not Nova's own: what stands between may have put it in the place of \
+        FailureKind::Unclear if call.servers.is_some() && !answer.status.is_server_error() => {
+            Advice::hint(
+                "This answer is not Nova's own: what stands between may have put it in the place of \
              one that was lost. Servers that were made all the same are looked for.",
-        ),
+            )
+        }
         FailureKind::Unclear if call.method != Method::GET => {
             Advice::hint("Nobody knows whether the call was carried out.")
+        }
+        FailureKind::Conflict if told.message.contains("is locked") => {
+            Advice::hint("Unlock it: `openstack server unlock`, by whoever locked it.")
         }
         FailureKind::Busy
         | FailureKind::Gone

@@ -55,7 +55,7 @@ const PAGE_MOST: usize = 256 * 1024;
 
 /// Nova's schema check, for one, repeats the whole request: "Invalid input for field/attribute
 /// server. Value: {…}" (nova/api/validation/validators.py).
-fn veiled(text: &str, secrets: &[&str]) -> String {
+pub(super) fn veiled(text: &str, secrets: &[&str]) -> String {
     secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 

@@ -1,0 +1,59 @@
+//! What stops everything without the database's help, as the loops ask for it: the freeze file
+//! and the project fence.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::freeze::{Brake, Braked};
+use crate::domain::id::GroupName;
+use crate::store::freeze_file::{FreezeFile, Said};
+
+/// The daemon's brake.
+pub(super) struct Brakes {
+    file: FreezeFile,
+    groups: BTreeSet<GroupName>,
+    /// What was last told of the file.
+    told: Mutex<Said>,
+}
+
+impl Brakes {
+    pub(super) fn new(file: FreezeFile, groups: BTreeSet<GroupName>) -> Self {
+        Self { file, groups, told: Mutex::new(Said::Nothing) }
+    }
+
+    /// Says once what the file came to say.
+    fn tell(&self) {
+        let said = self.file.read();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told == said {
+            return;
+        }
+        let path = self.file.path().display();
+        match &said {
+            Said::Nothing => tracing::info!("the freeze file {path} is gone"),
+            Said::Every => tracing::warn!("the freeze file {path} holds every group"),
+            Said::Unclear(fault) => {
+                tracing::error!(
+                    "the freeze file {path} cannot be understood, so it holds every group: {fault}"
+                );
+            }
+            Said::These(names) => {
+                let all: Vec<&str> = names.iter().map(GroupName::as_str).collect();
+                tracing::warn!("the freeze file {path} holds {}", all.join(", "));
+                for name in names.iter().filter(|name| !self.groups.contains(*name)) {
+                    tracing::warn!(
+                        "the freeze file {path} names {name}, and there is no such group"
+                    );
+                }
+            }
+        }
+        *told = said;
+    }
+}
+
+impl Brake for Brakes {
+    fn on(&self, group: &GroupName) -> Option<Braked> {
+        self.tell();
+        self.file.on(group)
+    }
+}

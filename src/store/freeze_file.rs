@@ -1,0 +1,234 @@
+//! The file `freeze` of the state directory: a brake that needs neither database nor daemon.
+//!
+//! Whoever can touch a file stops novascale: an empty one (or one of comments alone) holds every
+//! group, lines with groups' names hold these, a line `*` every one; `#` begins a comment. What
+//! cannot be read or understood holds every group as well: somebody wanted something stopped.
+//! The daemon writes it only where a freeze was ordered that the database did not take; its
+//! lines carry a mark, by which it takes them out again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use crate::domain::freeze::Braked;
+use crate::domain::id::GroupName;
+use crate::domain::time::Wall;
+
+/// The file's name within the state directory.
+pub const FILE: &str = "freeze";
+
+/// More than a thousand groups' names; a longer file is something else.
+const LONGEST: u64 = 64 * 1024;
+/// The line that names every group.
+const EVERY: &str = "*";
+/// Behind the lines that the daemon wrote.
+const MARK: &str = "# by novascale freeze";
+
+/// Where the file is, or would be.
+#[derive(Debug, Clone)]
+pub struct FreezeFile {
+    path: PathBuf,
+}
+
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    Nothing,
+    Every,
+    These(Vec<GroupName>),
+    /// It holds every group because of this.
+    Unclear(String),
+}
+
+impl FreezeFile {
+    /// In this state directory.
+    pub fn of(root: &Path) -> Self {
+        Self { path: root.join(FILE) }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it says now.
+    pub fn read(&self) -> Said {
+        match self.text() {
+            Ok(Some(text)) => understood(&text),
+            Ok(None) => Said::Nothing,
+            Err(error) => Said::Unclear(error.to_string()),
+        }
+    }
+
+    /// What holds this group now, if the file does.
+    pub fn on(&self, group: &GroupName) -> Option<Braked> {
+        let (every, fault) = match self.read() {
+            Said::Nothing => return None,
+            Said::These(names) if !names.contains(group) => return None,
+            Said::These(_) => (false, None),
+            Said::Every => (true, None),
+            Said::Unclear(fault) => (true, Some(fault)),
+        };
+        Some(Braked::File { path: self.shown(), since: self.since(), every, fault })
+    }
+
+    fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// When it was last written.
+    fn since(&self) -> Wall {
+        let written = fs::metadata(&self.path).and_then(|about| about.modified());
+        let since = written.ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Wall(since.and_then(|at| i64::try_from(at.as_millis()).ok()).unwrap_or(i64::MAX))
+    }
+
+    fn text(&self) -> io::Result<Option<String>> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut text = String::new();
+        file.take(LONGEST + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > LONGEST {
+            return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
+        }
+        Ok(Some(text))
+    }
+
+    /// Adds a line for the group, or for every one.
+    pub fn add(&self, group: Option<&GroupName>) -> io::Result<()> {
+        let text = self.text()?;
+        let name = group.map_or(EVERY, GroupName::as_str);
+        let line = format!("{name} {MARK}");
+        let held = match text.as_deref().map(understood) {
+            None => false,
+            // A name would let the others go that the empty file holds.
+            Some(Said::Every | Said::Unclear(_)) => true,
+            Some(Said::Nothing | Said::These(_)) => false,
+        };
+        if held && group.is_some() {
+            return Ok(());
+        }
+        let mut lines: Vec<&str> = text.iter().flat_map(|text| text.lines()).collect();
+        if !lines.contains(&line.as_str()) {
+            lines.push(&line);
+        }
+        self.write(&lines)
+    }
+
+    /// Takes out the line that the daemon wrote for the group, or for every one; whether there
+    /// was one. Other lines stay as they are.
+    pub fn take_back(&self, group: Option<&GroupName>) -> io::Result<bool> {
+        let Some(text) = self.text()? else { return Ok(false) };
+        let line = format!("{} {MARK}", group.map_or(EVERY, GroupName::as_str));
+        let left: Vec<&str> = text.lines().filter(|other| *other != line).collect();
+        if left.len() == text.lines().count() {
+            return Ok(false);
+        }
+        if left.is_empty() {
+            fs::remove_file(&self.path)?;
+        } else {
+            self.write(&left)?;
+        }
+        Ok(true)
+    }
+
+    /// Aside, then renamed: a half-written file would freeze what was not meant, or let go.
+    fn write(&self, lines: &[&str]) -> io::Result<()> {
+        let aside = self.path.with_extension("new");
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&aside, &self.path)
+    }
+}
+
+fn understood(text: &str) -> Said {
+    let mut names = Vec::new();
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    for (at, line) in lines.enumerate().filter(|(_, line)| !line.is_empty()) {
+        if line == EVERY {
+            return Said::Every;
+        }
+        match GroupName::new(line) {
+            Ok(name) => names.push(name),
+            Err(_) => return Said::Unclear(format!("line {} is no group's name", at + 1)),
+        }
+    }
+    if names.is_empty() { Said::Every } else { Said::These(names) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> GroupName {
+        GroupName::new(text).unwrap()
+    }
+
+    fn file(text: &[u8]) -> (tempfile::TempDir, FreezeFile) {
+        let home = tempfile::tempdir().unwrap();
+        let file = FreezeFile::of(home.path());
+        fs::write(file.path(), text).unwrap();
+        (home, file)
+    }
+
+    #[test]
+    fn what_is_written_says_whom_it_holds() {
+        let these = |names: &[&str]| Said::These(names.iter().map(|n| name(n)).collect());
+        let cases: [(&[u8], Said); 6] = [
+            (b"", Said::Every),
+            (b"# a storm\n\n", Said::Every),
+            (b"web\n", these(&["web"])),
+            (b"web # until Monday\r\n  batch", these(&["web", "batch"])),
+            (b"web\n*\n", Said::Every),
+            (b"web\nno such name!\n", Said::Unclear("line 2 is no group's name".into())),
+        ];
+        for (text, said) in cases {
+            assert_eq!(file(text).1.read(), said, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_holds_every_group() {
+        let (home, garbled) = file(b"\xff\xfe");
+        assert!(matches!(garbled.read(), Said::Unclear(_)));
+        fs::remove_file(garbled.path()).unwrap();
+        fs::create_dir(home.path().join(FILE)).unwrap();
+        assert!(matches!(garbled.read(), Said::Unclear(_)));
+        let (_home, endless) = file(&b"web\n".repeat(1 << 15));
+        assert!(matches!(endless.read(), Said::Unclear(_)));
+        let held = endless.on(&name("web"));
+        assert!(matches!(held, Some(Braked::File { every: true, fault: Some(_), .. })), "{held:?}");
+    }
+
+    #[test]
+    fn only_lines_of_our_own_are_taken_back() {
+        let home = tempfile::tempdir().unwrap();
+        let file = FreezeFile::of(home.path());
+        let (web, batch) = (name("web"), name("batch"));
+        assert!(!file.take_back(Some(&web)).unwrap());
+        file.add(Some(&web)).unwrap();
+        file.add(Some(&web)).unwrap();
+        assert!(file.on(&web).is_some() && file.on(&batch).is_none());
+        assert!(!file.take_back(Some(&batch)).unwrap());
+        assert!(file.take_back(Some(&web)).unwrap());
+        assert!(!file.path().exists(), "an empty one would hold every group");
+
+        fs::write(file.path(), "web\n").unwrap();
+        file.add(None).unwrap();
+        assert!(file.on(&batch).is_some());
+        assert!(file.take_back(None).unwrap());
+        assert!(!file.take_back(Some(&web)).unwrap(), "a person wrote it");
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "web\n");
+
+        fs::write(file.path(), "").unwrap();
+        file.add(Some(&web)).unwrap();
+        assert!(file.on(&batch).is_some(), "what held every group goes on holding them");
+    }
+}

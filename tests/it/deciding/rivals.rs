@@ -1,0 +1,126 @@
+//! Two installations on one group, by mistake.
+
+use std::time::Duration;
+
+use novascale::domain::explain::Situation;
+use novascale::domain::id::InstallId;
+use novascale::domain::plan::{Decision, Waiting};
+use novascale::domain::server::Status;
+use novascale::domain::signal::Command;
+
+use super::world::{World, group, launches, settled};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn second() -> World {
+    let mut world = World::new(group(0, 20), 2);
+    world.install = InstallId::from_bits(2);
+    world.serial = 500;
+    world
+}
+
+/// What one sees next is what the other has left.
+fn pass_over(from: &World, to: &mut World) {
+    to.cloud.clone_from(&from.cloud);
+    if from.now.steady > to.now.steady {
+        to.now = from.now;
+    }
+}
+
+fn one_after_the_other(a: &mut World, b: &mut World, rounds: u32) -> (Decision, Decision) {
+    for _ in 0..rounds {
+        a.pass();
+        a.pass_time(Duration::from_secs(2));
+        pass_over(a, b);
+        b.pass();
+        b.pass_time(Duration::from_secs(2));
+        pass_over(b, a);
+    }
+    let last = a.pass();
+    pass_over(a, b);
+    (last, b.pass())
+}
+
+fn of(n: u32, of: u128) -> (u32, Option<InstallId>) {
+    (n, Some(InstallId::from_bits(of)))
+}
+
+#[test]
+fn the_second_refuses_and_the_first_is_not_disturbed() {
+    let mut first = settled(0, 20, 3);
+    let mut second = second();
+    pass_over(&first, &mut second);
+    second.order(Command::Set { capacity: 8 });
+    let (_, refusal) = one_after_the_other(&mut first, &mut second, 5);
+    assert_eq!((second.created, second.deleted), (0, 0));
+    let (n, install) = of(3, 1);
+    assert!(refusal.waiting.contains(&Waiting::OtherInstall { n, install }));
+    assert_eq!(refusal.situation(), Situation::Holding);
+    assert!(refusal.headline().contains(InstallId::from_bits(1).as_str()));
+    // It never knew: it scales both ways as ever.
+    first.order(Command::Set { capacity: 5 });
+    one_after_the_other(&mut first, &mut second, 5);
+    first.order(Command::Set { capacity: 2 });
+    first.pass_time(MINUTE);
+    one_after_the_other(&mut first, &mut second, 10);
+    assert_eq!((first.members(), second.created), (2, 0));
+}
+
+/// Neither can know of the other before its servers are seen.
+#[test]
+fn of_two_that_start_at_once_on_an_empty_group_one_goes_on_and_nothing_is_deleted() {
+    let (mut a, mut b) = (World::new(group(0, 20), 1), second());
+    a.order(Command::Set { capacity: 3 });
+    b.order(Command::Set { capacity: 3 });
+    (a.observe(), b.observe());
+    a.pass_on_last_listing();
+    b.pass_on_last_listing();
+    let both = a.cloud.iter().chain(&b.cloud);
+    let both: std::collections::BTreeMap<_, _> =
+        both.map(|(k, v)| (k.clone(), v.clone())).collect();
+    (a.cloud, b.cloud) = (both.clone(), both);
+    let (goes_on, refuses) = one_after_the_other(&mut a, &mut b, 10);
+    assert_eq!((a.members(), a.deleted + b.deleted, a.created + b.created), (6, 0, 6));
+    let (n, install) = of(3, 2);
+    assert!(goes_on.waiting.contains(&Waiting::Rival { n, install }));
+    assert_eq!(goes_on.situation(), Situation::Holding, "{:?}", goes_on.sentences());
+    let (n, install) = of(3, 1);
+    assert!(refuses.waiting.contains(&Waiting::OtherInstall { n, install }));
+
+    // The first still grows, and still sweeps what failed; the second does neither.
+    a.order(Command::Set { capacity: 8 });
+    b.order(Command::Set { capacity: 12 });
+    one_after_the_other(&mut a, &mut b, 10);
+    assert_eq!((a.members(), b.created), (8, 3));
+    let failed = a.cloud.keys().nth(1).cloned().unwrap();
+    a.cloud.get_mut(&failed).unwrap().status = Status::Error;
+    one_after_the_other(&mut a, &mut b, 10);
+    assert!(!a.cloud.contains_key(&failed));
+    assert_eq!((a.members(), b.created, b.deleted), (8, 3, 0));
+
+    // The other one has gone: what is too much goes.
+    a.cloud.retain(|id, _| id.as_str() < "s00500");
+    a.order(Command::Set { capacity: 2 });
+    a.settle(40);
+    assert_eq!(a.members(), 2);
+}
+
+/// What is known by id only may be older than all that is shown.
+#[test]
+fn nobody_is_first_while_a_rivals_server_is_hidden() {
+    let (mut a, mut b) = (settled(0, 20, 3), second());
+    b.order(Command::Set { capacity: 2 });
+    b.pass();
+    let theirs: Vec<_> = b.cloud.keys().cloned().collect();
+    a.cloud.extend(b.cloud.clone());
+    a.pass();
+    a.order(Command::Set { capacity: 9 });
+    a.observe();
+    let novascale::domain::fleet::Observation::Seen(seen) = &mut a.observation else { panic!() };
+    seen.servers.retain(|s| s.id != theirs[0]);
+    seen.lookups.clear();
+    let decision = a.pass_on_last_listing();
+    assert_eq!(launches(&decision), Vec::<u32>::new());
+    assert!(decision.waiting.iter().any(|w| matches!(w, Waiting::OtherInstall { n: 2, .. })));
+    assert_eq!(launches(&a.pass()).iter().sum::<u32>(), 4, "they came later, as is seen again");
+}

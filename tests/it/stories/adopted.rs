@@ -1,0 +1,189 @@
+//! Servers are taken over: tagged by hand, of a lost installation, of a renamed group; and two
+//! installations on one group by mistake.
+
+use serde_json::{Value, json};
+
+use super::canary;
+use super::cloud::Cloud;
+use super::place::{FAST, Place, group};
+
+fn place(cloud: &Cloud, name: &str) -> Place {
+    Place::new(&format!("{}{FAST}{}", cloud.section(), group(name, 0, 20)))
+}
+
+/// Somebody's own server.
+fn by_hand(cloud: &Cloud, tags: &[&str]) -> String {
+    let like = cloud.servers();
+    let flavors = cloud.nova("GET", "/flavors", Value::Null);
+    let images = like.first().map(|s| s["image"]["id"].clone());
+    let image = images.expect("a server to take the image from");
+    let server = json!({
+        "name": "by-hand", "flavorRef": flavors["flavors"][0]["id"], "imageRef": image,
+        "networks": "auto", "tags": tags,
+    });
+    let made = cloud.nova("POST", "/servers", json!({ "server": server }));
+    let id = made["server"]["id"].as_str().unwrap().to_owned();
+    let began = std::time::Instant::now();
+    while cloud.nova("GET", &format!("/servers/{id}"), Value::Null)["server"]["status"] != "ACTIVE"
+    {
+        assert!(began.elapsed() < super::place::PATIENCE, "{id} is not built");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    id
+}
+
+fn foreign(place: &Place, name: &str, n: u64) {
+    place.until(name, &format!("{n} foreign"), |g| g["tally"]["foreign"] == n);
+}
+
+#[test]
+fn hand_made_servers_are_adopted_and_can_be_deleted_then() {
+    let cloud = Cloud::start();
+    let place = place(&cloud, "web");
+    let daemon = place.start();
+    place.does("scale web 2");
+    place.until_steady("web", 2);
+    let (tagged, bare) = (by_hand(&cloud, &["novascale:web"]), by_hand(&cloud, &[]));
+    // It counts, so one of our own is too many.
+    foreign(&place, "web", 1);
+    place.until_steady("web", 2);
+    let shown = place.does("adopt web --dry-run").out;
+    assert!(shown.contains(&tagged) && shown.contains("Nothing was ordered."), "{shown}");
+    assert_eq!(place.group("web")["tally"]["foreign"], 1);
+    let refused = place.novascale("adopt web by-hand");
+    assert!(refused.code == 1 && refused.err.contains(&tagged), "{refused:?}");
+
+    place.does("adopt web --reason mine");
+    daemon.says("was adopted and may be deleted from now on");
+    foreign(&place, "web", 0);
+    place.does(&format!("adopt web {bare}"));
+    place.until("web", "3 that serve", |g| g["tally"]["serving"] == 3);
+    let ours = place.does("servers web -f json").json();
+    let whose = ours["servers"].as_array().unwrap().iter().map(|s| s["ownership"].clone());
+    assert_eq!(whose.collect::<Vec<_>>(), ["ours", "ours", "ours"]);
+    // Held at what stands, until an operator speaks.
+    assert_eq!(place.group("web")["desired"], 3);
+    assert!(place.explain("web").contains("servers were adopted"));
+    place.does("scale web 0");
+    place.until("web", "an empty group", |g| g["tally"]["serving"] == 0 && g["desired"] == 0);
+    assert_eq!(cloud.servers().len(), 0);
+    canary::search(&place, Some(&cloud));
+}
+
+#[test]
+fn a_lost_installation_is_frozen_until_its_servers_are_adopted() {
+    let cloud = Cloud::start();
+    let place = place(&cloud, "web");
+    let daemon = place.start();
+    place.does("scale web 3");
+    place.until_steady("web", 3);
+    let id = std::fs::read_to_string(place.state("controller.id")).unwrap();
+    assert_eq!(daemon.stop().code, 0);
+    std::fs::remove_dir_all(place.path().join(".novascale")).unwrap();
+
+    let daemon = place.start();
+    daemon.says(&format!("the mark of another novascale installation {}", id.trim()));
+    place.does("scale web 5");
+    let held = place.until("web", "a freeze", |g| g["situation"] == "holding");
+    assert!(held["headline"].as_str().unwrap().contains("`novascale adopt`"), "{held}");
+    assert!(place.does("plan web").out.contains(id.trim()));
+    let metrics = place.ask("admin", "GET /metrics", "read", None).body;
+    assert!(metrics.contains("reason=\"other_install\"} 1"), "{metrics}");
+    assert_eq!(cloud.members("web"), 3);
+    place.does("adopt web");
+    place.until("web", "3 of its own", |g| g["tally"]["foreign"] == 0);
+    place.does("scale web 4");
+    place.until_steady("web", 4);
+    place.does("scale web 1");
+    place.until_steady("web", 1);
+    canary::search(&place, Some(&cloud));
+}
+
+#[test]
+fn a_renamed_group_takes_its_servers_along() {
+    let cloud = Cloud::start();
+    let place = place(&cloud, "old");
+    let daemon = place.start();
+    place.does("scale old 3");
+    place.until_steady("old", 3);
+    let refused = place.novascale("adopt old --from old");
+    assert!(refused.code == 1 && refused.err.contains("is configured here"), "{refused:?}");
+    assert_eq!(daemon.stop().code, 0);
+    place.write("scaling.toml", &format!("{}{FAST}{}", cloud.section(), group("web", 0, 20)));
+    let daemon = place.start();
+    place.until_steady("web", 0);
+    place.does("adopt web --from old");
+    place
+        .until("web", "3 of its own", |g| g["tally"]["serving"] == 3 && g["tally"]["foreign"] == 0);
+    daemon.says("from old");
+    let began = std::time::Instant::now();
+    while cloud.members("old") > 0 {
+        assert!(began.elapsed() < super::place::PATIENCE, "the old tag stays");
+        std::thread::sleep(std::time::Duration::from_millis(40));
+    }
+    assert_eq!(cloud.members("web"), 3);
+    place.does("scale web 1");
+    place.until("web", "1 that serves", |g| g["tally"]["serving"] == 1 && g["desired"] == 1);
+    canary::search(&place, Some(&cloud));
+}
+
+#[test]
+fn of_two_installations_on_one_group_the_second_refuses() {
+    let cloud = Cloud::start();
+    let (first, second) = (place(&cloud, "web"), place(&cloud, "web"));
+    let one = first.start();
+    first.does("scale web 2");
+    first.until_steady("web", 2);
+    let id = std::fs::read_to_string(first.state("controller.id")).unwrap();
+    let two = second.start();
+    second.does("scale web 6");
+    two.says(&format!("the mark of another novascale installation {}", id.trim()));
+    second.until("web", "a refusal", |g| g["situation"] == "holding");
+    let words = second.explain("web");
+    assert!(words.contains(id.trim()) && words.contains("nothing is changed"), "{words}");
+    // The first is not disturbed, in either direction.
+    first.does("scale web 4");
+    first.until_steady("web", 4);
+    first.does("scale web 1");
+    first.until_steady("web", 1);
+    assert_eq!(cloud.members("web"), 1);
+    let log = two.stop().log;
+    let said = log.lines().filter(|l| l.contains("WARN") && l.contains("another novascale"));
+    assert!(said.count() <= 4, "said once for each size of the fleet: {log}");
+    assert!(!log.contains("launch 6") && !log.contains("terminate"), "{log}");
+    drop(one);
+    canary::search(&first, Some(&cloud));
+    canary::search(&second, Some(&cloud));
+}
+
+/// Both find the group empty, and neither can know of the other yet.
+#[test]
+fn two_installations_that_start_at_once_cost_no_server() {
+    let cloud = Cloud::start();
+    let (a, b) = (place(&cloud, "web"), place(&cloud, "web"));
+    let daemons = [a.start(), b.start()];
+    std::thread::scope(|scope| {
+        scope.spawn(|| a.does("scale web 3"));
+        scope.spawn(|| b.does("scale web 3"));
+    });
+    let agreed = |place: &Place| {
+        place.until("web", "a fleet at rest", |g| {
+            g["tally"]["building"] == 0 && g["tally"]["coming"] == 0 && g["tally"]["serving"] != 0
+        })
+    };
+    let (in_a, in_b) = (agreed(&a), agreed(&b));
+    let there = cloud.members("web");
+    assert!(there == 3 || there == 6, "{there}: {in_a} {in_b}");
+    let words = |place: &Place| place.explain("web");
+    if there == 6 {
+        let came_later = "came later and should refuse";
+        let refuses = "nothing is changed. If the other one";
+        let (a, b) = (words(&a), words(&b));
+        let one = a.contains(came_later) && b.contains(refuses);
+        assert!(one || b.contains(came_later) && a.contains(refuses), "{a}\n{b}");
+    }
+    for daemon in daemons {
+        assert!(!daemon.stop().log.contains("terminate"));
+    }
+    assert_eq!(cloud.members("web"), there, "nothing was deleted");
+}
