@@ -53,9 +53,12 @@ pub fn many(seeds: impl Fn(u64) -> u64 + Sync, count: u64, progress: bool) -> Su
                     let ending = run(&Setting { seed, ..Setting::default() });
                     let done = passes.fetch_add(u64::from(ending.passes), Ordering::Relaxed);
                     if !ending.violations.is_empty() {
+                        if progress {
+                            eprintln!("seed {seed}: {}", ending.violations.join("; "));
+                        }
                         failed.lock().unwrap().push((seed, ending.violations));
                     }
-                    if progress && n > 0 && n.is_multiple_of(10_000) {
+                    if progress && n > 0 && n.is_multiple_of((count / 100).clamp(100, 10_000)) {
                         let rate = done as f64 / began.elapsed().as_secs_f64();
                         eprintln!("{n} of {count} worlds, {rate:.0} passes a second");
                     }
