@@ -4,7 +4,8 @@
 //! directory, held against any other daemon ([`root`]), the embedded cloud if it is used,
 //! the store with its lease, the conversation with the cloud, the loops, the listeners;
 //! then `daemon.json` tells the command line where to find all this, and systemd that we
-//! are ready. Stopping goes the other way: no new request, no new call, what is in flight
+//! are ready. From then on the loops alone may change, with the configuration ([`reload`]).
+//! Stopping goes the other way: no new request, no new call, what is in flight
 //! ends or is recorded within [`STOP_WITHIN`]; the store last. It decides nothing and calls
 //! nobody itself.
 
@@ -14,20 +15,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{self, System};
+use crate::cloud::Fence;
 use crate::cloud::openstack::OpenStack;
 use crate::cloud::openstack::transport::{Http, HttpError};
 use crate::cloud::sandbox::SandboxError;
 use crate::config::http::HttpLimits;
 use crate::config::{Cloud, CloudSettings, Config, HttpSettings, Loaded, paths};
-use crate::control::{self, Parts};
+use crate::control::Parts;
+use crate::control::absent::absent;
+use crate::control::handle::Handle;
+use crate::domain::freeze::Brake;
 use crate::domain::group::Group;
 use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
 use crate::http;
+use crate::http::reload::{Desk, Standing};
 use crate::http::tokens::{TokenError, Tokens};
 use crate::killpoint;
 use crate::store::freeze_file::FreezeFile;
@@ -42,18 +49,40 @@ mod brake;
 mod count;
 mod descriptors;
 mod embedded;
+mod fence;
+mod generation;
+mod reload;
 pub mod root;
 mod upkeep;
 
 use brake::Brakes;
 use embedded::Embedded;
+use fence::ProjectFence;
+use generation::Generation;
+use reload::Reloader;
 use root::make_private;
+
+pub use reload::Reread;
 
 /// What the command line hands in.
 #[derive(Debug)]
 pub struct Options {
     pub loaded: Loaded,
+    pub again: Again,
     pub log: LogOptions,
+}
+
+/// How the configuration comes to be read again.
+pub struct Again {
+    pub read: Reread,
+    /// Notified at SIGHUP; many count as one.
+    pub hangup: Arc<Notify>,
+}
+
+impl std::fmt::Debug for Again {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Again")
+    }
 }
 
 /// From the signal to the end of the last task; with the two below it stays under systemd's
@@ -108,7 +137,7 @@ pub enum Error {
 pub async fn run(options: Options, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     log::start(&options.log, || clock::wall().timestamp())?;
     let started = std::time::Instant::now();
-    let app = App::start(options.loaded).await?;
+    let app = App::start(options.loaded, options.again).await?;
     announce::ready(&app, started.elapsed());
     let ended = tokio::select! {
         biased;
@@ -163,7 +192,8 @@ impl State {
 }
 
 impl App {
-    async fn start(loaded: Loaded) -> Result<Self, Error> {
+    async fn start(loaded: Loaded, again: Again) -> Result<Self, Error> {
+        let running = loaded.config.clone();
         let Config { controller, cloud, http: mut settings, groups } = loaded.config;
         let root = controller.state_dir;
         let held = root::claim(&root).await?;
@@ -178,11 +208,15 @@ impl App {
         let name = cloud_settings.name.clone();
         let overdue = http::probe::overdue(cloud_settings.limits.call_timeout);
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
-        let openstack = OpenStack::new(*cloud_settings, transport, Arc::clone(&clock));
+        let fence =
+            Arc::new(ProjectFence::new(Arc::clone(&store) as Arc<dyn Store>, lease.clone()));
+        let fenced = Arc::clone(&fence) as Arc<dyn Fence>;
+        let openstack = OpenStack::fenced(fenced, *cloud_settings, transport, Arc::clone(&clock));
         let counters = Counters::default();
         let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
         let freeze_file = FreezeFile::of(&root);
         let names = groups.iter().map(|group| group.name.clone()).collect();
+        let brake: Arc<dyn Brake> = Arc::new(Brakes::new(freeze_file.clone(), fence, names));
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -191,19 +225,19 @@ impl App {
             clock: Arc::clone(&clock),
             install,
             watcher: Arc::new(count::Counting(counters.clone())),
-            brake: Arc::new(Brakes::new(freeze_file.clone(), names)),
+            brake: Arc::clone(&brake),
             stopping: stopping.clone(),
             broken: broken.clone(),
         };
 
         let recovered = announce::Recovered::read(&*store, &groups, clock.now()).await?;
+        let absent = absent(&*store, &groups, clock.now()).await?;
         let (webhook, admin) = listeners(&settings).await?;
         let wanted = &mut settings.limits.connections;
         *wanted = descriptors::connections(*wanted);
         let limits = settings.limits;
         let tokens = Tokens::open(&paths::tokens_dir(&root))?;
         killpoint::reached("start.listening");
-        let seed = || clock::entropy() as u64;
         let app = Self {
             root,
             held,
@@ -221,23 +255,45 @@ impl App {
             tasks,
         };
         announce::what_runs(&app);
-        let handle = control::run::start(&parts, &app.groups, &app.tasks, seed);
-        let loops = upkeep::Loops::new(handle.clone(), overdue);
-        let calls = openstack.clone();
+        announce::absent(&absent);
+        let loops = Generation::start(&parts, app.groups.clone(), absent, &Handle::default());
+        let (shown, handle) = watch::channel(loops.handle.clone());
+        let (standing, stands) = watch::channel(Standing::taken(app.clock.now().wall));
+        let (ask, asked) = mpsc::channel(reload::WAITING_MOST);
+        let watched = upkeep::Loops::new(handle.clone(), overdue);
+        let (calls, breakers) = (openstack.clone(), openstack.clone());
         let face = http::App::new(http::Parts {
             handle,
+            reload: Desk { ask, standing: stands },
             store: Arc::clone(&app.store) as Arc<dyn Store>,
             lease: app.lease.clone(),
             clock: Arc::clone(&app.clock),
             settings,
             overdue,
             tokens,
+            brake,
             freeze_file,
             counters: counters.clone(),
             calls: Box::new(move || calls.calls().into_iter().map(count::call).collect()),
+            breakers: Box::new(move || {
+                breakers.breakers().into_iter().map(count::breaker).collect()
+            }),
         });
         app.serve(&face, [webhook, admin], limits, &counters);
-        app.keep_up(loops, openstack);
+        let Again { read, hangup } = again;
+        let reloader = Reloader {
+            parts,
+            running,
+            loops,
+            read,
+            openstack: openstack.clone(),
+            hangup,
+            asked,
+            shown,
+            standing,
+        };
+        app.own("reloading", reloader.run());
+        app.keep_up(watched, openstack);
         killpoint::reached("start.looping");
         announce::daemon_file(&app)?;
         killpoint::reached("start.announced");

@@ -7,7 +7,7 @@
 //! variable is not read. `tests/it/stories/kills.rs` dies at each of [`ALL`].
 
 /// Every point: its name, and what has been done by then. Their order is a process's life.
-pub const ALL: [(&str, &str); 41] = [
+pub const ALL: [(&str, &str); 46] = [
     ("start.held", "the state directory is held, nothing in it was opened"),
     ("start.drawn", "the install id is drawn, there is no database"),
     ("start.made", "a new database is complete, but not at its place"),
@@ -27,6 +27,8 @@ pub const ALL: [(&str, &str); 41] = [
     ("commit.admit", "it is written, not committed"),
     ("committed.admit", "it is durable, nobody knows"),
     ("admit.kept", "it is durable, neither answered nor acted on"),
+    ("commit.freeze", "a freeze of everything is written, not committed"),
+    ("committed.freeze", "it is durable, nobody knows"),
     ("pass.decided", "a plan is made, its intents are not recorded"),
     ("commit.record", "the intents are written, not committed"),
     ("committed.record", "the intents are durable, the pass does not know"),
@@ -42,6 +44,9 @@ pub const ALL: [(&str, &str); 41] = [
     ("commit.settle", "what became of a call is written, not committed"),
     ("committed.settle", "it is durable, the pass does not know"),
     ("pass.settled", "the pass knows"),
+    ("reload.read", "a new configuration is read and valid, the old loops run"),
+    ("reload.ended", "the old loops have ended, no new one runs"),
+    ("reload.turned", "the new loops run, nobody is told"),
     ("embedded.acted", "the embedded cloud has done it, nothing is saved"),
     ("embedded.written", "its state is written aside, not in place"),
     ("embedded.saved", "its state is saved, the change is not answered"),

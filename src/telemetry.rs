@@ -29,7 +29,7 @@ pub mod escape;
 pub mod line;
 pub mod log;
 
-pub use count::{CallCount, Counters};
+pub use count::{BreakerState, CallCount, Counters};
 pub use log::{LogError, LogFormat, LogOptions};
 
 /// The field names above, for whoever reads events by name.

@@ -9,9 +9,11 @@ use serde_json::json;
 use super::embedded::{FAULT_TOKEN, write_private};
 use super::{App, Error};
 use crate::config::paths;
+use crate::control::absent::Absent;
 use crate::domain::group::Group;
 use crate::domain::intent::Intent;
 use crate::domain::time::Now;
+use crate::http::reload::{Refused, Report};
 use crate::store::{Store, StoreError, Window};
 
 /// What an earlier run left, found at the start.
@@ -91,6 +93,73 @@ pub(super) fn ready(app: &App, took: Duration) {
 
 fn counted(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// Groups of which something is kept though they are not configured.
+pub(super) fn absent(groups: &[Absent]) {
+    for absent in groups {
+        tracing::warn!(group = %absent.name, "{absent}");
+    }
+}
+
+/// A reload begins. The manager takes nothing for its end that came before this.
+pub(super) fn reloading() {
+    tracing::info!("reloading: the configuration is read again");
+    match sd_notify::NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[sd_notify::NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!("systemd is not told of the reload: {error}"),
+    }
+}
+
+/// The reload is over, whatever became of it.
+pub(super) fn reloaded() {
+    notify(&[sd_notify::NotifyState::Ready]);
+}
+
+/// A file was taken: what that changed, and what it did not.
+pub(super) fn taken(report: &Report, left: &[Absent]) {
+    let lists = [
+        ("added", &report.added),
+        ("changed", &report.changed),
+        ("no longer configured", &report.removed),
+    ];
+    let some = lists.iter().filter(|(_, names)| !names.is_empty());
+    let said: Vec<String> =
+        some.map(|(what, names)| format!("{what} {}", names.join(", "))).collect();
+    let said = if said.is_empty() { "no group differs".to_owned() } else { said.join("; ") };
+    tracing::info!("the configuration was read again: {said}");
+    if !report.waits_for_restart.is_empty() {
+        tracing::warn!(
+            "what the file changes in {} waits for a restart",
+            report.waits_for_restart.join(", ")
+        );
+    }
+    for cut in &report.confirmed {
+        tracing::info!(group = cut.group, "max {} rather than {} is confirmed", cut.to, cut.from);
+    }
+    for warning in &report.warnings {
+        tracing::warn!(key = warning.key.as_deref(), "{}", warning.reason);
+    }
+    for trouble in &report.troubles {
+        tracing::error!("{trouble}");
+    }
+    if report.turns() {
+        absent(left);
+    }
+}
+
+/// A file was not taken, and why.
+pub(super) fn refused(refused: &Refused) {
+    let faults = match refused {
+        Refused::Failed(_) => &[],
+        Refused::Faults(faults) => faults.all(),
+    };
+    for fault in faults {
+        let (file, line) = fault.file_and_line();
+        let (key, hint) = (fault.key.as_deref(), fault.hint.as_deref());
+        tracing::error!(key, file, line, hint, "{}", fault.reason);
+    }
+    tracing::error!("not reloaded: {refused}");
 }
 
 pub(super) fn stopping() {

@@ -2,8 +2,9 @@
 //! and the project fence.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::fence::ProjectFence;
 use crate::domain::freeze::{Brake, Braked};
 use crate::domain::id::GroupName;
 use crate::store::freeze_file::{FreezeFile, Said};
@@ -11,14 +12,19 @@ use crate::store::freeze_file::{FreezeFile, Said};
 /// The daemon's brake.
 pub(super) struct Brakes {
     file: FreezeFile,
+    fence: Arc<ProjectFence>,
     groups: BTreeSet<GroupName>,
     /// What was last told of the file.
     told: Mutex<Said>,
 }
 
 impl Brakes {
-    pub(super) fn new(file: FreezeFile, groups: BTreeSet<GroupName>) -> Self {
-        Self { file, groups, told: Mutex::new(Said::Nothing) }
+    pub(super) fn new(
+        file: FreezeFile,
+        fence: Arc<ProjectFence>,
+        groups: BTreeSet<GroupName>,
+    ) -> Self {
+        Self { file, fence, groups, told: Mutex::new(Said::Nothing) }
     }
 
     /// Says once what the file came to say.
@@ -54,6 +60,6 @@ impl Brakes {
 impl Brake for Brakes {
     fn on(&self, group: &GroupName) -> Option<Braked> {
         self.tell();
-        self.file.on(group)
+        self.fence.on().or_else(|| self.file.on(group))
     }
 }

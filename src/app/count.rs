@@ -1,10 +1,11 @@
 //! What the loops conclude, as counters.
 
 use crate::cloud::stats;
+use crate::cloud::throttle::Class;
 use crate::control::Watcher;
 use crate::domain::outcome::{CallResult, Outcome};
 use crate::domain::plan::{Action, Decision, Tempering, Waiting};
-use crate::telemetry::{CallCount, Counters};
+use crate::telemetry::{BreakerState, CallCount, Counters};
 
 /// Counts decisions by reason and actions by result.
 pub(super) struct Counting(pub(super) Counters);
@@ -67,6 +68,11 @@ fn result(result: &CallResult) -> &'static str {
         CallResult::Refused(_) => "refused",
         CallResult::Unclear(_) => "unclear",
     }
+}
+
+/// A breaker as the metrics page wants it.
+pub(super) fn breaker((service, class, open): (String, Class, bool)) -> BreakerState {
+    BreakerState { service, class: class.word(), open }
 }
 
 /// A call count as the metrics page wants it.

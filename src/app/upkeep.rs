@@ -1,14 +1,17 @@
 //! What goes on beside the loops: retention, the note of the clocks, the watchdog.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::openstack::{OpenStack, SignedIn};
 use crate::control::handle::Handle;
 use crate::domain::group::Group;
+use crate::domain::id::Region;
 use crate::domain::time::{Clock, Now};
 use crate::http::probe;
 use crate::store::{Lease, Store, StoreError};
@@ -92,20 +95,21 @@ impl Upkeep {
 
 /// The loops as the watchdog sees them.
 pub(super) struct Loops {
-    handle: Handle,
+    handle: watch::Receiver<Handle>,
     overdue: Duration,
     /// Those that were told of.
     hanging: Vec<String>,
 }
 
 impl Loops {
-    pub(super) fn new(handle: Handle, overdue: Duration) -> Self {
+    pub(super) fn new(handle: watch::Receiver<Handle>, overdue: Duration) -> Self {
         Self { handle, overdue, hanging: Vec::new() }
     }
 
     /// Whether all of them live; which do not is told once.
     fn live(&mut self, now: Now) -> bool {
-        let hanging = probe::stalled(&self.handle, self.overdue, now);
+        let handle = self.handle.borrow().clone();
+        let hanging = probe::stalled(&handle, self.overdue, now);
         for which in hanging.iter().filter(|which| !self.hanging.contains(*which)) {
             tracing::error!("{which} hangs: it has not shown that it lives in time");
         }
@@ -141,9 +145,18 @@ async fn introduce(openstack: &OpenStack, groups: &[Arc<Group>]) {
         }
     };
     tell(&signed_in);
-    let mut regions: Vec<_> = groups.iter().map(|g| &g.region).collect();
-    regions.sort();
-    regions.dedup();
+    say_versions(openstack, &new_regions(&[], groups)).await;
+}
+
+/// The regions that these groups are in and those before were not.
+pub(super) fn new_regions(before: &[Arc<Group>], groups: &[Arc<Group>]) -> Vec<Region> {
+    let known: BTreeSet<&Region> = before.iter().map(|group| &group.region).collect();
+    let now: BTreeSet<&Region> = groups.iter().map(|group| &group.region).collect();
+    now.difference(&known).map(|region| (*region).clone()).collect()
+}
+
+/// Says in which version Nova speaks in each region.
+pub(super) async fn say_versions(openstack: &OpenStack, regions: &[Region]) {
     for region in regions {
         match openstack.microversion(region).await {
             Ok(version) => tracing::info!(region = %region, "Nova speaks microversion {version}"),
@@ -157,27 +170,17 @@ async fn introduce(openstack: &OpenStack, groups: &[Arc<Group>]) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::watch;
-
     use super::*;
     use crate::control::handle::ObserverPulse;
-    use crate::domain::id::Region;
     use crate::domain::time::{Steady, Wall};
 
     #[test]
     fn what_hangs_starves_the_watchdog_until_it_lives_again() {
         let at = |secs: u64| Now { wall: Wall(0), steady: Steady(secs * 1000) };
         let region = Region::new("GRA11").unwrap();
-        let pulse = ObserverPulse {
-            region,
-            tried: at(0),
-            seen: None,
-            listings: 0,
-            failed: 0,
-            failure: None,
-        };
-        let (observer, pulse) = watch::channel(pulse);
-        let mut loops = Loops::new(Handle::new([], vec![pulse]), Duration::from_secs(180));
+        let (observer, pulse) = watch::channel(ObserverPulse::fresh(region, at(0)));
+        let handle = watch::channel(Handle::new([], vec![pulse])).1;
+        let mut loops = Loops::new(handle, Duration::from_secs(180));
         assert!(loops.live(at(180)));
         assert!(!loops.live(at(181)));
         assert_eq!(loops.hanging, ["the observer of GRA11"]);

@@ -50,6 +50,8 @@ struct Problem {
     hint: Option<String>,
     /// The field that it is about, as RFC 6901 points to it.
     pointer: Option<String>,
+    /// All faults of a configuration file, if it is about one.
+    report: Option<String>,
 }
 
 impl Client {
@@ -100,6 +102,17 @@ impl Client {
         self.suggest(group, answer).await
     }
 
+    /// A request that is about no group.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        scope: Scope,
+        body: &Value,
+    ) -> Result<Reply, Failed> {
+        let request = self.request(Method::POST, path, scope)?.json(body);
+        self.exchange(request, scope).await
+    }
+
     /// A request that changes something of every group.
     pub(super) async fn send_to_all(
         &self,
@@ -148,10 +161,12 @@ impl Client {
             let body = body.map_err(|error| strange(&url, &error.to_string()))?;
             return Ok(Reply { body, at });
         }
-        let problem: Problem = serde_json::from_slice(&bytes).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut problem = Problem::deserialize(&body).unwrap_or_default();
         let unknown_group = problem.code.as_deref() == Some(UNKNOWN_GROUP);
+        let report = problem.report.take();
         let error = self.refused(status, problem, scope, wait);
-        Err(Failed { unknown_group, error })
+        Err(Failed { unknown_group, report, body, error })
     }
 
     fn unanswered(&self, method: &Method, error: &reqwest::Error) -> Error {
@@ -220,7 +235,7 @@ impl Client {
         answer: Result<Reply, Failed>,
     ) -> Result<Reply, Error> {
         match answer {
-            Err(Failed { unknown_group: true, error }) => {
+            Err(Failed { unknown_group: true, error, .. }) => {
                 let groups = self.get("/v1/groups").await.and_then(|reply| reply.parse::<Groups>());
                 Err(match groups {
                     Ok(groups) => Error { hints: vec![groups.nearest(group.as_str())], ..error },
@@ -241,15 +256,21 @@ impl Reply {
     }
 }
 
-/// An error, and whether it is that the group does not exist.
-struct Failed {
+/// An error, and what else the daemon said of it.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// The group does not exist.
     unknown_group: bool,
-    error: Error,
+    /// The faults of a configuration file, in lines for people.
+    pub(super) report: Option<String>,
+    /// The problem document.
+    pub(super) body: Value,
+    pub(super) error: Error,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Self { unknown_group: false, error }
+        Self { unknown_group: false, report: None, body: Value::Null, error }
     }
 }
 

@@ -28,6 +28,7 @@ pub mod freeze;
 pub mod output;
 pub mod pin;
 pub mod plan;
+pub mod reload;
 pub mod reserve;
 pub mod run;
 pub mod sandbox;
@@ -51,7 +52,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("NOVASCALE
 
 const EXAMPLES: &str = "\
 Examples:
-  novascale                              start the daemon with ./scaling.toml
   novascale signal web requests 540      tell the group `web` its load
   novascale scale web +2 --reason sale   ask for two servers more";
 
@@ -175,6 +175,8 @@ pub enum Ask {
     Pin(pin::Args),
     /// Let the claims count again
     Unpin(pin::UnpinArgs),
+    /// Have the daemon read its configuration again
+    Reload(reload::Args),
     /// Change nothing of a group, or of every one, until `unfreeze`
     Freeze(freeze::Args),
     /// Let what was frozen, or stopped by the meltdown guard, go on
@@ -286,6 +288,7 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Release(args) => reserve::release(args, client).await,
         Ask::Pin(args) => pin::pin(args, client).await,
         Ask::Unpin(args) => pin::unpin(args, client).await,
+        Ask::Reload(args) => reload::run(args, client).await,
         Ask::Freeze(args) => freeze::freeze(args, client).await,
         Ask::Unfreeze(args) => freeze::unfreeze(args, client).await,
         Ask::Adopt(args) => adopt::run(args, client).await,

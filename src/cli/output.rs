@@ -74,13 +74,15 @@ pub(super) struct Answer {
     pub(super) notes: Vec<String>,
     /// What the data may not be read without; shown even with `--quiet`.
     pub(super) warnings: Vec<String>,
+    /// Lines that people read instead of a text, on stderr.
+    pub(super) report: Option<String>,
     pub(super) exit: Exit,
 }
 
 impl Answer {
     pub(super) fn new(text: impl Into<String>, json: Value) -> Self {
         let (notes, warnings) = (Vec::new(), Vec::new());
-        Self { text: text.into(), json, notes, warnings, exit: Exit::Done }
+        Self { text: text.into(), json, notes, warnings, report: None, exit: Exit::Done }
     }
 }
 
@@ -96,6 +98,12 @@ pub(super) struct Output {
 impl Output {
     /// Prints the answer and tells how the program ends.
     pub(super) fn answer(self, answer: &Answer) -> Exit {
+        if let Some(report) = &answer.report {
+            self.report(report);
+            if self.format == Format::Table {
+                return answer.exit;
+            }
+        }
         let text = match self.format {
             Format::Table => answer.text.clone(),
             Format::Json => format!("{:#}", answer.json),

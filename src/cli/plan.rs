@@ -58,8 +58,9 @@ async fn groups(args: &Args, client: &Client) -> Result<Vec<GroupName>, Error> {
     if let Some(group) = &args.group {
         return Ok(vec![group.clone()]);
     }
-    let Groups { groups } = client.get("/v1/groups").await?.parse()?;
-    let names = groups.into_iter().map(|group| GroupName::new(group.name));
+    let Groups { groups, .. } = client.get("/v1/groups").await?.parse()?;
+    let names = groups.into_iter().filter(|group| group.configured);
+    let names = names.map(|group| GroupName::new(group.name));
     names.collect::<Result<_, _>>().map_err(|error| Error::new(Exit::Failed, error.to_string()))
 }
 

@@ -1,19 +1,22 @@
-//! `novascale run`, and `novascale` alone: the daemon. It ends on SIGTERM, SIGINT or
-//! SIGHUP, when what is in flight is finished or recorded; a second signal ends it at
-//! once, which is safe, for every call stands in the journal before it is made.
+//! `novascale run`, and `novascale` alone: the daemon. It ends on SIGTERM or SIGINT, when
+//! what is in flight is finished or recorded; a second signal ends it at once, which is
+//! safe, for every call stands in the journal before it is made. SIGHUP makes it read its
+//! configuration again, but where it says that the terminal was closed it is a stop.
 
 use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::Global;
 use super::check::load;
 use super::exit::{Error, Exit, chain};
 use super::output::Output;
 use crate::app;
-use crate::config::Env;
+use crate::config::{Config, Env, Loaded};
 use crate::telemetry::log::{LogFormat, LogOptions};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -55,23 +58,40 @@ impl Args {
 
 pub(super) fn run(args: &Args, global: &Global, output: Output) -> Result<Exit, Error> {
     let env = Env::from_process();
-    let Some(mut loaded) = load(global.config(), &env, output) else { return Ok(Exit::Config) };
-    if let Some(dir) = &global.daemon.state_dir {
-        loaded.config.controller.state_dir = env.cwd().join(dir);
-    }
-    let options = app::Options { loaded, log: args.log_options(output, &env) };
+    let Some(loaded) = load(global.config(), &env, output) else { return Ok(Exit::Config) };
+    let named = global.daemon.state_dir.as_ref().map(|dir| env.cwd().join(dir));
+    let log = args.log_options(output, &env);
+    let again = {
+        let (file, named) = (global.config().to_owned(), named.clone());
+        let read = move || Ok(at(named.as_ref(), Config::load(&file, &env)?));
+        app::Again { read: Arc::new(read), hangup: Arc::default() }
+    };
+    let options = app::Options { loaded: at(named.as_ref(), loaded), again, log };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| failed("cannot start a runtime", &error))?;
-    runtime.block_on(until_signalled(options))
+    let ended = runtime.block_on(until_signalled(options));
+    // A configuration on a file system that hangs may still be read: nobody waits for that.
+    runtime.shutdown_background();
+    ended
+}
+
+/// The configuration with the state directory that the command line names, if it names one.
+fn at(named: Option<&PathBuf>, mut loaded: Loaded) -> Loaded {
+    if let Some(dir) = named {
+        loaded.config.controller.state_dir.clone_from(dir);
+    }
+    loaded
 }
 
 async fn until_signalled(options: app::Options) -> Result<Exit, Error> {
     let mut signals = Signals::new().map_err(|error| failed("cannot wait for signals", &error))?;
     let (stop, stopped) = oneshot::channel::<()>();
+    let reload = signals.hangups(Arc::clone(&options.again.hangup));
     let daemon = app::run(options, async { drop(stopped.await) });
     tokio::select! {
         biased;
         ended = daemon => ended.map(|()| Exit::Done).map_err(|error| ended_badly(&error)),
+        () = reload => Ok(Exit::Done),
         () = signals.twice(stop) => Err(Error::new(Exit::Failed, "stopped at the second signal")
             .hint("what was in flight is in the journal: the next start recovers it")),
     }
@@ -100,19 +120,22 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Error {
 /// the whole group, and a shell does much the same at its end.
 const BURST: Duration = Duration::from_secs(1);
 
-/// The signals that mean "stop".
+/// The signals that mean something to us: the first two mean "stop".
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     /// None where whoever started us wants it ignored, as `nohup` does.
     hangup: Option<Signal>,
+    /// The terminal that we were started from was closed: nobody is there any more.
+    closed: Arc<Notify>,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
         let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, hangup })
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt, hangup, closed: Arc::default() })
     }
 
     /// Passes the first on and returns at the second, past the first one's burst.
@@ -131,21 +154,35 @@ impl Signals {
     }
 
     fn next(&mut self) -> impl Future<Output = ()> + '_ {
-        let Self { terminate, interrupt, hangup } = self;
+        let Self { terminate, interrupt, closed, .. } = self;
         async move {
-            let hangup = async {
-                match hangup {
-                    Some(hangup) => drop(hangup.recv().await),
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
-                () = hangup => {}
+                () = closed.notified() => {}
             }
         }
     }
+
+    /// Passes each SIGHUP on: to whoever reloads; or, if it says that our terminal was closed, to
+    /// those who wait for a stop. It never ends.
+    fn hangups(&mut self, reload: Arc<Notify>) -> impl Future<Output = ()> + use<> {
+        let (hangup, closed) = (self.hangup.take(), Arc::clone(&self.closed));
+        let attended = has_terminal();
+        async move {
+            let Some(mut hangup) = hangup else { return std::future::pending().await };
+            while hangup.recv().await.is_some() {
+                let meant = if attended && !has_terminal() { &closed } else { &reload };
+                meant.notify_one();
+            }
+            std::future::pending().await
+        }
+    }
+}
+
+/// Whether we have a terminal that is open. Source: tty(4); after a hang-up there is none.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
 }
 
 /// Whether SIGHUP was ignored when we were started. Source: proc_pid_status(5), `SigIgn`, a mask

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::client::{Client, Reply};
 use super::exit::Error;
 use super::output::{Answer, BOLD, Column, Line, paint, paragraph, table};
-use super::view::{GroupView, Groups, or_dash};
+use super::view::{Configuration, GroupView, Groups, or_dash};
 use crate::domain::id::GroupName;
 
 #[derive(Debug, clap::Args)]
@@ -26,15 +26,30 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
         }
         None => {
             let reply = client.get("/v1/groups").await?;
-            let Groups { groups } = reply.parse()?;
+            let Groups { groups, configuration } = reply.parse()?;
             let text = if groups.is_empty() {
                 "The daemon has no groups: add one to its configuration.".to_owned()
             } else {
                 all(&groups, reply.at)
             };
-            Ok(answer(text, reply))
+            let warnings = configuration.map_or_else(Vec::new, |c| warnings(&c, reply.at));
+            Ok(Answer { warnings, ..answer(text, reply) })
         }
     }
+}
+
+/// Where the configuration file says something else than what runs.
+fn warnings(configuration: &Configuration, now: Option<Timestamp>) -> Vec<String> {
+    let Configuration { loaded_at, read_at, refused, waits_for_restart } = configuration;
+    let refused = refused.as_ref().map(|why| {
+        let (read, loaded) = (read_at.seen_from(now), loaded_at.seen_from(now));
+        format!("{why} (read {read}; what counts was read {loaded}). Run `novascale check`")
+    });
+    let waits = (!waits_for_restart.is_empty()).then(|| {
+        let sections = waits_for_restart.join(", ");
+        format!("what the file changes in {sections} waits for a restart")
+    });
+    refused.into_iter().chain(waits).collect()
 }
 
 fn answer(text: String, reply: Reply) -> Answer {
@@ -60,6 +75,9 @@ fn troubles(groups: &[GroupView], now: Option<Timestamp>) -> impl Iterator<Item 
 
 fn one(group: &GroupView, now: Option<Timestamp>) -> String {
     let top = all(std::slice::from_ref(group), now);
+    if !group.configured {
+        return top;
+    }
     let facts = facts(group, now);
     let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let facts = facts.iter().map(|(name, fact)| {
@@ -90,7 +108,7 @@ fn row(group: &GroupView) -> Line {
         group.name.clone(),
         or_dash(group.desired),
         or_dash(group.tally.map(|tally| tally.serving)),
-        or_dash(group.tally.map(|tally| tally.servers())),
+        or_dash(group.tally.map(|tally| tally.servers()).or(group.known_servers)),
         or_dash(group.min),
         or_dash(group.max),
         or_dash(group.situation.as_ref()),

@@ -14,11 +14,26 @@ use crate::domain::time::{Wall, spoken};
 #[derive(Debug, Deserialize)]
 pub(super) struct Groups {
     pub(super) groups: Vec<GroupView>,
+    pub(super) configuration: Option<Configuration>,
+}
+
+/// How what runs stands to the configuration file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Configuration {
+    pub(super) loaded_at: Moment,
+    pub(super) read_at: Moment,
+    pub(super) refused: Option<String>,
+    #[serde(default)]
+    pub(super) waits_for_restart: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct GroupView {
     pub(super) name: String,
+    /// False for one that is frozen because the configuration does not have it.
+    #[serde(default = "yes")]
+    pub(super) configured: bool,
+    pub(super) known_servers: Option<u32>,
     pub(super) tag: Option<String>,
     pub(super) region: Option<String>,
     pub(super) min: Option<u32>,
@@ -42,6 +57,10 @@ pub(super) struct GroupView {
     pub(super) failure: Option<String>,
     #[serde(default)]
     pub(super) sentences: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize)]
@@ -129,6 +148,35 @@ pub(super) struct Told {
     /// It was known already by its id, and not done again.
     #[serde(default)]
     pub(super) repeated: bool,
+}
+
+/// What a reload changed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Reloaded {
+    pub(super) added: Vec<String>,
+    pub(super) changed: Vec<String>,
+    pub(super) removed: Vec<String>,
+    pub(super) waits_for_restart: Vec<String>,
+    pub(super) unconfirmed: Vec<Cut>,
+    pub(super) confirmed: Vec<Cut>,
+    pub(super) warnings: Vec<Warning>,
+    pub(super) troubles: Vec<String>,
+}
+
+/// A large cut of a group's max.
+#[derive(Debug, Deserialize)]
+pub(super) struct Cut {
+    pub(super) group: String,
+    pub(super) from: u32,
+    pub(super) to: u32,
+    pub(super) servers: u32,
+}
+
+/// Something in a configuration that is worth a second look.
+#[derive(Debug, Deserialize)]
+pub(super) struct Warning {
+    pub(super) reason: String,
 }
 
 /// What an order to adopt was answered with.

@@ -72,6 +72,14 @@ pub struct Marks {
     pub not_after: Steady,
 }
 
+/// Whether a token may be used: asked at every sign-in, before the first call with what it
+/// brought.
+#[async_trait]
+pub trait Fence: Send + Sync {
+    /// The project that the token is for. An error keeps every call from being made.
+    async fn admit(&self, project: &str) -> Result<(), Failure>;
+}
+
 /// An unfiltered listing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Audit {

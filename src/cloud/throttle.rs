@@ -41,6 +41,16 @@ pub enum Class {
     SignIn,
 }
 
+impl Class {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::SignIn => "sign_in",
+        }
+    }
+}
+
 /// What a call heard, as far as it concerns the next ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Heard {
@@ -73,6 +83,13 @@ impl Throttle {
         let slots = limits.concurrency.clamp(1, 1024) as usize;
         let slots = Arc::new(Semaphore::new(slots));
         Self { clock, read, write, sign_in, slots, doors: Mutex::default() }
+    }
+
+    /// Of each service that was asked so far, by class, whether it is left alone now.
+    pub fn breakers(&self) -> Vec<(String, Class, bool)> {
+        let doors = lock(&self.doors);
+        let doors = doors.iter();
+        doors.map(|((whom, class), door)| (whom.clone(), *class, door.breaker.open())).collect()
     }
 
     /// Lets one call through, at its time. The pass is to be held for as long as the call
@@ -339,6 +356,7 @@ mod tests {
         }
         let refused = throttle.enter("compute", Class::Read).await.err().unwrap();
         assert_eq!(refused.kind, FailureKind::Unreached);
+        assert_eq!(throttle.breakers(), [("compute".to_owned(), Class::Read, true)]);
         for other in ["image", "compute in B"] {
             throttle.enter(other, Class::Read).await.unwrap().heard(FINE);
         }
@@ -354,6 +372,7 @@ mod tests {
         tokio::time::sleep(OPEN_FIRST).await;
         call(&throttle, Class::Read, FINE).await;
         call(&throttle, Class::Read, FINE).await;
+        assert!(throttle.breakers().iter().all(|(_, _, open)| !open), "it needs no restart");
     }
 
     #[tokio::test(start_paused = true)]

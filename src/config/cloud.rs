@@ -9,7 +9,7 @@ use super::secret::Secret;
 use crate::domain::id::Region;
 
 /// The cloud that servers live in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Cloud {
     /// The embedded OpenStack, started beside the controller.
     Sandbox(SandboxSettings),
@@ -63,7 +63,7 @@ fn sandbox_region() -> Region {
 }
 
 /// A real cloud.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CloudSettings {
     /// What it is called in messages: a preset, a cloud of clouds.yaml, `env`, or its host.
     pub name: String,
@@ -82,7 +82,7 @@ pub struct CloudSettings {
 }
 
 /// How to sign in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Auth {
     OidcClientCredentials(Oidc),
     ApplicationCredential(ApplicationCredential),
@@ -92,7 +92,7 @@ pub enum Auth {
 }
 
 /// `v3oidcclientcredentials`, as keystoneauth names its options.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Oidc {
     /// Ends in `/v3`, without a slash after it.
     pub auth_url: String,
@@ -115,14 +115,14 @@ pub enum AccessTokenType {
     IdToken,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ApplicationCredential {
     pub auth_url: String,
     pub who: CredentialName,
     pub secret: Secret,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum CredentialName {
     Id(String),
     /// Unique only together with its user.
@@ -132,7 +132,7 @@ pub enum CredentialName {
     },
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Password {
     pub auth_url: String,
     pub user: User,
@@ -140,7 +140,7 @@ pub struct Password {
     pub project: Project,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Token {
     pub auth_url: String,
     pub token: Secret,

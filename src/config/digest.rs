@@ -10,7 +10,7 @@ use crate::domain::group::{
     AntiAffinity, Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
 use crate::domain::id::TemplateHash;
-use crate::domain::policy::{Behaviour, Policy};
+use crate::domain::policy::{Behaviour, Meltdown, Policy};
 
 /// Of all that servers are made from; the group's name and the template's `hash` have no part.
 pub(super) fn template(template: &Template) -> TemplateHash {
@@ -84,6 +84,13 @@ fn write_behaviour(
     writer.span("scale_in.stabilization", scale_in.stabilization);
     writer.span("scale_in.cooldown", scale_in.cooldown);
     writer.number("scale_in.velocity", scale_in.velocity.percent.to_bits());
+    // Left out where it is the default: the digests of groups that never set it stay.
+    let meltdown = behaviour.meltdown;
+    if meltdown != Meltdown::default() {
+        writer.number("meltdown.share", meltdown.percent.to_bits());
+        writer.number("meltdown.most", u64::from(meltdown.most));
+        writer.span("meltdown.within", meltdown.within);
+    }
     writer.span("patience.build", patience.build);
     writer.span("patience.delete", patience.delete);
     writer.span("patience.settle", patience.settle);

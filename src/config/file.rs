@@ -138,6 +138,7 @@ section! {
         scale_in: ScaleInText,
         patience: PatienceText,
         launch: LaunchText,
+        meltdown: MeltdownText,
         target: Vec<At<TargetText>>,
     }
 }
@@ -160,6 +161,10 @@ section! {
 
 section! {
     LaunchText { batch: u64, backoff_first: Duration, backoff_most: Duration }
+}
+
+section! {
+    MeltdownText { share: Percent, most: u64, within: Duration }
 }
 
 section! {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::group::Group;
 use crate::domain::id::InstallId;
 
+pub mod change;
 pub mod cloud;
 pub mod env;
 pub mod fault;
@@ -52,7 +53,7 @@ pub struct Config {
 }
 
 /// The controller itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Controller {
     /// Where state lies: one directory below it for each cloud and project.
     pub state_dir: PathBuf,

@@ -6,7 +6,8 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
 
 use super::env::Env;
 
@@ -83,6 +84,20 @@ impl Secret {
 
     fn empty(&self) -> SecretError {
         SecretError::Empty(self.origin())
+    }
+}
+
+/// Whether it is had from the same place; what lies there is not looked at.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(a), Self::File(b)) => a == b,
+            (Self::Env(a), Self::Env(b)) | (Self::Credential(a), Self::Credential(b)) => a == b,
+            (Self::Given(a), Self::Given(b)) => {
+                a.expose_secret().as_bytes().ct_eq(b.expose_secret().as_bytes()).into()
+            }
+            (Self::File(_) | Self::Env(_) | Self::Credential(_) | Self::Given(_), _) => false,
+        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! What the rest of the program holds of the loops: a way to nudge them, their latest
 //! decision, their pulse, and a preview. Nothing here makes a loop do anything but look.
+//!
+//! A handle belongs to one configuration; whoever lives longer holds a `watch::Receiver` of it and
+//! takes the newest whenever it needs one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
+pub use super::absent::Absent;
 use crate::domain::group::Group;
 use crate::domain::id::{GroupName, Region};
 use crate::domain::plan::Decision;
@@ -18,6 +22,7 @@ use crate::store::StoreError;
 pub struct Handle {
     groups: Arc<BTreeMap<GroupName, GroupHandle>>,
     observers: Arc<Vec<watch::Receiver<ObserverPulse>>>,
+    absent: Arc<Vec<Absent>>,
 }
 
 impl Handle {
@@ -26,7 +31,18 @@ impl Handle {
         observers: Vec<watch::Receiver<ObserverPulse>>,
     ) -> Self {
         let groups = groups.into_iter().map(|g| (g.group.name.clone(), g)).collect();
-        Self { groups: Arc::new(groups), observers: Arc::new(observers) }
+        Self { groups: Arc::new(groups), observers: Arc::new(observers), ..Self::default() }
+    }
+
+    /// The same beside groups that have no loop, for they are not configured.
+    #[must_use]
+    pub fn beside(self, absent: Vec<Absent>) -> Self {
+        Self { absent: Arc::new(absent), ..self }
+    }
+
+    /// Groups that are kept though the configuration does not have them.
+    pub fn absent(&self) -> &[Absent] {
+        &self.absent
     }
 
     /// The groups in order of their names.
@@ -59,6 +75,18 @@ pub struct GroupEnd {
     pub nudge: Arc<Notify>,
     pub latest: watch::Sender<Option<Arc<Decision>>>,
     pub pulse: watch::Sender<LoopPulse>,
+}
+
+impl GroupEnd {
+    /// Goes on from where the group's loop stood under the configuration before: its counts, and
+    /// the decision if that was made for just this group.
+    pub(super) fn follow(&self, group: &Group, before: &GroupHandle) {
+        let LoopPulse { passes, failed, failure, due: _ } = before.pulse();
+        self.pulse.send_replace(LoopPulse { due: None, passes, failed, failure });
+        if *before.group == *group {
+            self.latest.send_replace(before.latest());
+        }
+    }
 }
 
 impl GroupHandle {
@@ -129,4 +157,11 @@ pub struct ObserverPulse {
     pub failed: u64,
     /// Why the last listing failed, if it did.
     pub failure: Option<String>,
+}
+
+impl ObserverPulse {
+    /// Of an observer that has not looked yet.
+    pub fn fresh(region: Region, begun: Now) -> Self {
+        Self { region, tried: begun, seen: None, listings: 0, failed: 0, failure: None }
+    }
 }

@@ -5,6 +5,7 @@
 //! at one group; [`act`] carries a decision out and chooses nothing. Everything that a
 //! loop may touch is in [`Parts`]: the seams, the lease, the clock.
 
+pub mod absent;
 pub mod act;
 pub mod audit;
 pub mod handle;

@@ -19,25 +19,33 @@ use super::observe::Watched;
 use crate::domain::fleet::Observation;
 use crate::domain::group::Group;
 use crate::domain::id::Region;
-use crate::domain::time::Now;
 
 mod group;
 mod region;
 
 pub use group::STOP_WITHIN;
 
+/// What the loops are to keep.
+#[derive(Clone, Copy)]
+pub struct Charge<'a> {
+    pub groups: &'a [Arc<Group>],
+    /// The loops of the configuration before, which have ended: what they counted and saw last
+    /// goes on to be shown.
+    pub before: &'a Handle,
+}
+
 /// Starts every loop on the tracker; they end when `parts.stopping` is cancelled.
 /// `seed` gives a fresh seed for each loop's dice.
 pub fn start(
     parts: &Parts,
-    groups: &[Arc<Group>],
+    charge: Charge<'_>,
     tracker: &TaskTracker,
     mut seed: impl FnMut() -> u64,
 ) -> Handle {
     let begun = parts.clock.now();
     let mut handles = Vec::new();
     let mut regions: Vec<Site> = Vec::new();
-    for group in groups {
+    for group in charge.groups {
         let why = "no listing has been made yet".to_owned();
         let (out, seen) = watch::channel(Observation::Unseen { since: begun, why });
         let preview = Arc::new(Previewer {
@@ -47,6 +55,9 @@ pub fn start(
             seed: seed(),
         });
         let (handle, end) = GroupHandle::new(Arc::clone(group), preview);
+        if let Some(before) = charge.before.group(group.name.as_str()) {
+            end.follow(group, before);
+        }
         let site = Site::of(&mut regions, &group.region);
         site.watched.push(Watched { group: Arc::clone(group), latest: handle.watch(), out });
         let spur = Arc::clone(&site.spur);
@@ -55,8 +66,13 @@ pub fn start(
         spawn(tracker, parts, format!("the loop of {}", group.name), keeper.run());
         handles.push(handle);
     }
-    let observers = regions.into_iter().map(|site| site.open(parts, tracker, begun)).collect();
-    Handle::new(handles, observers)
+    let seen = charge.before.observers();
+    let open = |site: Site| {
+        let before = seen.iter().find(|pulse| pulse.region == site.region).cloned();
+        let fresh = ObserverPulse::fresh(site.region.clone(), begun);
+        site.open(parts, tracker, ObserverPulse { tried: begun, ..before.unwrap_or(fresh) })
+    };
+    Handle::new(handles, regions.into_iter().map(open).collect())
 }
 
 /// A region and its groups, before they are watched.
@@ -81,18 +97,11 @@ impl Site {
         self,
         parts: &Parts,
         tracker: &TaskTracker,
-        begun: Now,
+        pulse: ObserverPulse,
     ) -> watch::Receiver<ObserverPulse> {
         let Self { region, watched, spur } = self;
         let watched: Arc<[Watched]> = watched.into();
-        let (out, pulse) = watch::channel(ObserverPulse {
-            region: region.clone(),
-            tried: begun,
-            seen: None,
-            listings: 0,
-            failed: 0,
-            failure: None,
-        });
+        let (out, pulse) = watch::channel(pulse);
         let auditor = Auditor {
             parts: parts.clone(),
             region: region.clone(),

@@ -50,13 +50,13 @@ pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dy
     let arriving = 0;
     let mut planner =
         Planner { snapshot, fleet, desired, draws, no_deletes, rivals, arriving, out };
-    let holds = snapshot.holds().waiting(&snapshot.group.name, snapshot.now);
+    let stops = planner.stops();
     let obstacle = planner.obstacle();
     // Adopting them is the way out where members carry another installation's mark.
     let may_adopt = matches!(obstacle, None | Some(Waiting::OtherInstall { .. }));
-    planner.adopt(holds.is_empty() && may_adopt);
-    let free = holds.is_empty() && obstacle.is_none();
-    planner.out.waiting.splice(0..0, holds.into_iter().chain(obstacle));
+    planner.adopt(stops.is_empty() && may_adopt);
+    let free = stops.is_empty() && obstacle.is_none();
+    planner.out.waiting.splice(0..0, stops.into_iter().chain(obstacle));
     if free {
         planner.sweep();
         if !planner.rivalled() {
@@ -82,6 +82,19 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
+    /// Who or what stopped the group, until a person lets it go on.
+    fn stops(&self) -> Vec<Waiting> {
+        let (group, now) = (&self.snapshot.group.name, self.snapshot.now);
+        let mut stops = self.snapshot.holds().waiting(group, now);
+        stops.extend(self.fleet.losses.melted.as_ref().map(|melted| Waiting::Meltdown {
+            group: group.clone(),
+            lost: count(melted.lost.len()),
+            of: melted.of,
+            for_secs: now.steady.since(melted.since).as_secs(),
+        }));
+        stops
+    }
+
     /// Why nothing at all may be done now.
     fn obstacle(&self) -> Option<Waiting> {
         let now = self.snapshot.now;

@@ -24,6 +24,7 @@ pub use snapshot::Snapshot;
 use std::time::Duration;
 
 use self::cut::Cut;
+use self::settle::Losses;
 use crate::domain::claim::Memory;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::time::{Now, Steady};
@@ -49,7 +50,10 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let tempered = temper::temper(snapshot, asked);
     let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
     let accepted = Some(Cut::of(snapshot, &fleet.tally).accepted);
-    let memory = tempered.memory.map(|next| Memory { accepted, ..next });
+    let memory = tempered.memory.map(|next| {
+        let Losses { recent, melted, .. } = fleet.losses;
+        Memory { accepted, losses: recent, melted, ..next }
+    });
     let memory = memory.filter(|next| snapshot.memory != Some(next));
     let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
     let mut intents = fleet.changed_intents;

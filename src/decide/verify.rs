@@ -4,6 +4,8 @@
 //! the planner: a fault there must not excuse itself here. A decision that breaks a rule
 //! is not carried out. The names are those of ARCHITECTURE.md's list of invariants.
 
+mod meltdown;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -45,6 +47,7 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.missing_data(),
         judge.frozen(),
         judge.cut(),
+        judge.meltdown(),
     ]
     .into_iter()
     .flatten()
@@ -112,15 +115,17 @@ impl Judge<'_> {
         listed.chain(found).map(AsRef::as_ref)
     }
 
+    fn looked_up_absent(&self, id: &ServerId) -> bool {
+        let absent = |l: &crate::domain::fleet::Lookup| l.id == *id && l.found == Found::Absent;
+        self.seen().is_some_and(|seen| seen.lookups.iter().any(absent))
+    }
+
     fn proved_absent(&self, id: &ServerId) -> bool {
-        let seen = self.seen();
-        let looked = |l: &crate::domain::fleet::Lookup| l.id == *id && l.found == Found::Absent;
         let deleted = |i: &Intent| {
             matches!(i.state, State::Closed { done: 1.., .. })
                 && i.terminate().is_some_and(|t| t.server == *id)
         };
-        seen.is_some_and(|s| s.lookups.iter().any(looked))
-            || self.snapshot.intents.iter().any(deleted)
+        self.looked_up_absent(id) || self.snapshot.intents.iter().any(deleted)
     }
 
     /// Every server that may exist as a member: shown, or known and not proved absent.
@@ -195,9 +200,13 @@ impl Judge<'_> {
 
     /// I2: terminations leave at least the floor serving; the last server goes alone.
     fn floor(&self) -> Option<Violation> {
+        let victims = self.victims();
+        if victims.is_empty() {
+            return None;
+        }
         let serving: BTreeSet<&ServerId> =
             self.all_shown().filter(|s| serves(s)).map(|s| &s.id).collect();
-        let going = self.victims().into_iter().filter(|id| serving.contains(id)).count();
+        let going = victims.into_iter().filter(|id| serving.contains(id)).count();
         if going == 0 {
             return None;
         }
@@ -217,6 +226,16 @@ impl Judge<'_> {
 
     /// I2: terminations of servers that serve or served keep the velocity.
     fn velocity(&self) -> Option<Violation> {
+        let new = self
+            .decision
+            .changes
+            .intents
+            .iter()
+            .filter(|i| i.state == State::Open && i.terminate().is_some_and(|t| t.served))
+            .count();
+        if new == 0 {
+            return None;
+        }
         let start = self.snapshot.now.steady.minus(Velocity::PERIOD);
         let latest = self.snapshot.intents.iter().map(|i| {
             self.decision.changes.intents.iter().find(|changed| changed.id == i.id).unwrap_or(i)
@@ -228,17 +247,10 @@ impl Judge<'_> {
         let unclear = |i: &Intent| i.trouble.as_ref().is_some_and(|t| !t.failure.kind.certain());
         let gone = asked.len() - asked.iter().filter(spared).count();
         let earlier = gone + asked.iter().filter(spared).filter(|i| unclear(i)).count();
-        let new = self
-            .decision
-            .changes
-            .intents
-            .iter()
-            .filter(|i| i.state == State::Open && i.terminate().is_some_and(|t| t.served))
-            .count();
         let serving = self.decision.tally.serving as usize;
         let whole = u32::try_from(serving + gone).unwrap_or(u32::MAX);
         let allowed = self.snapshot.group.behaviour.scale_in.velocity.allows(whole) as usize;
-        if new == 0 || earlier + new <= allowed {
+        if earlier + new <= allowed {
             return None;
         }
         broken("I2", format!("{new} terminations after {earlier} exceed {allowed} a minute"))
@@ -333,11 +345,14 @@ impl Judge<'_> {
         if let Some(action) = missing {
             return broken("I4", format!("no journal line stands before {action:?}"));
         }
+        let opened = || journal.iter().filter(|i| i.state == State::Open);
+        if !opened().any(|i| i.launch().is_some()) {
+            return None;
+        }
         let used: BTreeSet<_> =
             self.snapshot.intents.iter().filter_map(|i| i.launch().map(|l| &l.launch)).collect();
-        let opened = journal.iter().filter(|i| i.state == State::Open);
         let mut fresh = BTreeSet::new();
-        let again = opened
+        let again = opened()
             .filter_map(|i| i.launch())
             .find(|l| used.contains(&l.launch) || !fresh.insert(&l.launch))?;
         broken("I4", format!("launch id {} is used twice", again.launch))

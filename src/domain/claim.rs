@@ -1,9 +1,11 @@
 //! Claims: what each source asks for, and the memory they keep.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::cut::Accepted;
-use super::id::{Owner, SignalName};
+use super::id::{Owner, ServerId, SignalName};
 use super::time::Steady;
 
 /// One source's demand for capacity.
@@ -104,6 +106,29 @@ pub struct Memory {
     /// The max that a smaller one is held against.
     #[serde(default)]
     pub accepted: Option<Accepted>,
+    /// Servers that served and were lost without our doing, as long as they count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
+    /// Too many were lost at once: nothing is changed until they serve or a person lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub melted: Option<Melted>,
+}
+
+/// A server that served, and when it was found to be gone or failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    pub server: ServerId,
+    pub at: Steady,
+}
+
+/// The meltdown guard has stopped the group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Melted {
+    pub since: Steady,
+    /// Those that do not serve again yet.
+    pub lost: BTreeSet<ServerId>,
+    /// Of so many that served before.
+    pub of: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -69,9 +69,9 @@ impl Decision {
         let capacity = self.tally.capacity();
         let (serving, leaving) = (self.tally.serving, self.tally.leaving);
         let excess = capacity.saturating_sub(self.desired);
-        let kept = |w: &Waiting| match w {
-            Waiting::Kept { n } => *n >= excess,
-            other => matches!(other, Waiting::Unconfirmed { .. } | Waiting::Rival { .. }),
+        let kept = |w: &Waiting| {
+            matches!(w, Waiting::Kept { n } if *n >= excess)
+                || matches!(w, Waiting::Unconfirmed { .. } | Waiting::Rival { .. })
         };
         if self.frozen().is_some() {
             Situation::Frozen
@@ -173,13 +173,16 @@ impl Decision {
             | Waiting::Elsewhere { .. }
             | Waiting::Frozen { .. }
             | Waiting::OtherProject { .. }
-            | Waiting::Unconfirmed { .. } => false,
+            | Waiting::Unconfirmed { .. }
+            | Waiting::Meltdown { .. } => false,
         })
     }
 
     /// What stops the group until a person lets it go on, if anything does.
     pub fn frozen(&self) -> Option<&Waiting> {
-        self.waiting.iter().find(|waiting| matches!(waiting, Waiting::Frozen { .. }))
+        self.waiting
+            .iter()
+            .find(|waiting| matches!(waiting, Waiting::Frozen { .. } | Waiting::Meltdown { .. }))
     }
 
     /// The tally in words; none known is not none.

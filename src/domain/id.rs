@@ -149,7 +149,7 @@ text_id!(
     InstallId,
     "install id",
     "32 of 0-9 and a-f",
-    |t| t.len() == 32 && t.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    |t| hexadecimal(t, 32)
 );
 
 text_id!(
@@ -158,7 +158,7 @@ text_id!(
     LaunchId,
     "launch id",
     "32 of 0-9 and a-f",
-    |t| t.len() == 32 && t.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    |t| hexadecimal(t, 32)
 );
 
 text_id!(
@@ -166,7 +166,7 @@ text_id!(
     IntentId,
     "intent id",
     "32 of 0-9 and a-f",
-    |t| t.len() == 32 && t.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    |t| hexadecimal(t, 32)
 );
 
 text_id!(
@@ -182,11 +182,16 @@ text_id!(
     TemplateHash,
     "template hash",
     "16 of 0-9 and a-f",
-    |t| t.len() == 16 && t.chars().all(|c| c.is_ascii_digit() || ('a'..='f').contains(&c))
+    |t| hexadecimal(t, 16)
 );
 
 fn short(text: &str, longest: usize) -> bool {
     !text.is_empty() && text.len() <= longest
+}
+
+/// By bytes: every pass asks it of every server.
+fn hexadecimal(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl LaunchId {

@@ -184,6 +184,8 @@ pub enum Waiting {
     Elsewhere { n: u32, region: Region },
     /// Somebody said that nothing is to be changed.
     Frozen { group: GroupName, for_secs: u64, frozen: Frozen },
+    /// So many of those that served were lost at once that a person has to look.
+    Meltdown { group: GroupName, lost: u32, of: u32, for_secs: u64 },
     /// The token is for another project than the state.
     OtherProject { ours: String, theirs: String },
     /// Max was cut by more than half: nothing goes below the old one without a person's word.

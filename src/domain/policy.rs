@@ -35,6 +35,33 @@ pub struct TotalTarget {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Behaviour {
     pub scale_in: ScaleIn,
+    pub meltdown: Meltdown,
+}
+
+/// When so many servers that served are lost at once that a person has to look.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Meltdown {
+    /// More of those that served than this, 0 < percent ≤ 100: never at 100.
+    pub percent: f64,
+    /// And more servers than this: a small fleet heals by itself.
+    pub most: u32,
+    /// Lost within this span.
+    pub within: Duration,
+}
+
+impl Meltdown {
+    /// Whether `lost` of `of` servers are too many.
+    pub fn trips(self, lost: u32, of: u32) -> bool {
+        lost > self.most && f64::from(lost) * 100.0 > self.percent * f64::from(of)
+    }
+}
+
+/// Cluster Autoscaler stops above 45 % and 3 nodes that are not ready, Kubernetes' node life
+/// cycle at 55 %.
+impl Default for Meltdown {
+    fn default() -> Self {
+        Self { percent: 45.0, most: 3, within: Duration::from_secs(600) }
+    }
 }
 
 /// What slows the way down.
@@ -68,6 +95,7 @@ impl Default for Behaviour {
     fn default() -> Self {
         let velocity = Velocity { percent: 25.0 };
         let (stabilization, cooldown) = (Duration::from_secs(300), Duration::from_secs(60));
-        Self { scale_in: ScaleIn { stabilization, cooldown, velocity } }
+        let scale_in = ScaleIn { stabilization, cooldown, velocity };
+        Self { scale_in, meltdown: Meltdown::default() }
     }
 }

@@ -6,45 +6,71 @@
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Json;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::error::{Kind, Problem};
 use super::trouble::Asked;
-use super::view::{DecisionView, DecisionsView, GroupView, PlanView, ServersView};
-use super::{App, Named};
-use crate::control::handle::GroupHandle;
+use super::view::{
+    AnyGroup, DecisionView, DecisionsView, GroupView, GroupsView, PlanView, ServersView,
+};
+use super::{App, Named, unknown};
+use crate::control::handle::{GroupHandle, ObserverPulse};
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
 use crate::domain::time::Now;
-use crate::store::Window;
 use crate::store::keep::DECISIONS_MOST;
+use crate::store::{StoreError, Window};
 
-#[derive(Debug, serde::Serialize)]
-pub(super) struct Groups {
-    groups: Vec<GroupView>,
-}
-
-pub(super) async fn groups(State(app): State<App>) -> Result<Json<Groups>, Problem> {
-    let (now, observers) = (app.now(), app.handle().observers());
-    let mut groups = Vec::new();
-    for handle in app.handle().groups() {
-        let state = ordered(&app, handle, now).await?;
-        groups.push(GroupView::of(handle, &state, &observers, now));
+pub(super) async fn groups(State(app): State<App>) -> Result<Json<GroupsView>, Problem> {
+    let (now, all) = (app.now(), app.handle());
+    let (mut groups, observers) = (Vec::new(), all.observers());
+    for handle in all.groups() {
+        let view = view(&app, handle, &observers, now).await?;
+        groups.push(AnyGroup::Kept(Box::new(view)));
     }
-    Ok(Json(Groups { groups }))
+    groups.extend(all.absent().iter().map(|absent| AnyGroup::Absent(absent.into())));
+    let configuration = app.reload().standing.borrow().clone();
+    Ok(Json(GroupsView { groups, configuration }))
 }
 
 pub(super) async fn group(
     State(app): State<App>,
-    Named(handle): Named,
-) -> Result<Json<GroupView>, Problem> {
-    let now = app.now();
-    let state = ordered(&app, &handle, now).await?;
-    let view = GroupView::of(&handle, &state, &app.handle().observers(), now);
-    Ok(Json(view.with_sentences(&handle)))
+    Path(name): Path<String>,
+) -> Result<Json<AnyGroup>, Problem> {
+    let (now, all) = (app.now(), app.handle());
+    if let Some(absent) = all.absent().iter().find(|absent| absent.name.as_str() == name) {
+        return Ok(Json(AnyGroup::Absent(absent.into())));
+    }
+    let handle = all.group(&name).ok_or_else(|| unknown(&all, &name))?;
+    let view = view(&app, handle, &all.observers(), now).await?;
+    Ok(Json(AnyGroup::Kept(Box::new(view.with_sentences(handle)))))
+}
+
+/// A group as it is shown; one whose rows cannot be read hides neither itself nor another.
+async fn view(
+    app: &App,
+    handle: &GroupHandle,
+    observers: &[ObserverPulse],
+    now: Now,
+) -> Result<GroupView, Problem> {
+    let gathered = app.store().gather(&handle.group.name, bare(now)).await;
+    let unreadable = match &gathered {
+        Err(StoreError::Corrupt(why)) => Some(why.clone()),
+        Ok(_) | Err(_) => None,
+    };
+    match (app.stored(&handle.group.name, Asked::Show, gathered), unreadable) {
+        (Ok(gathered), _) => Ok(GroupView::of(handle, &gathered.state, observers, now)),
+        (Err(_), Some(why)) => Ok(GroupView::unreadable(handle, observers, now, why)),
+        (Err(problem), None) => Err(problem),
+    }
+}
+
+/// As little as the store can gather.
+fn bare(now: Now) -> Window {
+    Window { now, signals: Duration::ZERO, past: Duration::ZERO }
 }
 
 /// What was ordered for the group, with as little else as the store can do.
@@ -53,8 +79,7 @@ pub(super) async fn ordered(
     handle: &GroupHandle,
     now: Now,
 ) -> Result<GroupState, Problem> {
-    let window = Window { now, signals: Duration::ZERO, past: Duration::ZERO };
-    let gathered = app.store().gather(&handle.group.name, window).await;
+    let gathered = app.store().gather(&handle.group.name, bare(now)).await;
     Ok(app.stored(&handle.group.name, Asked::Show, gathered)?.state)
 }
 

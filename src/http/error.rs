@@ -1,8 +1,9 @@
 //! From failure to status: the only table of it.
 //!
-//! Every refusal is an RFC 9457 problem document (`application/problem+json`) with three
+//! Every refusal is an RFC 9457 problem document (`application/problem+json`) with
 //! members of ours: `code`, a word that programs may branch on; `hint`, what to do next;
-//! and `pointer`, where in the body the fault lies (RFC 6901). The type is `about:blank`,
+//! `pointer`, where in the body the fault lies (RFC 6901); and, of a configuration file that is
+//! refused, `report` and `faults`. The type is `about:blank`,
 //! so the title is the status' phrase. Texts of the store or the operating system stay
 //! in the log: a stranger learns what to do, not where our files lie.
 
@@ -16,6 +17,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::tokens::Scope;
+use crate::config::Faults;
 use crate::store::StoreError;
 
 /// Why a request was refused, as far as the status depends on it.
@@ -42,6 +44,10 @@ pub enum Kind {
     Invalid,
     KeyReused,
     Limit,
+    /// The configuration file is not valid.
+    BadConfig,
+    /// The group is known, but not configured.
+    NotConfigured,
     TooFast,
     /// Too many requests at once, over all senders.
     Overloaded,
@@ -73,6 +79,8 @@ impl Kind {
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
             Self::Limit => (StatusCode::UNPROCESSABLE_ENTITY, "limit"),
+            Self::BadConfig => (StatusCode::UNPROCESSABLE_ENTITY, "configuration-invalid"),
+            Self::NotConfigured => (StatusCode::CONFLICT, "group-not-configured"),
             Self::TooFast => (StatusCode::TOO_MANY_REQUESTS, "too-fast"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
             Self::Late => (StatusCode::SERVICE_UNAVAILABLE, "too-late"),
@@ -103,6 +111,17 @@ pub struct Problem {
     pub retry_after: Option<Duration>,
     /// The scope that the route wants, where a token is missing or has another one.
     pub needs: Option<Scope>,
+    /// What is wrong with the configuration file.
+    pub faults: Option<FaultsView>,
+}
+
+/// Faults of a file, for people and for programs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FaultsView {
+    /// All of them, as `novascale check` prints them.
+    report: String,
+    /// One object each: `key`, `file`, `line`, `reason`, `hint`.
+    faults: serde_json::Value,
 }
 
 /// The problem document. Members without a value are left out.
@@ -117,12 +136,14 @@ struct Document<'a> {
     hint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
+    #[serde(flatten)]
+    faults: Option<&'a FaultsView>,
 }
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        let (hint, pointer, retry_after, needs) = (None, None, None, None);
-        Self { kind, detail: detail.into(), hint, pointer, retry_after, needs }
+        let (hint, pointer, retry_after, needs, faults) = Default::default();
+        Self { kind, detail: detail.into(), hint, pointer, retry_after, needs, faults }
     }
 
     #[must_use]
@@ -146,6 +167,13 @@ impl Problem {
     #[must_use]
     pub fn needs(mut self, scope: Scope) -> Self {
         self.needs = Some(scope);
+        self
+    }
+
+    #[must_use]
+    pub fn faults(mut self, faults: &Faults) -> Self {
+        let all = serde_json::to_value(faults).unwrap_or_default();
+        self.faults = Some(FaultsView { report: faults.render(false), faults: all });
         self
     }
 
@@ -181,6 +209,7 @@ impl IntoResponse for Problem {
             code,
             hint: self.hint.as_deref(),
             pointer: self.pointer.as_deref(),
+            faults: self.faults.as_ref(),
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::new(Body::from(body));

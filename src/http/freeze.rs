@@ -202,7 +202,7 @@ fn take_back(app: &App, group: Option<&GroupName>) -> bool {
 /// What still holds the group.
 async fn holding(app: &App, group: &GroupName) -> Result<Vec<Waiting>, Problem> {
     let freezes = app.stored(group, Asked::Show, app.store().freezes(group).await)?;
-    let brake = app.freeze_file().on(group);
+    let brake = app.brake().on(group);
     let (own, all) = (freezes.own.as_ref(), freezes.all.as_ref());
     Ok(Holds { own, all, brake: brake.as_ref() }.waiting(group, app.now()))
 }

@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 use super::App;
 use super::error::{Kind, Problem};
 use super::view::tally_known;
-use crate::control::handle::{GroupHandle, ObserverPulse};
+use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
 use crate::domain::fleet::Tally;
 use crate::domain::plan::{Decision, Waiting};
 use crate::domain::time::Wall;
@@ -68,6 +68,19 @@ pub const FAMILIES: &[Family] = &[
     gauge!("novascale_start_timestamp_seconds", "When this process began to answer.", |app| {
         vec![(Vec::new(), seconds(app.started().wall))]
     }),
+    gauge!(
+        "novascale_config_last_reload_successful",
+        "Whether the configuration file was valid when it was read last.",
+        |app| {
+            let taken = app.reload().standing.borrow().refused.is_none();
+            vec![(Vec::new(), f64::from(u8::from(taken)))]
+        }
+    ),
+    gauge!(
+        "novascale_config_last_reload_success_timestamp_seconds",
+        "When the configuration that counts was read.",
+        |app| vec![(Vec::new(), seconds(app.reload().standing.borrow().loaded_at))]
+    ),
     gauge!("novascale_group_min_servers", "Configured min.", |app| {
         groups(app, |g| Some(f64::from(g.group.bounds.min)))
     }),
@@ -88,6 +101,17 @@ pub const FAMILIES: &[Family] = &[
         "novascale_group_decided_timestamp_seconds",
         "When the last decision was made.",
         |app| { decisions(app, |d| Some(seconds(d.at.wall))) }
+    ),
+    gauge!(
+        "novascale_unconfigured_group_servers",
+        "Servers known of a group that is missing from the configuration.",
+        |app| {
+            let known = |absent: &Absent| {
+                let labels = vec![("group", absent.name.to_string())];
+                Some((labels, f64::from(absent.kept?.servers)))
+            };
+            app.handle().absent().iter().filter_map(known).collect()
+        }
     ),
     counter!("novascale_passes", "Finished passes.", |app| {
         groups(app, |g| Some(g.pulse().passes as f64))
@@ -118,6 +142,11 @@ pub const FAMILIES: &[Family] = &[
         observers(app, |pulse| pulse.seen.map(|at| seconds(at.wall)))
     }),
     counter!("novascale_cloud_calls", "Calls to the cloud, by outcome.", calls),
+    gauge!(
+        "novascale_cloud_breaker_open",
+        "1 while a service is left alone because it kept failing.",
+        breakers
+    ),
     counter!(count::SIGNALS, "Samples accepted and not known before.", |app| counted(
         app,
         count::SIGNALS
@@ -247,6 +276,13 @@ fn observers(app: &App, number: impl Fn(&ObserverPulse) -> Option<f64>) -> Vec<S
 
 fn counted(app: &App, name: &str) -> Vec<Sample> {
     app.counters().of(name).into_iter().map(|(series, n)| (series.labels, n as f64)).collect()
+}
+
+fn breakers(app: &App) -> Vec<Sample> {
+    let labels = |b: &crate::telemetry::BreakerState| {
+        vec![("service", b.service.clone()), ("class", b.class.to_owned())]
+    };
+    app.breakers().iter().map(|b| (labels(b), f64::from(u8::from(b.open)))).collect()
 }
 
 fn calls(app: &App) -> Vec<Sample> {

@@ -23,18 +23,19 @@ use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, post, put};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::config::HttpSettings;
 use crate::control::handle::{GroupHandle, Handle};
+use crate::domain::freeze::Brake;
 use crate::domain::id::GroupName;
 use crate::domain::time::{Clock, Now, spoken};
 use crate::store::freeze_file::FreezeFile;
 use crate::store::{Lease, Store, StoreError};
-use crate::telemetry::{CallCount, Counters, count};
+use crate::telemetry::{BreakerState, CallCount, Counters, count};
 
 mod api;
 mod auth;
@@ -45,6 +46,7 @@ mod impatient;
 pub mod limit;
 pub mod metrics;
 pub mod probe;
+pub mod reload;
 pub mod serve;
 pub mod tokens;
 mod trouble;
@@ -86,6 +88,7 @@ pub fn router(app: &App) -> (Router, Router) {
         .route("/v1/groups/{group}/decisions", app.guarded(Scope::Read, get(api::decisions)))
         .route("/v1/groups/{group}/plan", app.guarded(Scope::Read, get(api::plan)))
         .route("/v1/groups/{group}/pin", pin)
+        .route("/v1/reload", app.at_leisure(Scope::Operate, post(reload::post)))
         .route("/v1/groups/{group}/freeze", freeze)
         .route("/v1/freeze", freeze_all)
         .route("/v1/groups/{group}/adopt", app.taking(Scope::Operate, post(webhook::adopt::post)))
@@ -95,7 +98,9 @@ pub fn router(app: &App) -> (Router, Router) {
 
 /// What the HTTP face is made from.
 pub struct Parts {
-    pub handle: Handle,
+    /// The loops of the configuration that counts now.
+    pub handle: watch::Receiver<Handle>,
+    pub reload: reload::Desk,
     pub store: Arc<dyn Store>,
     pub lease: Lease,
     pub clock: Arc<dyn Clock>,
@@ -103,15 +108,20 @@ pub struct Parts {
     /// After which silence a loop counts as hanging, see [`probe::overdue`].
     pub overdue: Duration,
     pub tokens: Tokens,
+    /// What stops the loops without the store.
+    pub brake: Arc<dyn Brake>,
     /// What stops the loops where the store does not take a freeze.
     pub freeze_file: FreezeFile,
     pub counters: Counters,
     /// The calls made to the cloud so far, as its side counts them.
     pub calls: CallSource,
+    /// Which of its services are left alone.
+    pub breakers: BreakerSource,
 }
 
 /// Where `/metrics` reads the cloud's side from.
 pub type CallSource = Box<dyn Fn() -> Vec<CallCount> + Send + Sync>;
+pub type BreakerSource = Box<dyn Fn() -> Vec<BreakerState> + Send + Sync>;
 
 /// What every handler is given. Clones share it.
 #[derive(Clone)]
@@ -133,8 +143,13 @@ impl App {
         Self(Arc::new(Inner { parts, senders, started, ready, troubles }))
     }
 
-    fn handle(&self) -> &Handle {
-        &self.0.parts.handle
+    /// The loops as they are now; whoever asks twice may see two configurations.
+    fn handle(&self) -> Handle {
+        self.0.parts.handle.borrow().clone()
+    }
+
+    fn reload(&self) -> &reload::Desk {
+        &self.0.parts.reload
     }
 
     fn store(&self) -> &dyn Store {
@@ -166,6 +181,10 @@ impl App {
         &self.0.parts.tokens
     }
 
+    fn brake(&self) -> &dyn Brake {
+        &*self.0.parts.brake
+    }
+
     fn freeze_file(&self) -> &FreezeFile {
         &self.0.parts.freeze_file
     }
@@ -176,6 +195,10 @@ impl App {
 
     fn calls(&self) -> Vec<CallCount> {
         (self.0.parts.calls)()
+    }
+
+    fn breakers(&self) -> Vec<BreakerState> {
+        (self.0.parts.breakers)()
     }
 
     fn senders(&self) -> &limit::Senders {
@@ -211,9 +234,13 @@ impl App {
 
     /// The same, with a JSON body.
     fn taking(&self, needs: Scope, routes: MethodRouter<Self>) -> MethodRouter<Self> {
+        self.at_leisure(needs, routes.route_layer(from_fn_with_state(self.clone(), in_time)))
+    }
+
+    /// The same, for a handler that bounds its time itself.
+    fn at_leisure(&self, needs: Scope, routes: MethodRouter<Self>) -> MethodRouter<Self> {
         let door = auth::Door { app: self.clone(), needs };
         routes
-            .route_layer(from_fn_with_state(self.clone(), in_time))
             .route_layer(from_fn_with_state(self.clone(), body::take))
             .route_layer(from_fn_with_state(door, auth::sign_in))
     }
@@ -305,11 +332,19 @@ impl FromRequestParts<App> for Named {
     async fn from_request_parts(parts: &mut RequestParts, app: &App) -> Result<Self, Problem> {
         let name = Path::<String>::from_request_parts(parts, app).await;
         let name = name.map(|Path(name)| name).unwrap_or_default();
-        app.handle().group(&name).cloned().map(Self).ok_or_else(|| {
-            // What is no name at all is not repeated: a stranger chose it.
-            let shown = if GroupName::is_valid(&name) { &name } else { "of this name" };
-            Problem::new(Kind::UnknownGroup, format!("there is no group {shown}"))
-                .hint("GET /v1/groups lists them; names stand in scaling.toml as [group.NAME]")
-        })
+        let handle = app.handle();
+        handle.group(&name).cloned().map(Self).ok_or_else(|| unknown(&handle, &name))
     }
+}
+
+/// Why there are no loops for this name.
+fn unknown(handle: &Handle, name: &str) -> Problem {
+    if let Some(absent) = handle.absent().iter().find(|absent| absent.name.as_str() == name) {
+        let said = format!("the group {name} is {absent}");
+        return Problem::new(Kind::NotConfigured, said);
+    }
+    // What is no name at all is not repeated: a stranger chose it.
+    let shown = if GroupName::is_valid(name) { name } else { "of this name" };
+    Problem::new(Kind::UnknownGroup, format!("there is no group {shown}"))
+        .hint("GET /v1/groups lists them; names stand in scaling.toml as [group.NAME]")
 }

@@ -1,7 +1,7 @@
 //! Is the program alive, and is it able to do its work?
 //!
 //! `/healthz` fails only when a loop hangs: then a restart helps. `/readyz` fails as well
-//! while the store takes no writes or a region cannot be listed: then a restart does not
+//! while the store takes no writes, the token is for another project, or a region cannot be listed: then a restart does not
 //! help, and senders may want to know. Both answer without a token, hence in words that
 //! name checks and nothing of the groups.
 
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::App;
 use super::error::{Kind, Problem};
 use crate::control::handle::Handle;
+use crate::domain::freeze::Braked;
 use crate::domain::time::{Now, Steady};
 
 /// How long after its last sign of life, or past the look that it announced, a loop hangs.
@@ -44,7 +45,7 @@ pub fn stalled(handle: &Handle, overdue: Duration, now: Now) -> Vec<String> {
 }
 
 pub(super) async fn healthz(State(app): State<App>) -> Response {
-    let stalled = stalled(app.handle(), app.overdue(), app.now()).len();
+    let stalled = stalled(&app.handle(), app.overdue(), app.now()).len();
     if stalled == 0 {
         return "alive\n".into_response();
     }
@@ -56,7 +57,7 @@ pub(super) async fn healthz(State(app): State<App>) -> Response {
 #[derive(Debug, Serialize)]
 struct Readiness {
     ready: bool,
-    checks: [Check; 3],
+    checks: [Check; 4],
 }
 
 #[derive(Debug, Serialize)]
@@ -85,18 +86,24 @@ pub(super) async fn readyz(State(app): State<App>, RawQuery(query): RawQuery) ->
     }
 }
 
-async fn checks(app: &App) -> [Check; 3] {
+async fn checks(app: &App) -> [Check; 4] {
     let now = app.now();
-    let observers = app.handle().observers();
+    let handle = app.handle();
+    let observers = handle.observers();
     let young =
         |seen: Option<Now>| seen.is_some_and(|at| now.steady.since(at.steady) <= LISTING_YOUNG);
     let listed = observers.iter().all(|pulse| young(pulse.seen));
-    let looping = stalled(app.handle(), app.overdue(), now).is_empty();
+    let looping = stalled(&handle, app.overdue(), now).is_empty();
     [
         Check {
             name: "store",
             ok: app.store_check().writable(app, now).await,
             meaning: "the store takes writes",
+        },
+        Check {
+            name: "project",
+            ok: !fenced_off(app),
+            meaning: "the token is for the project that the state belongs to",
         },
         Check {
             name: "listings",
@@ -109,6 +116,12 @@ async fn checks(app: &App) -> [Check; 3] {
             meaning: "every loop passes and every region is looked at in time",
         },
     ]
+}
+
+/// Whether the last token was for another project than the state.
+fn fenced_off(app: &App) -> bool {
+    let other = |braked: Option<Braked>| matches!(braked, Some(Braked::OtherProject { .. }));
+    app.handle().groups().any(|group| other(app.brake().on(&group.group.name)))
 }
 
 /// The store's last answer, so that a stranger's questions do not become writes.

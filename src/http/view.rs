@@ -3,8 +3,10 @@
 
 use serde::Serialize;
 
-use crate::control::handle::{GroupHandle, ObserverPulse};
+use super::reload::Standing;
+use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
 use crate::domain::claim::Claim;
+use crate::domain::explain::Situation;
 use crate::domain::fleet::{Member, Tally};
 use crate::domain::freeze::Freeze;
 use crate::domain::group::GroupState;
@@ -12,16 +14,63 @@ use crate::domain::plan::Decision;
 use crate::domain::server::{Fault, Ownership};
 use crate::domain::time::{Now, Wall};
 
+/// All groups: those that are kept, and behind them those that are not configured any more.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupsView {
+    pub groups: Vec<AnyGroup>,
+    pub configuration: Standing,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum AnyGroup {
+    Kept(Box<GroupView>),
+    Absent(AbsentView),
+}
+
+/// A group that the configuration does not have. It has no bounds, no tag and no decision.
+#[derive(Debug, Clone, Serialize)]
+pub struct AbsentView {
+    pub name: String,
+    /// Always false.
+    pub configured: bool,
+    pub situation: &'static str,
+    pub headline: String,
+    /// Servers that lived when it was last looked at; null if that cannot be read.
+    pub known_servers: Option<u32>,
+    /// Calls whose end is not known.
+    pub open_actions: Option<u32>,
+    /// The last decision; null if that is so long ago that it was forgotten.
+    pub decided_at: Option<Wall>,
+}
+
+impl From<&Absent> for AbsentView {
+    fn from(absent: &Absent) -> Self {
+        Self {
+            name: absent.name.to_string(),
+            configured: false,
+            situation: "frozen",
+            headline: absent.to_string(),
+            known_servers: absent.kept.map(|kept| kept.servers),
+            open_actions: absent.kept.map(|kept| kept.open),
+            decided_at: absent.decided.map(|at| at.wall),
+        }
+    }
+}
+
 /// One group at a glance. What a decision says is null until there is one.
 #[derive(Debug, Clone, Serialize)]
 pub struct GroupView {
     pub name: String,
+    /// Always true.
+    pub configured: bool,
     pub tag: String,
     pub region: String,
     pub min: u32,
     pub max: u32,
-    /// The base now; where none was ordered, the min that stands for it.
-    pub base: u32,
+    /// The base now; where none was ordered, the min that stands for it. Null where it cannot be
+    /// read.
+    pub base: Option<u32>,
     pub desired: Option<u32>,
     pub wanted: Option<u32>,
     pub pin: Option<PinView>,
@@ -95,30 +144,55 @@ impl GroupView {
         now: Now,
     ) -> Self {
         let (group, latest) = (&*handle.group, handle.latest());
-        let decision = latest.as_deref();
+        let (decision, failure) = (latest.as_deref(), handle.pulse().failure);
         let observer = observers.iter().find(|pulse| pulse.region == group.region);
         Self {
             name: group.name.to_string(),
+            configured: true,
             tag: group.tag.to_string(),
             region: group.region.to_string(),
             min: group.bounds.min,
             max: group.bounds.max,
-            base: state.base.unwrap_or_else(|| group.bounds.floor()),
+            base: Some(state.base.unwrap_or_else(|| group.bounds.floor())),
             desired: decision.map(|d| d.desired),
             wanted: decision.and_then(|d| d.wanted),
             pin: pin(state, now),
             freeze: state.freeze.as_ref().map(FreezeView::of),
             reservations: reservations(state, now),
             tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
-            situation: decision.map(|d| d.situation().word()),
-            headline: decision.map_or_else(|| NO_LOOK_YET.to_owned(), Decision::headline),
+            situation: decision
+                .map(Decision::situation)
+                .or(failure.as_ref().map(|_| Situation::Failing))
+                .map(Situation::word),
+            headline: match (decision, &failure) {
+                (Some(decision), _) => decision.headline(),
+                (None, Some(failure)) => format!("left as it is: {failure}"),
+                (None, None) => NO_LOOK_YET.to_owned(),
+            },
             claims: decision.map(|d| d.claims.clone()).unwrap_or_default(),
             decided_at: decision.map(|d| d.at.wall),
             next_look_at: decision.map(|d| now.wall_at(d.next_look)),
             told_since: decision.and_then(|d| told_since(state, d)),
             observer: observer.map(ObserverView::of).unwrap_or_default(),
-            failure: handle.pulse().failure,
+            failure,
             sentences: None,
+        }
+    }
+
+    /// A group whose rows cannot be read: what was ordered for it is unknown.
+    pub fn unreadable(
+        handle: &GroupHandle,
+        observers: &[ObserverPulse],
+        now: Now,
+        why: String,
+    ) -> Self {
+        let view = Self::of(handle, &GroupState::default(), observers, now);
+        Self {
+            base: None,
+            situation: Some(Situation::Failing.word()),
+            headline: "its stored state cannot be read; it is left as it is".to_owned(),
+            failure: view.failure.or(Some(why)),
+            ..view
         }
     }
 

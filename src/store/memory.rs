@@ -58,8 +58,18 @@ impl State {
         }
     }
 
-    fn shelf(&mut self, group: &GroupName) -> &mut Shelf {
-        Arc::make_mut(self.groups.entry(group.clone()).or_default())
+    /// Works on the group's shelf; one that was new is gone again if nothing was put on it.
+    fn on_shelf<T>(
+        &mut self,
+        group: &GroupName,
+        work: impl FnOnce(&mut Shelf) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let fresh = !self.groups.contains_key(group);
+        let done = work(Arc::make_mut(self.groups.entry(group.clone()).or_default()));
+        if fresh && done.is_err() {
+            self.groups.remove(group);
+        }
+        done
     }
 }
 
@@ -156,7 +166,7 @@ impl Store for Memory {
     async fn admit(&self, lease: &Lease, admit: Admit) -> Result<Admitted, StoreError> {
         let sync = if self.lock().sync_admits { Sync::Now } else { Sync::Later };
         self.write(lease, sync, |state| {
-            let admitted = state.shelf(&admit.group).admit(&admit)?;
+            let admitted = state.on_shelf(&admit.group, |shelf| shelf.admit(&admit))?;
             if matches!(admitted, Admitted::Stored { .. }) {
                 state.note(admit.at);
             }
@@ -180,7 +190,8 @@ impl Store for Memory {
 
     async fn record(&self, lease: &Lease, decision: &Decision) -> Result<(), StoreError> {
         self.write(lease, Sync::Now, |state| {
-            if state.shelf(&decision.group).record(decision) {
+            let wrote = state.on_shelf(&decision.group, |shelf| Ok(shelf.record(decision)))?;
+            if wrote {
                 state.note(decision.at);
             }
             Ok(())
@@ -194,7 +205,7 @@ impl Store for Memory {
         outcomes: &[Outcome],
     ) -> Result<(), StoreError> {
         self.write(lease, Sync::Now, |state| {
-            state.shelf(group).settle(group, outcomes)?;
+            state.on_shelf(group, |shelf| shelf.settle(group, outcomes))?;
             outcomes.iter().for_each(|outcome| state.note(outcome.at));
             Ok(())
         })
@@ -202,6 +213,10 @@ impl Store for Memory {
 
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {
         Ok(self.read(group, |shelf| shelf.decisions(limit)))
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
+        Ok(self.lock().live.groups.keys().cloned().collect())
     }
 
     async fn sweep(&self, lease: &Lease, now: Now) -> Result<u64, StoreError> {

@@ -22,13 +22,13 @@ pub(super) fn text<T: Serialize>(table: &str, value: &T) -> Result<String, Store
         .map_err(|e| StoreError::Corrupt(format!("a value for the table {table} has no JSON: {e}")))
 }
 
-/// A value from the JSON text of the row with this key.
+/// A value from the JSON of the row with this key; bytes, for what is damaged may be no text.
 pub(super) fn read<T: DeserializeOwned>(
     table: &str,
     key: &str,
-    text: &str,
+    text: &[u8],
 ) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|e| corrupt(table, key, &e.to_string()))
+    serde_json::from_slice(text).map_err(|e| corrupt(table, key, &e.to_string()))
 }
 
 pub(super) fn corrupt(table: &str, key: &str, why: &str) -> StoreError {
@@ -183,7 +183,7 @@ fn still_waiting(waiting: &mut Waiting) {
             *failure = Failure::new(failure.kind, "");
         }
         Waiting::Velocity { left_secs, .. } => *left_secs = 0,
-        Waiting::Frozen { for_secs, .. } => *for_secs = 0,
+        Waiting::Frozen { for_secs, .. } | Waiting::Meltdown { for_secs, .. } => *for_secs = 0,
         Waiting::DeleteBackoff { wait_secs, failure, .. }
         | Waiting::AdoptBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;

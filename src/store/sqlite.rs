@@ -217,11 +217,14 @@ impl Store for Sqlite {
         rows.map_err(|f| f.told(&format!("read the decisions of {group}"), &self.home))
     }
 
-    async fn sweep(&self, lease: &Lease, now: Now) -> Result<u64, StoreError> {
+    async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
         let groups = gather::groups(&self.readers).await;
-        let groups = groups.map_err(|f| f.told("read the groups", &self.home))?;
+        groups.map_err(|f| f.told("read the groups", &self.home))
+    }
+
+    async fn sweep(&self, lease: &Lease, now: Now) -> Result<u64, StoreError> {
         let mut gone = 0;
-        for group in groups {
+        for group in self.groups().await? {
             loop {
                 let swept = self.write(Some(lease), sweep::Sweep::of(group.clone(), now)).await?;
                 gone += swept.rows;

@@ -83,6 +83,16 @@ impl Counters {
     }
 }
 
+/// Whether a service of the cloud is asked at all, as the cloud's side has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerState {
+    /// The service, with its region: `compute in GRA11`.
+    pub service: String,
+    /// `read`, `write` or `sign_in`.
+    pub class: &'static str,
+    pub open: bool,
+}
+
 /// How many calls of one kind the cloud's side made, as it counts them itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallCount {

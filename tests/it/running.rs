@@ -11,7 +11,7 @@ use novascale::cloud::{
     Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::control::handle::{GroupHandle, Handle};
-use novascale::control::run::{STOP_WITHIN, start};
+use novascale::control::run::{Charge, STOP_WITHIN, start};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::freeze::NoBrake;
 use novascale::domain::group::Group;
@@ -201,7 +201,8 @@ impl Running {
             broken: CancellationToken::new(),
         };
         let tracker = TaskTracker::new();
-        let handle = start(&parts, groups, &tracker, || 7);
+        let charge = Charge { groups, before: &Handle::default() };
+        let handle = start(&parts, charge, &tracker, || 7);
         tracker.close();
         Self { nova: Arc::clone(nova), parts, handle, tracker }
     }

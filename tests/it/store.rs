@@ -1,6 +1,7 @@
 //! One contract, every store: what holds of `Store` is tried on the one in memory and on
 //! SQLite alike. What only files can suffer is tried on SQLite alone.
 
+mod absent;
 mod agreement;
 mod crash;
 mod damage;

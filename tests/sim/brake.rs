@@ -91,7 +91,7 @@ impl Nova {
 impl World {
     /// Somebody freezes or unfreezes.
     pub fn brake(&mut self, group: usize) {
-        let percent = self.fault(Fault::Freezes);
+        let percent = self.nova.state().faults.of(Fault::Freezes);
         let people = Arc::clone(&self.nova.brake);
         if !people.percent(percent) {
             return;
@@ -113,6 +113,23 @@ impl World {
         self.nova.event(61, how, || {
             format!("group {group}: frozen: {freeze}, by command: {by_command}")
         });
+    }
+
+    /// Most of a fleet is lost at once.
+    pub fn melt(&mut self, group: usize) {
+        let percent = self.nova.state().faults.of(Fault::Melts);
+        if !self.nova.brake.percent(percent) {
+            return;
+        }
+        let state = self.nova.state();
+        let members = state.bodies.values().filter(|body| state.member(body, group));
+        let ids: Vec<_> = members.map(|body| body.server.id.clone()).collect();
+        drop(state);
+        for id in ids {
+            if self.nova.brake.percent(80) {
+                self.harm(group, &id, Fault::Vanish);
+            }
+        }
     }
 
     /// A person has looked at it and lets it go on.

@@ -28,6 +28,8 @@ pub enum Broken {
     TakesBlindnessForNothing,
     /// I7: it writes, and so acts, though another has taken over.
     WritesUnfenced,
+    /// I8: it takes what comes without a token.
+    AsksNoToken,
     /// I9: a repeated command is applied again.
     IgnoresKeys,
     /// I10: it works with bounds that are not its group's.
@@ -38,6 +40,8 @@ pub enum Broken {
     ForgetsFailures,
     /// I13: what was just raised is lowered.
     ForgetsCooldown,
+    /// I14: a group that left the configuration has no servers to keep.
+    DrainsWhatLeft,
     /// freeze: neither command nor file stops it.
     IgnoresFreezes,
     /// I14: it does not know what was accepted, and so takes every max at once.
@@ -46,7 +50,7 @@ pub enum Broken {
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 15] = [
+pub const ALL: [(Broken, &str); 17] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -54,15 +58,25 @@ pub const ALL: [(Broken, &str); 15] = [
     (Broken::LeavesFailures, "I5"),
     (Broken::TakesBlindnessForNothing, "I6"),
     (Broken::WritesUnfenced, "I7"),
+    (Broken::AsksNoToken, "I8"),
     (Broken::IgnoresKeys, "I9"),
     (Broken::KeepsOldBounds, "I10"),
     (Broken::TakesSilenceForZero, "I11"),
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),
+    (Broken::DrainsWhatLeft, "I14"),
     (Broken::IgnoresFreezes, "freeze"),
     (Broken::ForgetsTheOldMax, "I14"),
     (Broken::NeverSettles, "I15"),
 ];
+
+impl Broken {
+    /// What it breaks.
+    pub fn invariant(self) -> &'static str {
+        let of = ALL.iter().find(|(broken, _)| *broken == self);
+        of.map(|(_, invariant)| *invariant).expect("every broken controller is in the list")
+    }
+}
 
 /// Nova as a broken controller understands it.
 pub struct Misread {

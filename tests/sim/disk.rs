@@ -20,14 +20,12 @@ use novascale::store::{
 };
 
 use super::broken::Broken;
-use super::dice::Dice;
-use super::gate::Gate;
+use super::faults::Fault;
+use super::nova::Nova;
 
 pub struct Disk {
     pub inner: Arc<MemoryStore>,
-    pub gate: Arc<Gate>,
-    /// How often a write is refused, in percent.
-    pub busy: Mutex<(Dice, u32)>,
+    pub nova: Arc<Nova>,
     pub broken: Option<Broken>,
     /// The lease of whoever started last.
     pub latest: Arc<Mutex<Lease>>,
@@ -35,9 +33,11 @@ pub struct Disk {
 
 impl Disk {
     fn strikes(&self) -> bool {
-        let mut busy = self.busy.lock().unwrap();
-        let percent = busy.1;
-        busy.0.percent(percent)
+        let mut state = self.nova.state();
+        let busy = state.strikes(Fault::StoreBusy);
+        let context = state.oracle.context.as_mut().filter(|_| busy);
+        context.into_iter().for_each(|context| context.refused += 1);
+        busy
     }
 
     /// A write that the disk may refuse, before or after it was done.
@@ -46,7 +46,7 @@ impl Disk {
         done: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let refused = || Err(StoreError::Unavailable("the disk is busy".to_owned()));
-        self.gate.pass().await;
+        self.nova.gate.pass().await;
         if self.strikes() {
             return refused();
         }
@@ -54,7 +54,7 @@ impl Disk {
         if done.is_ok() && self.strikes() {
             return refused();
         }
-        self.gate.pass().await;
+        self.nova.gate.pass().await;
         done
     }
 
@@ -130,7 +130,7 @@ impl Store for Disk {
     }
 
     async fn gather(&self, group: &GroupName, since: Window) -> Result<Gathered, StoreError> {
-        self.gate.pass().await;
+        self.nova.gate.pass().await;
         let told = self.inner.gather(group, since).await?;
         Ok(if self.broken.is_some() { self.mislead(told, since.now) } else { told })
     }
@@ -158,6 +158,10 @@ impl Store for Disk {
 
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {
         self.inner.decisions(group, limit).await
+    }
+
+    async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
+        self.inner.groups().await
     }
 
     async fn sweep(&self, lease: &Lease, now: Now) -> Result<u64, StoreError> {

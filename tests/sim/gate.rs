@@ -1,48 +1,67 @@
 //! Where the controller meets the world. At any port call the machine may crash: the call then
-//! never returns, and whoever polls gives the future up, as a process does that ends.
+//! never returns, and whoever polls gives the future up, as a process does that ends. Or
+//! something else happens there: it pauses, or another one is started.
 
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::time::Timer;
 
-#[derive(Default)]
+/// What happens at a port call.
+pub type Event = Box<dyn FnOnce() + Send>;
+
 pub struct Gate {
     /// What runs the futures that sleep.
     timer: Option<Arc<Timer>>,
-    /// Port calls left until the crash.
-    left: Mutex<Option<u32>>,
+    /// Port calls left until the crash; [`NEVER`] of them while none comes.
+    crash: AtomicU32,
     crashed: AtomicBool,
+    /// The same for the event.
+    happens: AtomicU32,
+    event: Mutex<Option<Event>>,
 }
+
+const NEVER: u32 = u32::MAX;
 
 impl Gate {
     pub fn new(timer: Option<Arc<Timer>>) -> Self {
-        Self { timer, ..Self::default() }
+        let never = || AtomicU32::new(NEVER);
+        let (crashed, event) = (AtomicBool::new(false), Mutex::new(None));
+        Self { timer, crash: never(), crashed, happens: never(), event }
     }
 
     /// The machine crashes at this port call, counted from here.
-    pub fn crash_at(&self, call: Option<u32>) {
-        *self.left.lock().unwrap() = call;
+    pub fn crash_at(&self, call: u32) {
+        self.crash.store(call, Ordering::Relaxed);
+    }
+
+    /// This happens at that port call.
+    pub fn at(&self, call: u32, event: Event) {
+        *self.event.lock().unwrap() = Some(event);
+        self.happens.store(call, Ordering::Relaxed);
+    }
+
+    /// Nothing happens at port calls any more.
+    pub fn quiet(&self) {
+        self.crash.store(NEVER, Ordering::Relaxed);
+        self.happens.store(NEVER, Ordering::Relaxed);
         self.crashed.store(false, Ordering::Relaxed);
+        *self.event.lock().unwrap() = None;
     }
 
     /// Every port passes here, before and after it does what it does.
     pub async fn pass(&self) {
-        let over = {
-            let mut left = self.left.lock().unwrap();
-            match left.as_mut() {
-                Some(0) => true,
-                Some(n) => {
-                    *n -= 1;
-                    false
-                }
-                None => false,
+        if due(&self.happens) {
+            self.happens.store(NEVER, Ordering::Relaxed);
+            let event = self.event.lock().unwrap().take();
+            if let Some(event) = event {
+                event();
             }
-        };
-        if over {
+        }
+        if due(&self.crash) {
             self.crashed.store(true, Ordering::Relaxed);
             pending::<()>().await;
         }
@@ -67,4 +86,13 @@ impl Gate {
         }
         panic!("a future waits for something that no port does");
     }
+}
+
+/// Counts down; true at every call from the last one on.
+fn due(left: &AtomicU32) -> bool {
+    let n = left.load(Ordering::Relaxed);
+    if n != NEVER && n > 0 {
+        left.store(n - 1, Ordering::Relaxed);
+    }
+    n == 0
 }

@@ -12,7 +12,7 @@ use novascale::control::pass::{PassError, pass};
 use novascale::domain::fleet::Observation;
 use novascale::domain::group::Group;
 use novascale::domain::plan::Decision;
-use novascale::domain::time::Steady;
+use novascale::domain::time::{Now, Steady};
 use novascale::store::StoreError;
 use tokio::sync::watch;
 
@@ -26,22 +26,31 @@ const PASS_LEAST: Duration = Duration::from_secs(1);
 
 pub struct Machine {
     pub parts: Parts,
-    pub groups: Vec<Arc<Group>>,
     loops: Vec<Loop>,
     watched: Vec<Watched>,
     round: Round,
     haste: Haste,
     listed: Option<Steady>,
+    /// The last listing succeeded: after one that failed nothing hurries the next.
+    seen: bool,
     pub next_listing: Steady,
 }
 
 struct Loop {
+    /// Its place among the groups of the world.
+    of: usize,
+    group: Arc<Group>,
     seen: watch::Receiver<Observation>,
     latest: watch::Sender<Option<Arc<Decision>>>,
     last: Option<Steady>,
     next: Steady,
     nudged: bool,
+    /// Its last pass changed nothing, and had nothing to do.
+    still: bool,
 }
+
+/// What a pass decided, if that was durable.
+pub type Made = Option<Arc<Decision>>;
 
 /// How a pass ended.
 pub enum Passed {
@@ -56,31 +65,44 @@ pub enum Passed {
 }
 
 impl Machine {
-    pub fn start(parts: Parts, groups: Vec<Group>, now: Steady) -> Self {
-        let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+    /// Starts with these groups, each with its place in the world.
+    pub fn start(parts: Parts, groups: Vec<(usize, Group)>) -> Self {
+        let begun = parts.clock.now();
+        let now = begun.steady;
         let (mut loops, mut watched) = (Vec::new(), Vec::new());
-        for group in &groups {
-            let unseen = Observation::Unseen { since: parts.clock.now(), why: "start".to_owned() };
+        for (of, group) in groups {
+            let group = Arc::new(group);
+            let unseen = Observation::Unseen { since: begun, why: "start".to_owned() };
             let (out, seen) = watch::channel(unseen);
             let (latest, shown) = watch::channel(None);
-            watched.push(Watched { group: Arc::clone(group), latest: shown, out });
-            loops.push(Loop { seen, latest, last: None, next: now, nudged: false });
+            watched.push(Watched { group: Arc::clone(&group), latest: shown, out });
+            loops.push(Loop {
+                of,
+                group,
+                seen,
+                latest,
+                last: None,
+                next: now,
+                nudged: false,
+                still: false,
+            });
         }
         let (round, haste) = (Round::default(), Haste::default());
-        Self { parts, groups, loops, watched, round, haste, listed: None, next_listing: now }
+        Self { parts, loops, watched, round, haste, listed: None, seen: false, next_listing: now }
     }
 
-    /// What the group's next pass will look at.
-    pub fn observation(&self, group: usize) -> Observation {
-        self.loops[group].seen.borrow().clone()
+    pub fn groups(&self) -> impl Iterator<Item = (usize, &Group)> {
+        self.loops.iter().map(|of| (of.of, &*of.group))
     }
 
     pub fn latest(&self, group: usize) -> Option<Arc<Decision>> {
-        self.loops[group].latest.borrow().clone()
+        let of = self.loops.iter().find(|of| of.of == group)?;
+        of.latest.borrow().clone()
     }
 
     pub fn nudge(&mut self, group: usize) {
-        self.loops[group].nudged = true;
+        let of = self.loops.iter_mut().find(|of| of.of == group);
+        of.into_iter().for_each(|of| of.nudged = true);
     }
 
     /// When group or observer want to be run next, and which.
@@ -89,12 +111,12 @@ impl Machine {
         if self.listed.is_none() {
             return next;
         }
-        for (at, group) in self.loops.iter().enumerate() {
+        for group in &self.loops {
             let earliest = group.last.map_or(Steady(0), |last| last.plus(PASS_LEAST));
             let news = group.nudged || group.seen.has_changed().unwrap_or(false);
             let due = if news { earliest } else { group.next.max(earliest) };
             if due < next.0 {
-                next = (due, Some(at));
+                next = (due, Some(group.of));
             }
         }
         next
@@ -103,32 +125,49 @@ impl Machine {
     /// One cycle of the observer; false if the machine crashed in it.
     pub fn listing(&mut self, nova: &Nova) -> bool {
         let began = self.parts.clock.now().steady;
-        let region = self.groups[0].region.clone();
+        let region = self.watched[0].group.region.clone();
         let Self { parts, watched, round, .. } = self;
         let look =
             observe(&*parts.compute, &*parts.clock, &region, watched, round, std::future::pending);
         let Some(result) = nova.gate.run(Box::pin(look)) else { return false };
         self.listed = Some(began);
         let now = self.parts.clock.now().steady;
-        let busy = result.is_ok() && self.haste.needed(&self.watched, now);
+        self.seen = result.is_ok();
+        let busy = self.seen && self.haste.needed(&self.watched, now);
         self.next_listing = began.plus(if busy { BUSY_CYCLE } else { REST_CYCLE }).max(now);
         true
     }
 
-    /// One pass of one group.
-    pub fn pass(&mut self, at: usize, nova: &Nova, dice: &mut Dice) -> Passed {
+    /// One pass of one group, judged by the oracle, and what it decided if that was durable.
+    pub fn pass(&mut self, of: usize, nova: &Nova, dice: &mut Dice) -> (Passed, Made) {
+        let Some(at) = self.loops.iter().position(|group| group.of == of) else {
+            return (Passed::Quietly, None);
+        };
         let now = self.parts.clock.now();
-        let group = Arc::clone(&self.groups[at]);
         let observation = self.loops[at].seen.borrow_and_update().clone();
-        let latest = &self.loops[at].latest;
+        let around = nova.pass_begins(of, observation.clone(), self.parts.lease.epoch());
+        let passed = self.pass_at(at, &observation, now, nova, dice);
+        (passed, nova.pass_ends(of, around))
+    }
+
+    fn pass_at(
+        &mut self,
+        at: usize,
+        observation: &Observation,
+        now: Now,
+        nova: &Nova,
+        dice: &mut Dice,
+    ) -> Passed {
+        let Loop { of, group, latest, .. } = &self.loops[at];
         let publish = |decision: &Arc<Decision>| {
-            nova.state().published(at, decision, &nova.trace);
+            nova.state().published(*of, decision, &nova.trace);
             latest.send_replace(Some(Arc::clone(decision)));
         };
-        let run = pass(&self.parts, &group, &observation, now, dice, publish);
+        let run = pass(&self.parts, group, observation, now, dice, publish);
         let Some(result) = nova.gate.run(Box::pin(run)) else { return Passed::Crashed };
         let group = &mut self.loops[at];
         (group.last, group.nudged) = (Some(now.steady), false);
+        group.still = result.as_ref().is_ok_and(|d| d.quiet() && d.plan.is_empty());
         group.next = match &result {
             Ok(decision) => decision.next_look,
             Err(_) => now.steady.plus(AFTER_FAILURE),
@@ -136,10 +175,35 @@ impl Machine {
         self.report(result)
     }
 
+    /// A cycle of the observer, then a pass of every group.
+    pub fn once(&mut self, nova: &Nova, dice: &mut Dice) {
+        self.listing(nova);
+        let groups: Vec<usize> = self.loops.iter().map(|group| group.of).collect();
+        for group in groups {
+            self.pass(group, nova, dice);
+        }
+    }
+
+    /// No pass has anything left to do, and another listing is what comes next.
+    pub fn still(&self) -> bool {
+        self.due().1.is_none() && self.loops.iter().all(|group| group.still)
+    }
+
+    /// When it next does something by itself, but for looking whether anything has changed.
+    pub fn next_look(&self) -> Steady {
+        self.loops.iter().map(|group| group.next).min().unwrap_or_default()
+    }
+
+    /// The observer's next cycle is that late.
+    pub fn look_at(&mut self, then: Steady) {
+        self.next_listing = then;
+    }
+
     fn report(&mut self, result: Result<Arc<Decision>, PassError>) -> Passed {
         match result {
             Ok(decision) if decision.plan.is_empty() => {
-                if decision.in_flight() && self.haste.needed(&self.watched, decision.at.steady) {
+                let hurries = self.seen && decision.in_flight();
+                if hurries && self.haste.needed(&self.watched, decision.at.steady) {
                     let soon = self.listed.unwrap_or_default().plus(BUSY_CYCLE);
                     self.next_listing = self.next_listing.min(soon);
                 }
@@ -147,7 +211,9 @@ impl Machine {
             }
             Ok(_) => {
                 let soon = self.listed.unwrap_or_default().plus(AFTER_CALLS);
-                self.next_listing = self.next_listing.min(soon);
+                if self.seen {
+                    self.next_listing = self.next_listing.min(soon);
+                }
                 Passed::WithCalls
             }
             Err(PassError::Refused(broken)) => Passed::Refused(format!("{broken:?}")),

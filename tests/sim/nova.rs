@@ -1,11 +1,10 @@
-//! The cloud: what is really there, whatever is said of it.
+//! The cloud as the controller meets it.
 //!
 //! It keeps the contract of [`Compute`] where the contract is the client's own (a listing is
-//! complete by its own word or an error, absence is Nova's 404), and breaks everything that a
-//! real Nova breaks. What each call means for the invariants is judged by the oracle, which
-//! looks at the truth and not at what was told.
+//! complete by its own word or an error, each server listed carries one of the tags, absence is
+//! Nova's 404), and breaks everything that a real Nova breaks. What each call means for the
+//! invariants is judged by the oracle, which looks at the truth and not at what was told.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,85 +12,20 @@ use async_trait::async_trait;
 use novascale::cloud::{
     Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
-use novascale::domain::id::{LaunchId, Region, ServerId, Tag};
+use novascale::domain::id::{Region, ServerId, Tag};
 use novascale::domain::outcome::{Failure, FailureKind};
-use novascale::domain::server::{Fault as ServerFault, Server, Status};
-use novascale::domain::time::{Clock, Now, Steady};
+use novascale::domain::server::Server;
+use novascale::domain::time::Clock;
 
 use super::brake::SimBrake;
-use super::dice::Dice;
 use super::faults::{Fault, Faults};
 use super::gate::Gate;
 use super::oracle::Oracle;
-use super::time::SimClock;
+use super::oracle::calls::Kind;
+use super::servers::{Body, State, failed};
+use super::time::{SimClock, Timer};
 use super::trace::Trace;
 use super::wire::Embedded;
-
-/// One server as it is.
-#[derive(Debug, Clone)]
-pub struct Body {
-    pub server: Server,
-    /// What its build comes to, and when.
-    pub built: Steady,
-    pub fate: Fate,
-    /// When a delete that was taken is done; [`HANGS`] while it does not move.
-    pub gone: Option<Steady>,
-    /// In the cell that is sometimes unreachable.
-    pub far: bool,
-    pub made: Steady,
-    /// When something happened to it that novascale did not do.
-    pub touched: Steady,
-    /// When the look began that the controller recorded it by; none since it lost its state.
-    pub shown: Option<Steady>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    Active,
-    NoHost,
-    Broken,
-    Never,
-}
-
-/// A delete that makes no progress.
-pub const HANGS: Steady = Steady(u64::MAX);
-
-impl Body {
-    pub fn deleting(&self) -> bool {
-        self.gone.is_some()
-    }
-
-    pub fn soft(&self) -> bool {
-        self.server.status == Status::SoftDeleted
-    }
-
-    pub fn in_words(&self) -> String {
-        let Self { server, gone, far, made, touched, shown, .. } = self;
-        let (status, id) = (server.status.word(), &server.id);
-        format!("{id} {status} gone {gone:?} far {far} {made:?} {touched:?} shown {shown:?}")
-    }
-
-    pub fn serves(&self) -> bool {
-        self.server.status == Status::Active && !self.deleting()
-    }
-}
-
-/// What is there, and what is still to happen by itself.
-pub struct State {
-    pub bodies: BTreeMap<ServerId, Body>,
-    /// Creates whose client gave up, and which land all the same.
-    pub late: Vec<(Steady, Create)>,
-    /// Servers that each launch id made.
-    pub made: BTreeMap<LaunchId, u32>,
-    pub faults: Faults,
-    pub dice: Dice,
-    pub quota: u32,
-    pub far_cell_down: bool,
-    pub oracle: Oracle,
-    /// Creates and deletes that were asked for.
-    pub changes: u64,
-    serial: u32,
-}
 
 pub struct Nova {
     state: Mutex<State>,
@@ -105,28 +39,19 @@ pub struct Nova {
 }
 
 impl Nova {
+    /// With a timer it is a world of level B.
     pub fn new(
-        seed: u64,
+        (seed, timer): (u64, Option<Arc<Timer>>),
         faults: Faults,
-        clock: Arc<SimClock>,
-        gate: Arc<Gate>,
         trace: Arc<Trace>,
         oracle: Oracle,
     ) -> Self {
-        let state = State {
-            bodies: BTreeMap::new(),
-            late: Vec::new(),
-            made: BTreeMap::new(),
-            faults,
-            dice: Dice::new(seed, 1),
-            quota: u32::MAX,
-            far_cell_down: false,
-            oracle,
-            changes: 0,
-            serial: 0,
-        };
+        let state = Mutex::new(State::new(seed, faults, oracle));
+        let clock = Arc::new(SimClock::new(timer.clone()));
+        let gate = Arc::new(Gate::new(timer.clone()));
+        let embedded = timer.map(|timer| Embedded::new(seed, timer));
         let brake = Arc::new(SimBrake::new(seed));
-        Self { state: Mutex::new(state), clock, gate, trace, brake, embedded: None }
+        Self { state, clock, gate, trace, brake, embedded }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -145,7 +70,10 @@ impl Nova {
         }
         let now = self.clock.now();
         let mut state = self.state();
-        let due = |late: &(Steady, Create)| late.0 <= now.steady;
+        if state.next > now.steady {
+            return;
+        }
+        let due = |late: &(_, Create)| late.0 <= now.steady;
         let landing: Vec<Create> =
             state.late.iter().filter(|l| due(l)).map(|(_, create)| create.clone()).collect();
         state.late.retain(|late| !due(late));
@@ -158,166 +86,52 @@ impl Nova {
         state.mature(now);
     }
 
-    /// A call begins: it takes a moment, sometimes a long one.
-    async fn begin(&self) {
+    /// A call begins: it takes a moment, sometimes a long one. Then it may come to nothing.
+    async fn begin(&self, kind: Kind) -> Result<(), Failure> {
         self.gate.pass().await;
-        let took = self.takes();
+        let took = self.called(kind);
         self.clock.pass(took);
         self.tick();
         self.brake_in_passing();
+        let now = self.clock.now().steady;
+        self.state().unreachable(now).map_or(Ok(()), Err)
     }
 
-    fn takes(&self) -> Duration {
-        let mut state = self.state();
+    fn called(&self, kind: Kind) -> Duration {
+        let mut state = self.counted(kind);
         if state.strikes(Fault::SlowCalls) {
-            state.dice.millis(1_000, 59_000)
+            state.faults.dice(Fault::SlowCalls).millis(1_000, 59_000)
         } else {
             state.dice.millis(2, 40)
         }
     }
 
-    fn strikes(&self, fault: Fault) -> bool {
+    /// A call goes out.
+    pub fn counted(&self, kind: Kind) -> MutexGuard<'_, State> {
+        let now = self.clock.now().steady;
         let mut state = self.state();
-        let percent = state.faults.of(fault);
-        state.dice.percent(percent)
-    }
-}
-
-fn failed(kind: FailureKind, said: &str) -> Failure {
-    Failure::new(kind, said)
-}
-
-impl State {
-    /// Makes the servers of a create, whoever still waits for the answer.
-    fn make(&mut self, create: &Create, now: Now) -> Option<ServerId> {
-        let no_host = self.strikes(Fault::NoHost);
-        let mut first = None;
-        for _ in 0..create.n {
-            self.serial += 1;
-            let id = ServerId::new(format!("s{:05}", self.serial)).unwrap();
-            let body = self.body(create, id.clone(), no_host, now);
-            self.bodies.insert(id.clone(), body);
-            first.get_or_insert(id);
-        }
-        *self.made.entry(create.launch.clone()).or_default() += create.n;
-        first
+        state.called(kind, now, &self.trace);
+        state
     }
 
-    fn body(&mut self, create: &Create, id: ServerId, no_host: bool, now: Now) -> Body {
-        let fate = if no_host {
-            Fate::NoHost
-        } else if self.strikes(Fault::BuildError) {
-            Fate::Broken
-        } else if self.strikes(Fault::BuildNever) {
-            Fate::Never
-        } else {
-            Fate::Active
-        };
-        let takes = if self.strikes(Fault::BuildSlow) {
-            self.dice.millis(60_000, 400_000)
-        } else {
-            self.dice.millis(500, 20_000)
-        };
-        let server = Server {
-            id,
-            name: create.name.clone(),
-            status: Status::Build,
-            deleting: false,
-            launched: false,
-            created: now.wall,
-            tags: create.tags.clone(),
-            metadata: create.metadata.clone(),
-            locked: false,
-            region: create.region.clone(),
-            zone: create.zone.clone(),
-            flavor: create.resolved.flavor.clone(),
-            addresses: Vec::new(),
-            fault: None,
-        };
-        Body {
-            server,
-            built: now.steady.plus(takes),
-            fate,
-            gone: None,
-            far: self.dice.percent(30),
-            made: now.steady,
-            touched: Steady(0),
-            shown: None,
-        }
-    }
-
-    pub fn strikes(&mut self, fault: Fault) -> bool {
-        let percent = self.faults.of(fault);
-        self.dice.percent(percent)
-    }
-
-    /// Somebody's own server, tagged for a group.
-    pub fn add_by_hand(&mut self, tag: &Tag, region: &Region, now: Now) {
-        self.serial += 1;
-        let id = ServerId::new(format!("h{:05}", self.serial)).unwrap();
-        let server = Server {
-            id: id.clone(),
-            name: "by-hand".to_owned(),
-            status: Status::Active,
-            deleting: false,
-            launched: true,
-            created: now.wall,
-            tags: vec![tag.to_string()],
-            metadata: BTreeMap::new(),
-            locked: false,
-            region: region.clone(),
-            zone: None,
-            flavor: "small".to_owned(),
-            addresses: Vec::new(),
-            fault: None,
-        };
-        let (built, fate, far) = (now.steady, Fate::Active, self.dice.percent(30));
-        let (made, touched) = (now.steady, now.steady);
-        let body = Body { server, built, fate, gone: None, far, made, touched, shown: None };
-        self.bodies.insert(id, body);
-    }
-
-    fn mature(&mut self, now: Now) {
-        self.bodies.retain(|_, body| body.gone.is_none_or(|gone| gone > now.steady));
-        for body in self.bodies.values_mut() {
-            let due = body.server.status == Status::Build && body.built <= now.steady;
-            match body.fate {
-                _ if !due => {}
-                Fate::Active => {
-                    body.server.status = Status::Active;
-                    body.server.launched = true;
-                }
-                Fate::NoHost => body.fail(500, "No valid host was found."),
-                Fate::Broken => body.fail(500, "Build of instance aborted: volume"),
-                Fate::Never => {}
-            }
-        }
-    }
-
-    /// Everything that Nova has of a quota.
-    fn used(&self) -> u32 {
-        u32::try_from(self.bodies.values().filter(|b| !b.soft()).count()).unwrap()
-    }
-}
-
-impl Body {
-    fn fail(&mut self, code: u16, message: &str) {
-        self.server.status = Status::Error;
-        self.server.fault = Some(ServerFault { code, message: message.to_owned() });
+    fn strikes(&self, fault: Fault) -> bool {
+        self.state().strikes(fault)
     }
 }
 
 #[async_trait]
 impl Compute for Nova {
     async fn list(&self, _: &Region, tags: &[Tag]) -> Result<Vec<Server>, Failure> {
-        self.begin().await;
+        self.begin(Kind::List).await?;
         let listed = self.listing(tags);
         self.gate.pass().await;
         listed
     }
 
     async fn get(&self, _: &Region, id: &ServerId) -> Result<Option<Server>, Failure> {
-        self.begin().await;
+        let begun = self.clock.now().steady;
+        self.state().judge_delete_try(id, begun, &self.trace);
+        self.begin(Kind::Get).await?;
         let found = self.look_up(id);
         self.gate.pass().await;
         found
@@ -330,27 +144,29 @@ impl Compute for Nova {
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         // Judged as the call begins: what changes while it is on its way is nobody's fault.
         let begun = self.clock.now();
-        self.judge_frozen(begun.steady);
         self.state().judge_create(request, begun, &self.trace);
-        self.begin().await;
+        self.judge_frozen(begun.steady);
+        self.begin(Kind::Create).await?;
         let made = self.launch(request);
         self.gate.pass().await;
         made
     }
 
     async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
-        self.state().judge_adoption(&request.server, self.clock.now(), &self.trace);
-        self.begin().await;
-        let marked = self.mark(request);
+        let begun = self.clock.now();
+        self.state().judge_adoption(&request.server, begun, &self.trace);
+        self.begin(Kind::Adopt).await?;
+        let marked = self.state().mark(request);
+        self.event(11, u64::from(marked.is_ok()), || format!("mark {}", request.server));
         self.gate.pass().await;
         marked
     }
 
     async fn delete(&self, _: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
         let begun = self.clock.now();
-        self.judge_frozen(begun.steady);
         self.state().judge_delete(permit.id(), begun, &self.trace);
-        self.begin().await;
+        self.judge_frozen(begun.steady);
+        self.begin(Kind::Delete).await?;
         let done = self.terminate(permit.id());
         self.gate.pass().await;
         done
@@ -362,17 +178,17 @@ impl Nova {
         if self.strikes(Fault::ListFails) {
             return Err(failed(FailureKind::Unclear, "the listing failed"));
         }
-        let now = self.clock.now();
+        let now = self.clock.now().steady;
         let mut state = self.state();
-        state.oracle.listed(now, &self.trace);
-        let lags = state.strikes(Fault::ListLags);
+        let (lags, partial) = (state.strikes(Fault::ListLags), state.strikes(Fault::ListPartial));
         let mut listed = Vec::new();
-        let State { bodies, dice, far_cell_down, .. } = &mut *state;
+        let State { bodies, dice, weather, .. } = &mut *state;
         for body in bodies.values() {
-            let young = now.steady.since(body.made) < Duration::from_secs(90);
-            let omitted = lags && (young && dice.percent(70) || dice.percent(20));
+            let young = now.since(body.made) < Duration::from_secs(90);
+            let lagging = lags && (young && dice.percent(70) || dice.percent(20));
+            let omitted = lagging || partial && dice.percent(85);
             let tagged = tags.iter().any(|tag| body.server.has_tag(tag));
-            let hidden = body.soft() || omitted || *far_cell_down && body.far;
+            let hidden = body.soft() || omitted || weather.far_cell_down && body.far;
             if tagged && !hidden {
                 listed.push(body.server.clone());
             }
@@ -387,7 +203,7 @@ impl Nova {
         }
         let now = self.clock.now().steady;
         let mut state = self.state();
-        let down = state.far_cell_down;
+        let down = state.weather.far_cell_down;
         let found = state.bodies.get(id);
         if found.is_some_and(|body| down && body.far) {
             return Err(failed(FailureKind::Unclear, "its cell cannot be reached"));
@@ -410,47 +226,27 @@ impl Nova {
             return timeout();
         }
         if state.strikes(Fault::CreateLate) {
-            let after = state.dice.millis(1_000, 240_000);
+            let then = now.steady.plus(state.faults.dice(Fault::CreateLate).millis(1_000, 240_000));
             self.event(22, 0, || format!("create of {} will land late", request.n));
-            state.late.push((now.steady.plus(after), request.clone()));
+            state.late.push((then, request.clone()));
+            state.happens_at(then);
             return timeout();
         }
         let first = state.make(request, now);
         state.launched();
         let lost = state.strikes(Fault::CreateReplyLost);
         self.event(3, u64::from(request.n), || {
-            format!("made {} of {}, reply lost: {lost}", request.n, request.launch)
+            let (n, flavor, zone) = (request.n, &request.resolved.flavor, &request.zone);
+            let zone = zone.as_ref().map_or("any zone", |zone| zone.as_str());
+            format!("made {n} {flavor} in {zone} of {}, reply lost: {lost}", request.launch)
         });
         if lost { timeout() } else { Ok(first) }
-    }
-
-    fn mark(&self, request: &Marks) -> Result<(), Failure> {
-        let mut state = self.state();
-        let (lost, refused) =
-            (state.strikes(Fault::DeleteLost), state.strikes(Fault::DeleteDenied));
-        let reply_lost = state.strikes(Fault::DeleteReplyLost);
-        if lost || refused {
-            let kind = if lost { FailureKind::Unclear } else { FailureKind::Denied };
-            return Err(failed(kind, "marks"));
-        }
-        let Some(body) = state.bodies.get_mut(&request.server) else {
-            return Err(failed(FailureKind::Gone, "404"));
-        };
-        if body.server.locked || !body.server.status.serves() && !body.server.status.rests() {
-            return Err(failed(FailureKind::Conflict, "409"));
-        }
-        let server = &mut body.server;
-        server.metadata.extend(request.metadata.clone());
-        server.tags.extend(request.tag.iter().map(ToString::to_string));
-        server.tags.retain(|tag| request.untag.as_ref().is_none_or(|untag| !untag.same(tag)));
-        self.event(9, 0, || format!("marked {}", request.server));
-        if reply_lost { Err(failed(FailureKind::Unclear, "reset")) } else { Ok(()) }
     }
 
     fn terminate(&self, id: &ServerId) -> Result<Deleted, Failure> {
         let now = self.clock.now();
         let mut state = self.state();
-        let served = state.bodies.get(id).is_some_and(Body::serves);
+        let served = state.served_when_looked_at(id);
         let done = state.delete(id, now);
         if served && !state.bodies.get(id).is_some_and(Body::serves) {
             state.taken(&self.trace);
@@ -458,64 +254,21 @@ impl Nova {
         self.event(4, u64::from(done.is_ok()), || format!("delete {id}: {done:?}"));
         done
     }
-}
 
-impl State {
-    fn refusal(&mut self, request: &Create) -> Option<Failure> {
-        if self.strikes(Fault::CreateBusy) {
-            let mut busy = failed(FailureKind::Busy, "429");
-            let wait = self.dice.millis(1_000, 90_000);
-            busy.retry_after = self.dice.percent(50).then_some(wait);
-            return Some(busy);
-        }
-        if self.strikes(Fault::CreateDenied) {
-            return Some(failed(FailureKind::Denied, "403"));
-        }
-        if self.strikes(Fault::CreateRefused) {
-            return Some(failed(FailureKind::Refused, "400").key("group.web.image"));
-        }
-        let used = self.used();
-        if used + request.n > self.quota {
-            let told = self.dice.percent(60);
-            let fits = told.then_some(self.quota.saturating_sub(used));
-            return Some(failed(FailureKind::Quota { fits }, "quota"));
-        }
-        None
-    }
-
-    fn delete(&mut self, id: &ServerId, now: Now) -> Result<Deleted, Failure> {
-        if self.strikes(Fault::DeleteLost) {
-            return Err(failed(FailureKind::Unclear, "timeout"));
-        }
-        let denied = self.strikes(Fault::DeleteDenied);
-        let conflict = self.strikes(Fault::DeleteConflict);
-        let hangs = self.strikes(Fault::DeleteHangs);
-        let soft = self.strikes(Fault::DeleteSoft);
-        let lost = self.strikes(Fault::DeleteReplyLost);
-        let takes = self.dice.millis(500, 15_000);
-        let Some(body) = self.bodies.get_mut(id) else { return Ok(Deleted::Gone) };
-        if denied {
-            return Err(failed(FailureKind::Denied, "403"));
-        }
-        if conflict {
-            return Err(failed(FailureKind::Conflict, "409"));
-        }
-        if soft && body.server.launched {
-            body.server.status = Status::SoftDeleted;
-        } else if body.gone.is_none_or(|gone| gone == HANGS) {
-            body.server.deleting = true;
-            body.gone = Some(if hangs { HANGS } else { now.steady.plus(takes) });
-        }
-        if lost { Err(failed(FailureKind::Unclear, "reset")) } else { Ok(Deleted::Accepted) }
-    }
-}
-
-#[async_trait]
-impl Resolve for Nova {
-    async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Resolved, Failure> {
-        self.begin().await;
-        if self.strikes(Fault::ResolveFails) {
+    fn found(&self, wanted: &Wanted<'_>) -> Result<Resolved, Failure> {
+        let mut state = self.state();
+        if state.strikes(Fault::ResolveFails) {
             return Err(failed(FailureKind::Unclear, "Glance does not answer"));
+        }
+        let missing = |what: &str| {
+            let key = format!("group.{}.{what}", wanted.group);
+            Err(failed(FailureKind::Refused, "there is no such thing").key(key))
+        };
+        if state.weather.image_gone {
+            return missing("image");
+        }
+        if state.weather.flavor_gone.as_deref() == Some(wanted.flavor) {
+            return missing("flavor");
         }
         Ok(Resolved {
             flavor: wanted.flavor.to_owned(),
@@ -524,6 +277,16 @@ impl Resolve for Nova {
             security_groups: Vec::new(),
             server_group: None,
         })
+    }
+}
+
+#[async_trait]
+impl Resolve for Nova {
+    async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Resolved, Failure> {
+        let begun = self.clock.now().steady;
+        self.state().judge_try(begun, &self.trace);
+        self.begin(Kind::Resolve).await?;
+        self.found(wanted)
     }
 
     fn forget(&self, _: &Region) {}

@@ -1,16 +1,18 @@
-//! What senders and operators write, and what they do when they get no answer: the same again,
-//! under the same key, until it is taken.
+//! What senders write, and what they do when they get no answer: the same again, under the same
+//! key, until it is taken. What strangers write is refused at the door.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use novascale::domain::group::Group;
 use novascale::domain::id::{ServerId, SignalName};
-use novascale::domain::signal::{Command, Ordered, Sample, Value};
+use novascale::domain::signal::{AHEAD_MOST, Command, Ordered, Sample, Value};
 use novascale::domain::time::{Clock, Now, Steady};
 use novascale::store::{Admit, Admitted, IdempotencyKey, Identified, StoreError, What};
 
+use super::broken::Broken;
 use super::dice::Dice;
+use super::faults::Fault;
 use super::reference::Reference;
 use super::world::{SIGNAL, World};
 
@@ -26,6 +28,8 @@ pub struct Box {
     pub reference: Reference,
     /// Sent and not answered: nothing else is ordered before it is.
     pending: VecDeque<Letter>,
+    /// Measured, and still on the way: later ones overtake them.
+    held: Vec<Letter>,
     /// Answered; it may be sent again all the same.
     done: VecDeque<Letter>,
     pub silent_until: Steady,
@@ -39,6 +43,7 @@ pub struct Box {
 struct Letter {
     what: What,
     key: IdempotencyKey,
+    written: Now,
     /// The whole load that it tells of.
     load: Option<f64>,
 }
@@ -69,26 +74,45 @@ impl Post {
     }
 }
 
+impl Box {
+    /// Everything that was sent has been answered.
+    pub fn empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+}
+
 impl World {
     /// A sample of the group's load.
     pub fn measure(&mut self, group: usize, load: f64) {
         let now = self.clock.now();
         let key = self.post.key();
+        let samples = self.samples(group, load, &key);
+        self.nova.event(30, group as u64, || {
+            format!("group {group}: load {load} in {} samples", samples.len())
+        });
+        if samples.is_empty() {
+            return;
+        }
+        let what = What::Samples(samples, Default::default());
+        let letter = Letter { what, key, written: now, load: Some(load) };
+        if self.strikes(Fault::Reordered) {
+            self.post.boxes[group].held.push(letter);
+        } else {
+            self.send(group, letter);
+        }
+    }
+
+    fn samples(&self, group: usize, load: f64, key: &IdempotencyKey) -> Vec<Identified> {
+        let received = self.clock.now();
         let senders = self.senders(group);
         let each = load / senders.len().max(1) as f64;
         let sample = |server: Option<ServerId>| {
             let (name, value) = (SignalName::new(SIGNAL).unwrap(), Value::new(each).unwrap());
             let id = Some(format!("{}-{server:?}", key.key));
-            Identified { sample: Sample { name, value, at: now.wall, received: now, server }, id }
+            let at = received.wall;
+            Identified { sample: Sample { name, value, at, received, server }, id }
         };
-        let samples: Vec<Identified> = senders.into_iter().map(sample).collect();
-        self.nova.event(30, group as u64, || {
-            format!("group {group}: load {load} in {} samples", samples.len())
-        });
-        if !samples.is_empty() {
-            let what = What::Samples(samples, Default::default());
-            self.send(group, Letter { what, key, load: Some(load) });
-        }
+        senders.into_iter().map(sample).collect()
     }
 
     /// Who measures: somebody for the whole group, or each server that serves.
@@ -97,7 +121,7 @@ impl World {
             return vec![None];
         }
         let state = self.nova.state();
-        let serving = state.bodies.values().filter(|b| state.member(b, group) && b.serves());
+        let serving = state.members(group).filter(|body| body.serves());
         serving.map(|body| Some(body.server.id.clone())).collect()
     }
 
@@ -107,18 +131,34 @@ impl World {
         self.nova.event(31, group as u64, || format!("group {group}: {command:?}"));
         let order = Ordered { command, at: now, by: "sim".into(), reason: None };
         let what = What::Command(order, self.groups[group].bounds);
-        self.send(group, Letter { what, key, load: None });
+        self.send(group, Letter { what, key, written: now, load: None });
     }
 
-    /// Sends what is pending, the oldest first, as far as it is answered.
+    /// Sends what is pending, the oldest first, as far as it is answered; then what was held up.
     pub fn deliver(&mut self, group: usize) {
+        self.deliver_pending(group);
+        if self.post.dice.percent(30) {
+            self.post_what_was_held(group);
+        }
+    }
+
+    /// It arrives, after what was written later.
+    pub fn post_what_was_held(&mut self, group: usize) {
+        let mut held = std::mem::take(&mut self.post.boxes[group].held);
+        held.reverse();
+        self.post.boxes[group].pending.extend(held);
+        self.deliver_pending(group);
+    }
+
+    fn deliver_pending(&mut self, group: usize) {
         while let Some(letter) = self.post.boxes[group].pending.front().cloned() {
-            if !self.admit(group, &letter) {
+            let refused = self.from_the_future(&letter);
+            if !refused && !self.admit(group, &letter) {
                 return;
             }
             let of = &mut self.post.boxes[group];
             of.pending.pop_front();
-            of.done.push_back(letter);
+            of.done.extend(Some(letter).filter(|_| !refused));
             if of.done.len() > 20 {
                 of.done.pop_front();
             }
@@ -127,22 +167,36 @@ impl World {
 
     /// Something that was answered comes again.
     pub fn replay(&mut self, group: usize) {
-        let done: Vec<Letter> = self.post.boxes[group].done.iter().cloned().collect();
-        let Some(letter) = self.post.dice.pick(&done).cloned() else { return };
+        let done = self.post.boxes[group].done.len();
+        if done == 0 {
+            return;
+        }
+        let at = self.post.dice.below(u32::try_from(done).unwrap()) as usize;
+        let letter = self.post.boxes[group].done[at].clone();
         self.nova.event(32, group as u64, || format!("group {group}: a letter comes again"));
-        self.submit(group, &letter);
+        let what = self.arrived(group, letter.what);
+        self.submit(group, what, letter.key);
+    }
+
+    /// A sender runs wild: hundreds of letters at once, most of them known.
+    pub fn storm(&mut self, group: usize) {
+        self.nova.event(34, group as u64, || format!("group {group}: a storm of letters"));
+        for _ in 0..self.post.dice.between(5, 60) {
+            self.replay(group);
+            self.machine.nudge(group);
+        }
     }
 
     fn send(&mut self, group: usize, letter: Letter) {
         self.post.boxes[group].pending.push_back(letter);
-        self.deliver(group);
+        self.deliver_pending(group);
     }
 
     /// Whether it was taken. Each counts in the reference when it is answered first.
     fn admit(&mut self, group: usize, letter: &Letter) -> bool {
-        let at = self.clock.now();
-        let answer = self.submit(group, letter);
-        self.may_count(group, letter, at);
+        let what = self.arrived(group, letter.what.clone());
+        self.may_count(group, &what);
+        let answer = self.submit(group, what, letter.key.clone());
         if !matches!(answer, Some(Ok(Admitted::Stored { .. } | Admitted::Repeated { .. }))) {
             return false;
         }
@@ -151,35 +205,71 @@ impl World {
         true
     }
 
-    fn submit(&mut self, group: usize, letter: &Letter) -> Option<Result<Admitted, StoreError>> {
-        let name = self.groups[group].name.clone();
+    /// The door refuses a sample whose time lies ahead of its own clock by more than clocks differ.
+    fn from_the_future(&self, letter: &Letter) -> bool {
+        let limit = self.clock.now().wall.plus(AHEAD_MOST);
+        letter.load.is_some() && letter.written.wall > limit
+    }
+
+    fn submit(
+        &mut self,
+        group: usize,
+        what: What,
+        key: IdempotencyKey,
+    ) -> Option<Result<Admitted, StoreError>> {
+        if self.absent(group) {
+            return None;
+        }
+        let answer = self.store(group, what, Some(key))?;
+        // What waits to be synced is not answered before it is.
+        if self.strikes(Fault::SlowDisk) {
+            return None;
+        }
+        self.store.sync();
+        Some(answer)
+    }
+
+    /// It comes in now, whenever it was written.
+    fn arrived(&self, group: usize, what: What) -> What {
         let at = self.clock.now();
-        let what = match letter.what.clone() {
+        match what {
             What::Command(order, _) => {
                 What::Command(Ordered { at, ..order }, self.groups[group].bounds)
             }
-            samples => samples,
-        };
-        let admit = Admit { group: name, what, key: Some(letter.key.clone()), at };
+            What::Samples(mut samples, read) => {
+                samples.iter_mut().for_each(|identified| identified.sample.received = at);
+                What::Samples(samples, read)
+            }
+        }
+    }
+
+    fn store(
+        &self,
+        group: usize,
+        what: What,
+        key: Option<IdempotencyKey>,
+    ) -> Option<Result<Admitted, StoreError>> {
+        let (group, at) = (self.groups[group].name.clone(), self.clock.now());
+        let admit = Admit { group, what, key, at };
         let (store, lease) = (self.machine.parts.store.clone(), self.machine.parts.lease.clone());
         let call = std::boxed::Box::pin(async move { store.admit(&lease, admit).await });
         self.nova.gate.run(call)
     }
 
     /// What was refused may have been kept all the same: the oracle grants it.
-    fn may_count(&mut self, group: usize, letter: &Letter, at: Now) {
+    fn may_count(&mut self, group: usize, what: &What) {
+        let at = self.clock.now();
         let mut state = self.nova.state();
         let watch = &mut state.oracle.groups[group];
-        match &letter.what {
+        watch.inputs.sent(what, at.steady);
+        match what {
             What::Command(order, _) => {
                 watch.ordered = at.steady;
                 if let Command::Confirm { max } = order.command {
                     watch.cut.confirmed = Some(max);
                 }
             }
-            What::Samples(samples, _) => {
-                watch.fed = watch.fed.max(Some(samples[0].sample.received.steady));
-            }
+            What::Samples(..) => watch.fed = Some(at.steady),
         }
     }
 
@@ -187,13 +277,16 @@ impl World {
         let bounds = self.groups[group].bounds;
         let of = &mut self.post.boxes[group];
         match &letter.what {
-            What::Command(order, _) => of.reference.order(&order.command, bounds),
-            What::Samples(samples, _) => {
-                let sample = &samples[0].sample;
-                let received = sample.received;
-                if of.measured.is_none_or(|last| last.steady <= received.steady) {
+            What::Command(order, _) => {
+                of.reference.order(&order.command, bounds);
+                let base = of.reference.base;
+                self.nova.state().oracle.groups[group].inputs.based(base);
+            }
+            What::Samples(..) => {
+                let measured = letter.written;
+                if of.measured.is_none_or(|last| last.steady <= measured.steady) {
                     of.reference.load = letter.load;
-                    of.measured = Some(received);
+                    of.measured = Some(measured);
                 }
             }
         }
@@ -206,5 +299,61 @@ impl World {
         self.nova.event(33, group as u64, || {
             format!("group {group}: its senders are silent for {} s", span.as_secs())
         });
+    }
+
+    /// Somebody without a token writes, or somebody with one what makes no sense. I8: that
+    /// changes nothing.
+    pub fn hear_from_strangers(&mut self, group: usize) {
+        let what = self.nonsense(group);
+        let forged = self.post.dice.percent(50);
+        // The door asks for a token before it reads anything.
+        let let_in = self.setting.broken == Some(Broken::AsksNoToken);
+        if forged && let_in && !self.absent(group) {
+            self.store(group, what, None);
+            self.machine.nudge(group);
+            return;
+        }
+        if !forged {
+            self.refused(group);
+        }
+    }
+
+    /// What a stranger would like to be believed.
+    fn nonsense(&mut self, group: usize) -> What {
+        if self.post.dice.percent(50) {
+            let key = self.post.key();
+            let load = 1000.5 + f64::from(self.post.dice.below(1000));
+            return What::Samples(self.samples(group, load, &key), Default::default());
+        }
+        let capacity = self.post.dice.between(15, 40);
+        let command = Command::Pin { capacity, until: None };
+        let order = Ordered { command, at: self.clock.now(), by: "stranger".into(), reason: None };
+        What::Command(order, self.groups[group].bounds)
+    }
+
+    /// What the store itself refuses.
+    fn refused(&mut self, group: usize) {
+        let known = self.post.boxes[group].done.back().map(|letter| letter.key.clone());
+        let (command, key) = match self.post.dice.below(3) {
+            0 => (Command::Set { capacity: 10_001 + self.post.dice.below(9) }, None),
+            1 => (Command::Percent { by: f64::NAN }, None),
+            // The key of another request.
+            _ => {
+                let Some(known) = known else { return };
+                let key = IdempotencyKey { digest: [7; 32], ..known };
+                (Command::Set { capacity: 1 }, Some(key))
+            }
+        };
+        if self.absent(group) || key.is_some() && self.setting.broken == Some(Broken::IgnoresKeys) {
+            return;
+        }
+        let now = self.clock.now();
+        let order = Ordered { command, at: now, by: "sim".into(), reason: None };
+        let before = self.nova.state().oracle.journal(group, now);
+        let answer = self.store(group, What::Command(order, self.groups[group].bounds), key);
+        let after = self.nova.state().oracle.journal(group, now);
+        if before != after || matches!(answer, Some(Ok(_))) {
+            self.trace.broken(now.steady, "I8", "what was refused changed the state");
+        }
     }
 }

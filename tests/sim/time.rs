@@ -1,7 +1,8 @@
 //! Virtual time, moved on by the world and by calls that take a while. At level B it is tokio's:
 //! the client sleeps, and time passes at once.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use novascale::domain::time::{Clock, Now, Steady, Wall};
@@ -10,36 +11,36 @@ use tokio::time::Instant;
 
 pub struct SimClock {
     /// Now; with a timer, the instant at which it began.
-    at: Mutex<Now>,
+    wall: AtomicI64,
+    steady: AtomicU64,
     timer: Option<Arc<Timer>>,
 }
 
 impl SimClock {
     pub fn new(timer: Option<Arc<Timer>>) -> Self {
-        let at = Now { wall: Wall(1_767_000_000_000), steady: Steady(1_000_000) };
-        Self { at: Mutex::new(at), timer }
+        let (wall, steady) = (AtomicI64::new(1_767_000_000_000), AtomicU64::new(1_000_000));
+        Self { wall, steady, timer }
     }
 
     pub fn pass(&self, span: Duration) {
-        match &self.timer {
-            Some(timer) => timer.pass(span),
-            None => {
-                let mut now = self.at.lock().unwrap();
-                *now = now.plus(span);
-            }
+        if let Some(timer) = &self.timer {
+            return timer.pass(span);
         }
+        let millis = span.as_millis() as u64;
+        self.wall.fetch_add(millis as i64, Ordering::Relaxed);
+        self.steady.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// The wall clock is set by somebody; the steady one does not notice.
     pub fn jump(&self, by_millis: i64) {
-        let mut now = self.at.lock().unwrap();
-        now.wall = Wall(now.wall.0 + by_millis);
+        self.wall.fetch_add(by_millis, Ordering::Relaxed);
     }
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Now {
-        let at = *self.at.lock().unwrap();
+        let wall = Wall(self.wall.load(Ordering::Relaxed));
+        let at = Now { wall, steady: Steady(self.steady.load(Ordering::Relaxed)) };
         self.timer.as_ref().map_or(at, |timer| at.plus(timer.elapsed()))
     }
 }

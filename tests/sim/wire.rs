@@ -36,11 +36,12 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::dice::Dice;
-use super::faults::{Fault, Faults};
+use super::faults::Fault;
 use super::nova::Nova;
+use super::oracle::calls::Kind;
 use super::time::Timer;
 use meter::Meter;
-use mirror::Seen;
+use mirror::{Seen, Wished};
 
 const BASE: &str = "http://127.0.0.1:5000";
 const SECRET: &str = "secret";
@@ -55,7 +56,7 @@ pub struct Embedded {
     router: Router,
     seen: Mutex<BTreeMap<ServerId, Seen>>,
     /// The faults that it was told of last, the far cell and the quota.
-    wished: Mutex<Option<(Faults, bool, u32)>>,
+    wished: Mutex<Option<Wished>>,
     /// The creates that were asked of the client, by launch.
     asked: Mutex<BTreeMap<LaunchId, Create>>,
     /// The servers that were to be adopted.
@@ -128,12 +129,12 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn start(nova: &Arc<Nova>, seed: u64, started: u32) -> Self {
+    pub fn start(nova: &Arc<Nova>, seed: u64, epoch: u64) -> Self {
         let embedded = nova.embedded.as_ref().unwrap();
         let wire = Wire {
             inner: InProcess::new(embedded.router.clone()),
             nova: Arc::clone(nova),
-            dice: Mutex::new(Dice::new(seed, 1_000 + u64::from(started))),
+            dice: Mutex::new(Dice::new(seed, 1_000 + epoch)),
             meter: Mutex::default(),
         };
         let clock = Arc::clone(&nova.clock) as Arc<dyn Clock>;
@@ -145,8 +146,7 @@ impl Client {
 #[async_trait]
 impl Compute for Client {
     async fn list(&self, region: &Region, tags: &[Tag]) -> Result<Vec<Server>, Failure> {
-        let now = self.nova.clock.now();
-        self.nova.state().oracle.listed(now, &self.nova.trace);
+        drop(self.nova.counted(Kind::List));
         let listed = self.cloud.list(region, tags).await;
         self.nova.event(
             1,
@@ -161,6 +161,9 @@ impl Compute for Client {
 
     async fn get(&self, region: &Region, id: &ServerId) -> Result<Option<Server>, Failure> {
         self.nova.brake_in_passing();
+        let now = self.nova.clock.now().steady;
+        self.nova.state().judge_delete_try(id, now, &self.nova.trace);
+        drop(self.nova.counted(Kind::Get));
         let found = self.cloud.get(region, id).await;
         if found.is_ok() {
             self.nova.state().oracle.looked(id, self.nova.clock.now().steady);
@@ -175,6 +178,7 @@ impl Compute for Client {
     async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
         let now = self.nova.clock.now();
         self.nova.tick();
+        drop(self.nova.counted(Kind::Adopt));
         self.nova.state().judge_adoption(&request.server, now, &self.nova.trace);
         let embedded = self.nova.embedded.as_ref().unwrap();
         embedded.adopted.lock().unwrap().insert(request.server.to_string());
@@ -187,6 +191,7 @@ impl Compute for Client {
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         self.nova.judge_frozen(self.nova.clock.now().steady);
+        drop(self.nova.counted(Kind::Create));
         let embedded = self.nova.embedded.as_ref().unwrap();
         embedded.asked.lock().unwrap().insert(request.launch.clone(), request.clone());
         let made = self.cloud.create(request).await;
@@ -198,6 +203,7 @@ impl Compute for Client {
 
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
         self.nova.judge_frozen(self.nova.clock.now().steady);
+        drop(self.nova.counted(Kind::Delete));
         let id = permit.id().clone();
         let done = self.cloud.delete(region, permit).await;
         self.nova.event(4, u64::from(done.is_ok()), || format!("delete {id}: {done:?}"));
@@ -208,6 +214,9 @@ impl Compute for Client {
 #[async_trait]
 impl Resolve for Client {
     async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Resolved, Failure> {
+        let now = self.nova.clock.now().steady;
+        self.nova.state().judge_try(now, &self.nova.trace);
+        drop(self.nova.counted(Kind::Resolve));
         self.cloud.resolve(wanted).await
     }
 
@@ -239,7 +248,7 @@ impl Transport for Wire {
         self.judge(&request);
         let takes = self.dice.lock().unwrap().millis(2, 40);
         tokio::time::sleep(takes).await;
-        let refused = self.nova.state().strikes(Fault::CallsDropped);
+        let refused = self.refused();
         let answer = match refused {
             true => Err(TransportError::Unreached("connection refused".to_owned())),
             false => self.inner.send(request).await,
@@ -270,6 +279,13 @@ fn line(request: &Request) -> String {
 }
 
 impl Wire {
+    /// Whether no connection comes about.
+    fn refused(&self) -> bool {
+        let now = self.nova.clock.now().steady;
+        let mut state = self.nova.state();
+        state.unreachable(now).is_some() || state.strikes(Fault::CallsDropped)
+    }
+
     fn judge(&self, request: &Request) {
         let now = self.nova.clock.now();
         let why = self.meter.lock().unwrap().sent(meter::way(request), now.steady);

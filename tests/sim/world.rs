@@ -10,7 +10,7 @@ use novascale::domain::freeze::{Brake, NoBrake};
 use novascale::domain::group::{
     Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
-use novascale::domain::id::{GroupName, InstallId, Region, SignalName, Tag, TemplateHash};
+use novascale::domain::id::{GroupName, InstallId, Region, SignalName, Tag, TemplateHash, Zone};
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
 use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
@@ -21,14 +21,14 @@ use super::broken::{Broken, Misread};
 use super::dice::Dice;
 use super::disk::Disk;
 use super::faults::{Fault, Faults, word};
-use super::gate::Gate;
-use super::machine::{Machine, Passed};
+use super::gate::Event;
+use super::machine::{Machine, Made, Passed};
 use super::nova::Nova;
-use super::oracle::{Context, Oracle};
+use super::oracle::Oracle;
 use super::post::Post;
 use super::time::{SimClock, Timer};
 use super::trace::Trace;
-use super::wire::{Client, Embedded};
+use super::wire::Client;
 
 /// Passes of the stormy part of a world.
 pub const PASSES: u32 = 200;
@@ -38,6 +38,9 @@ pub const WIRE_EVERY: u64 = 20;
 pub const PER_SERVER: f64 = 10.0;
 /// The signal that every world measures.
 pub const SIGNAL: &str = "load";
+
+pub const ZONES: [&str; 2] = ["r1-a", "r1-b"];
+pub const FLAVORS: [&str; 2] = ["d2-2", "b3-8"];
 
 /// How a world is made.
 #[derive(Debug, Clone, Default)]
@@ -70,11 +73,11 @@ pub struct World {
     pub next_happening: Steady,
     install: InstallId,
     pub lease: Arc<Mutex<Lease>>,
-    gate: Arc<Gate>,
     /// The controller's own draws.
     draws: Dice,
-    crashes: Dice,
     started: u32,
+    /// A controller that was started in the middle of another one's pass.
+    second: Arc<Mutex<Option<Machine>>>,
 }
 
 struct Nobody;
@@ -87,51 +90,46 @@ impl Watcher for Nobody {
 impl World {
     pub fn new(setting: Setting) -> Self {
         let seed = setting.seed;
-        let mut faults = Faults::drawn(&mut Dice::new(seed, 10), &setting.without);
+        let mut faults = Faults::drawn(seed, &setting.without);
         let timer = setting.on_the_wire().then(|| Arc::new(Timer::new()));
         if timer.is_none() {
             faults = faults.off_the_wire();
         }
-        let groups = groups(&mut Dice::new(seed, 11));
-        let clock = Arc::new(SimClock::new(timer.clone()));
-        let gate = Arc::new(Gate::new(timer.clone()));
-        let trace = Arc::new(Trace::telling(setting.story));
+        let groups = groups(&mut Dice::of(seed, "groups"));
+        let trace = Arc::new(Trace::telling(setting.story, setting.broken.map(Broken::invariant)));
         let install = InstallId::from_bits(7);
-        let store = Arc::new(MemoryStore::new(install.clone()));
+        let store = new_store(&faults, &install);
         let oracle = Oracle::new(groups.clone(), Arc::clone(&store), install.clone());
-        let (to_clock, to_gate, to_trace) = (clock.clone(), gate.clone(), trace.clone());
         let hot: Vec<&str> = faults.hot().into_iter().map(word).collect();
-        let mut nova = Nova::new(seed, faults, to_clock, to_gate, to_trace, oracle);
-        nova.embedded = timer.map(|timer| Embedded::new(seed, timer));
-        let nova = Arc::new(nova);
+        let nova = Arc::new(Nova::new((seed, timer), faults, Arc::clone(&trace), oracle));
         nova.event(0, seed, || format!("seed {seed}: {} groups, {}", groups.len(), hot.join(", ")));
-        let now = clock.now().steady;
+        let clock = Arc::clone(&nova.clock);
         let lease = Arc::new(Mutex::new(store.acquire("simulated")));
-        let parts = parts(&setting, &nova, &store, &lease, 0);
-        let machine = Machine::start(parts, groups.clone(), now);
+        let spare = Spare { setting: &setting, nova: &nova, store: &store, lease: &lease };
+        let machine = spare.start(groups.iter().cloned().enumerate().collect());
         Self {
             nova,
-            clock,
             trace,
             store,
-            post: Post::new(&groups, Dice::new(seed, 12)),
+            post: Post::new(&groups, Dice::of(seed, "post")),
             groups,
             machine,
-            people: Dice::new(seed, 13),
+            people: Dice::of(seed, "people"),
             passes: 0,
-            next_happening: now,
+            next_happening: clock.now().steady,
+            clock,
             install,
             lease,
-            gate,
-            draws: Dice::new(seed, 14),
-            crashes: Dice::new(seed, 15),
+            draws: Dice::of(seed, "draws"),
             started: 0,
+            second: Arc::default(),
             setting,
         }
     }
 
-    pub fn fault(&self, fault: Fault) -> u32 {
-        self.nova.state().faults.of(fault)
+    /// The group is not in the configuration for now.
+    pub fn absent(&self, group: usize) -> bool {
+        self.nova.state().oracle.groups[group].absent
     }
 
     /// The next thing that is due.
@@ -151,19 +149,72 @@ impl World {
             None => self.list(),
             Some(group) => self.pass(group),
         }
-        self.gate.crash_at(None);
+        self.nova.gate.quiet();
     }
 
+    /// What befalls the machine within this step.
     fn arm(&mut self) {
-        let chance = self.fault(Fault::Crash);
-        let at = self.crashes.percent(chance).then(|| self.crashes.below(40));
-        self.gate.crash_at(at);
+        let mut state = self.nova.state();
+        let crash = state.strikes(Fault::Crash);
+        let crash = crash.then(|| state.faults.dice(Fault::Crash).below(40));
+        let pause = state.strikes(Fault::Pause);
+        let pause = pause.then(|| {
+            let dice = state.faults.dice(Fault::Pause);
+            (dice.below(16), dice.millis(1_000, 900_000))
+        });
+        let twice = state.strikes(Fault::StartedTwice);
+        let twice = twice.then(|| state.faults.dice(Fault::StartedTwice).below(16));
+        drop(state);
+        if let Some(call) = crash {
+            self.nova.gate.crash_at(call);
+        } else if self.setting.on_the_wire() {
+            // Time passes there by itself, and for everybody at once.
+        } else if let Some((call, span)) = pause {
+            self.nova.gate.at(call, self.pause(span));
+        } else if let Some(call) = twice {
+            self.nova.gate.at(call, self.takeover());
+        }
+    }
+
+    /// The machine stands still, and then goes on where it was.
+    fn pause(&self, span: Duration) -> Event {
+        let nova = Arc::clone(&self.nova);
+        Box::new(move || {
+            nova.event(9, 0, || format!("the machine stands still for {} s", span.as_secs()));
+            nova.clock.pass(span);
+            nova.tick();
+        })
+    }
+
+    /// Another controller starts, and looks and acts at once.
+    fn takeover(&self) -> Event {
+        let (setting, nova) = (self.setting.clone(), Arc::clone(&self.nova));
+        let (store, lease) = (Arc::clone(&self.store), Arc::clone(&self.lease));
+        let (groups, started) = (self.configured(), self.started + 1);
+        let second = Arc::clone(&self.second);
+        Box::new(move || {
+            nova.event(10, 0, || "started twice, in the middle of a pass".to_owned());
+            let spare = Spare { setting: &setting, nova: &nova, store: &store, lease: &lease };
+            let mut machine = spare.start(groups);
+            machine.once(&nova, &mut Dice::new(setting.seed, u64::from(started)));
+            *second.lock().unwrap() = Some(machine);
+        })
     }
 
     fn list(&mut self) {
         if !self.machine.listing(&self.nova) {
             self.crash();
+        } else {
+            self.hand_over();
         }
+    }
+
+    /// Whoever was started last goes on.
+    fn hand_over(&mut self) -> bool {
+        let Some(second) = self.second.lock().unwrap().take() else { return false };
+        self.started += 1;
+        self.machine = second;
+        true
     }
 
     fn pass(&mut self, group: usize) {
@@ -173,91 +224,175 @@ impl World {
             Passed::Refused(why) => {
                 self.trace.broken(self.clock.now().steady, "verify", &why);
             }
-            Passed::Fenced => {
+            Passed::Fenced if !self.hand_over() => {
                 self.trace.broken(self.clock.now().steady, "I7", "the only controller is fenced");
             }
-            Passed::Quietly | Passed::WithCalls | Passed::Failed => {}
+            Passed::Fenced | Passed::Quietly | Passed::WithCalls | Passed::Failed => {
+                self.hand_over();
+            }
         }
     }
 
     fn pass_of(&mut self, group: usize) -> Passed {
-        let now = self.clock.now().steady;
-        let observation = self.machine.observation(group);
-        let mut state = self.nova.state();
-        state.forget_harm(group, now);
-        state.oracle.context = Some(Context { group, observation, decision: None });
-        drop(state);
-        let passed = self.machine.pass(group, &self.nova, &mut self.draws);
-        let mut state = self.nova.state();
-        let context = state.oracle.context.take();
-        let decision = context.and_then(|context| context.decision);
-        if decision.is_none() {
-            let unsure = &mut state.oracle.groups[group].unsure;
-            *unsure = unsure.or(Some(now));
-            state.oracle.groups[group].cut.unsure = true;
-        }
-        drop(state);
+        let (passed, decision) = self.machine.pass(group, &self.nova, &mut self.draws);
+        self.tell(group, &decision);
+        passed
+    }
+
+    fn tell(&self, group: usize, decision: &Made) {
         let (desired, actions) = decision.as_ref().map_or((0, 0), |d| (d.desired, d.plan.len()));
         self.nova.event(5, u64::from(desired) << 32 | actions as u64, || {
             let said = decision.as_ref().map(|d| d.sentences().join(" ")).unwrap_or_default();
             format!("pass of group {group}: {said}")
         });
-        passed
     }
 
     /// The process ends where it stood; what was not synced is gone. It is started again.
     fn crash(&mut self) {
+        self.nova.gate.quiet();
         self.store.crash();
-        let off = self.crashes.millis(200, 120_000);
+        let off = self.nova.state().faults.dice(Fault::Crash).millis(200, 120_000);
         self.nova.event(6, 0, || format!("crash; off for {} s", off.as_secs()));
-        self.nova.state().oracle.context = None;
         self.clock.pass(off);
         self.nova.tick();
-        self.restart(self.groups.clone());
+        self.restart();
     }
 
-    pub fn restart(&mut self, groups: Vec<Group>) {
-        self.gate.crash_at(None);
-        self.started += 1;
-        let parts = parts(&self.setting, &self.nova, &self.store, &self.lease, self.started);
-        let now = self.clock.now().steady;
-        let groups = match self.setting.broken {
+    /// The groups that are in the configuration.
+    fn configured(&self) -> Vec<(usize, Group)> {
+        let all = self.groups.iter().cloned().enumerate();
+        let there = all.filter(|(at, _)| !self.absent(*at));
+        let mut groups: Vec<_> = there.collect();
+        match self.setting.broken {
             Some(Broken::KeepsOldBounds) => {
-                self.machine.groups.iter().map(|group| (**group).clone()).collect()
+                for (at, group) in self.machine.groups() {
+                    groups.retain(|(of, _)| *of != at);
+                    groups.push((at, group.clone()));
+                }
             }
-            _ => groups,
-        };
-        self.machine = Machine::start(parts, groups, now);
+            Some(Broken::DrainsWhatLeft) => {
+                let absent = (0..self.groups.len()).filter(|at| self.absent(*at));
+                groups.extend(absent.map(|at| (at, drained(&self.groups[at]))));
+            }
+            _ => {}
+        }
+        groups
+    }
+
+    pub fn restart(&mut self) {
+        self.nova.gate.quiet();
+        self.started += 1;
+        let now = self.clock.now().steady;
+        self.nova.state().called_anew(now);
+        let groups = self.configured();
+        let Self { setting, nova, store, lease, .. } = self;
+        self.machine = Spare { setting, nova, store, lease }.start(groups);
     }
 
     /// The whole state is gone; the install id lies in a file of its own.
     pub fn lose_state(&mut self) {
+        if self.nova.state().faults.dice(Fault::StateLost).percent(70) {
+            return;
+        }
         self.nova.event(7, 0, || "the state is lost".to_owned());
-        self.store = Arc::new(MemoryStore::new(self.install.clone()));
         let mut state = self.nova.state();
+        self.store = new_store(&state.faults, &self.install);
         state.oracle.store = Arc::clone(&self.store);
         state.oracle.groups.iter_mut().for_each(super::oracle::Watch::forget);
         state.bodies.values_mut().for_each(|body| body.shown = None);
         drop(state);
         self.post.forget();
-        self.restart(self.groups.clone());
+        self.restart();
     }
 
     /// Another controller starts on the same state; the first one goes on for a while.
     pub fn start_twice(&mut self) {
         self.nova.event(8, 0, || "started twice".to_owned());
-        let groups = self.groups.clone();
         let now = self.clock.now().steady;
-        let parts = parts(&self.setting, &self.nova, &self.store, &self.lease, self.started + 1);
-        self.gate.crash_at(None);
-        let second = Machine::start(parts, groups, now);
-        for group in 0..self.groups.len() {
+        self.nova.gate.quiet();
+        self.started += 1;
+        let groups = self.configured();
+        let Self { setting, nova, store, lease, .. } = &*self;
+        let second = Spare { setting, nova, store, lease }.start(groups.clone());
+        for (group, _) in groups {
             if matches!(self.pass_of(group), Passed::WithCalls | Passed::Quietly) {
                 self.trace.broken(now, "I7", "a controller acted though another had taken over");
             }
         }
-        self.started += 1;
         self.machine = second;
+    }
+
+    /// Other bounds, perhaps all else, by a restart.
+    pub fn reconfigure(&mut self) {
+        let at = self.people.below(u32::try_from(self.groups.len()).unwrap()) as usize;
+        // What waits for an answer is answered first: by which bounds it counts is plain then.
+        if !self.post.boxes[at].empty() {
+            return;
+        }
+        let new = group(u32::try_from(at).unwrap(), &mut self.people);
+        if self.people.percent(50) {
+            self.groups[at].bounds = new.bounds;
+            self.groups[at].config_hash = new.config_hash;
+        } else {
+            self.groups[at] = new;
+        }
+        if self.post.boxes[at].shared {
+            self.groups[at].bounds.min = self.groups[at].bounds.min.max(1);
+        }
+        let group = self.groups[at].clone();
+        self.nova.event(45, at as u64, || format!("group {at}: now {:?}", group.bounds));
+        self.nova.state().oracle.groups[at].reconfigure(group);
+        self.restart();
+    }
+
+    /// A group is not in the configuration for a while.
+    pub fn leave_out(&mut self) {
+        if self.groups.len() < 2 {
+            return;
+        }
+        let at = self.people.below(u32::try_from(self.groups.len()).unwrap()) as usize;
+        let mut state = self.nova.state();
+        let groups = &mut state.oracle.groups;
+        groups.iter_mut().enumerate().for_each(|(of, watch)| {
+            watch.absent = of == at && !watch.absent;
+        });
+        let absent = groups[at].absent;
+        drop(state);
+        self.nova.event(54, u64::from(absent), || {
+            format!("group {at} is in the configuration: {}", !absent)
+        });
+        self.restart();
+    }
+
+    /// All that was left out comes back.
+    pub fn all_present(&mut self) {
+        self.nova.state().oracle.groups.iter_mut().for_each(|watch| watch.absent = false);
+        self.restart();
+    }
+}
+
+/// As one takes it who thinks that what is not configured is to go.
+fn drained(group: &Group) -> Group {
+    Group { bounds: Bounds::new(0, 0), policies: Vec::new(), ..group.clone() }
+}
+
+fn new_store(faults: &Faults, install: &InstallId) -> Arc<MemoryStore> {
+    let store = MemoryStore::new(install.clone());
+    store.sync_admits(faults.of(Fault::SlowDisk) == 0);
+    Arc::new(store)
+}
+
+/// What it takes to start a controller.
+struct Spare<'a> {
+    setting: &'a Setting,
+    nova: &'a Arc<Nova>,
+    store: &'a Arc<MemoryStore>,
+    lease: &'a Arc<Mutex<Lease>>,
+}
+
+impl Spare<'_> {
+    fn start(&self, groups: Vec<(usize, Group)>) -> Machine {
+        Machine::start(parts(self.setting, self.nova, self.store, self.lease), groups)
     }
 }
 
@@ -267,24 +402,21 @@ fn parts(
     nova: &Arc<Nova>,
     store: &Arc<MemoryStore>,
     latest: &Arc<Mutex<Lease>>,
-    started: u32,
 ) -> Parts {
     let install = nova.state().oracle.install.clone();
     let lease = store.acquire("simulated");
+    nova.state().oracle.epoch = lease.epoch();
     *latest.lock().unwrap() = lease.clone();
-    let busy = nova.state().faults.of(Fault::StoreBusy);
-    let dice = Dice::new(setting.seed, 100 + u64::from(started));
     let disk = Disk {
         inner: Arc::clone(store),
-        gate: Arc::clone(&nova.gate),
-        busy: Mutex::new((dice, busy)),
+        nova: Arc::clone(nova),
         broken: setting.broken,
         latest: Arc::clone(latest),
     };
     let (mut compute, resolve): (Arc<dyn Compute>, Arc<dyn Resolve>) = match &nova.embedded {
         None => (Arc::clone(nova) as _, Arc::clone(nova) as _),
         Some(_) => {
-            let client = Arc::new(Client::start(nova, setting.seed, started));
+            let client = Arc::new(Client::start(nova, setting.seed, lease.epoch()));
             (Arc::clone(&client) as _, client)
         }
     };
@@ -302,8 +434,8 @@ fn parts(
         lease,
         clock: Arc::clone(&nova.clock) as Arc<dyn Clock>,
         install,
-        watcher: Arc::new(Nobody),
         brake,
+        watcher: Arc::new(Nobody),
         stopping: Default::default(),
         broken: Default::default(),
     }
@@ -314,12 +446,14 @@ fn groups(dice: &mut Dice) -> Vec<Group> {
     (0..n).map(|at| group(at, dice)).collect()
 }
 
-pub fn bounds(dice: &mut Dice) -> Bounds {
+/// A min above max may come of overlays; then max counts.
+fn bounds(dice: &mut Dice) -> Bounds {
     let min = dice.below(4);
-    Bounds::new(min, min + dice.between(1, 10))
+    let above = dice.between(1, 10);
+    Bounds::new(min, if dice.percent(3) { min.saturating_sub(1).max(1) } else { min + above })
 }
 
-pub fn hash(dice: &mut Dice) -> TemplateHash {
+fn hash(dice: &mut Dice) -> TemplateHash {
     TemplateHash::new(format!("{:016x}", dice.below(u32::MAX))).unwrap()
 }
 
@@ -356,13 +490,15 @@ fn group(at: u32, dice: &mut Dice) -> Group {
 }
 
 fn template(at: u32, dice: &mut Dice) -> Template {
+    let flavors = if dice.percent(40) { 2 } else { 1 };
+    let zones: &[&str] = if dice.percent(40) { &ZONES } else { &[] };
     Template {
-        flavors: vec!["d2-2".into()],
+        flavors: FLAVORS.iter().take(flavors).map(|name| (*name).to_owned()).collect(),
         image: ImageRef::Name("Debian 12".into()),
         networks: Networks::Auto,
         security_groups: Vec::new(),
         key_name: None,
-        zones: Vec::new(),
+        zones: zones.iter().map(|name| Zone::new(*name).unwrap()).collect(),
         user_data: None,
         metadata: Default::default(),
         name_prefix: format!("g{at}"),

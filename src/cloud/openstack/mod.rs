@@ -15,7 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::stats::CallCount;
-use super::{Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, Wanted};
+use super::throttle::Class;
+use super::{Audit, Compute, Create, Deleted, Fence, Marks, MayDelete, Resolve, Resolved, Wanted};
 use crate::config::CloudSettings;
 use crate::domain::id::{Region, ServerId, Tag};
 use crate::domain::outcome::{Failure, FailureKind};
@@ -63,9 +64,28 @@ impl OpenStack {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        Self::behind(None, settings, transport, clock)
+    }
+
+    /// The same, where not every project that a token may be for is the right one.
+    pub fn fenced(
+        fence: Arc<dyn Fence>,
+        settings: CloudSettings,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self::behind(Some(fence), settings, transport, clock)
+    }
+
+    fn behind(
+        fence: Option<Arc<dyn Fence>>,
+        settings: CloudSettings,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let trust = Trust::of(&settings);
         let link = Arc::new(Link::new(transport, clock, settings.limits, settings.allow_http));
-        let keeper = Keeper::new(Arc::clone(&link), settings.auth);
+        let keeper = Keeper::new(Arc::clone(&link), settings.auth, fence);
         let session = Arc::new(Session::new(link, keeper, trust));
         let nova = Arc::new(Nova::new(Arc::clone(&session)));
         let names = Arc::new(Names::new(Arc::clone(&session), Arc::clone(&nova)));
@@ -81,6 +101,11 @@ impl OpenStack {
     /// The microversion spoken with the region's Nova, as `2.75`; asked of it once.
     pub async fn microversion(&self, region: &Region) -> Result<String, Failure> {
         self.nova.version(region).await.map(|version| version.to_string())
+    }
+
+    /// Of each service that was asked so far, by class of call, whether it is left alone now.
+    pub fn breakers(&self) -> Vec<(String, Class, bool)> {
+        self.session.link.throttle.breakers()
     }
 
     /// Calls so far, by service, method and outcome.

@@ -56,6 +56,11 @@ impl Default for Breaker {
 }
 
 impl Breaker {
+    /// Whether the service is left alone, but for trials.
+    pub(super) fn open(self) -> bool {
+        !matches!(self, Self::Closed { .. })
+    }
+
     /// An error is how long nothing will be sent.
     pub(super) fn refuses(&mut self, now: Steady) -> Result<(), Duration> {
         match *self {
@@ -81,8 +86,8 @@ impl Breaker {
             Self::Closed { failures } if failures + 1 < BREAK_AFTER => {
                 Self::Closed { failures: failures + 1 }
             }
-            Self::Closed { .. } => Self::open(OPEN_FIRST, now),
-            Self::Trying { wait } => Self::open((wait * 2).min(OPEN_MOST), now),
+            Self::Closed { .. } => Self::opened(OPEN_FIRST, now),
+            Self::Trying { wait } => Self::opened((wait * 2).min(OPEN_MOST), now),
             open @ Self::Open { .. } => open,
         };
     }
@@ -94,7 +99,7 @@ impl Breaker {
         }
     }
 
-    fn open(wait: Duration, now: Steady) -> Self {
+    fn opened(wait: Duration, now: Steady) -> Self {
         Self::Open { until: now.plus(wait), wait }
     }
 }

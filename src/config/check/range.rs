@@ -9,6 +9,7 @@ use crate::domain::id::InvalidId;
 use crate::domain::time::spoken;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 

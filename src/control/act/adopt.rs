@@ -22,8 +22,8 @@ impl Crew<'_> {
         if let Err(refused) = self.may_adopt(&fresh, adopt) {
             return CallResult::Refused(refused);
         }
-        if let Some(late) = self.too_late() {
-            return late;
+        if let Some(stopped) = self.stopped().await {
+            return stopped;
         }
         let marks = self.marks(&fresh, adopt);
         if marks.metadata.is_empty() && marks.tag.is_none() && marks.untag.is_none() {

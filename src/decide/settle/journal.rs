@@ -1,10 +1,12 @@
 //! Intents: how far each has got by what is known.
 
+use std::collections::BTreeMap;
+
 use super::known::Records;
 use super::sight::Sight;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::adoption::Adopt;
-use crate::domain::id::ServerId;
+use crate::domain::id::{LaunchId, ServerId};
 use crate::domain::intent::{Intent, Launch, State, Terminate, Trouble, What};
 use crate::domain::outcome::{Failure, FailureKind};
 use crate::domain::server::{Known, KnownState, Ownership, Status};
@@ -12,12 +14,28 @@ use crate::domain::time::{Now, Steady};
 
 /// What intents are held against.
 pub(super) struct Ledger<'a> {
-    pub(super) snapshot: &'a Snapshot<'a>,
-    pub(super) known: &'a Records<'a>,
-    pub(super) sight: &'a Sight<'a>,
+    snapshot: &'a Snapshot<'a>,
+    known: &'a Records<'a>,
+    sight: &'a Sight<'a>,
+    /// The known servers of each launch.
+    came: BTreeMap<&'a LaunchId, Vec<&'a Known>>,
 }
 
-impl Ledger<'_> {
+impl<'a> Ledger<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot<'a>,
+        known: &'a Records<'a>,
+        sight: &'a Sight<'a>,
+    ) -> Self {
+        let mut came: BTreeMap<&LaunchId, Vec<&Known>> = BTreeMap::new();
+        for record in known.values().map(AsRef::as_ref) {
+            if let Some(launch) = &record.launch {
+                came.entry(launch).or_default().push(record);
+            }
+        }
+        Self { snapshot, known, sight, came }
+    }
+
     /// The intent as far as what is known allows.
     pub(super) fn move_on(&self, intent: &Intent) -> Intent {
         let mut next = intent.clone();
@@ -44,12 +62,7 @@ impl Ledger<'_> {
     }
 
     fn launch(&self, launch: &Launch, next: &mut Intent) {
-        let came: Vec<&Known> = self
-            .known
-            .values()
-            .map(AsRef::as_ref)
-            .filter(|k: &&Known| k.launch.as_ref() == Some(&launch.launch))
-            .collect();
+        let came = self.came.get(&launch.launch).map_or(&[][..], Vec::as_slice);
         let arrived = u32::try_from(came.len()).unwrap_or(u32::MAX);
         if next.state.live() && arrived >= launch.n {
             next.state = self.closed(launch.n);
@@ -62,7 +75,7 @@ impl Ledger<'_> {
         if let What::Launch(launch) = &mut next.what {
             launch.proven |= came.iter().any(|k| k.served);
         }
-        if let Some(failed) = self.worst(&came) {
+        if let Some(failed) = self.worst(came) {
             let failure = self.failure_of(failed);
             if says_more(&failure, next.trouble.as_ref()) {
                 next.trouble = Some(Trouble { at: self.snapshot.now, failure });
@@ -179,6 +192,7 @@ impl Ledger<'_> {
                 Some(_) => self.closed(0),
                 None => return,
             },
+            // An old listing does not tell that it is still there.
             (_, State::Accepted { at, .. }) if shown.is_some() && self.overdue(*at) => {
                 let said = "Nova accepted the delete, but the server is still there";
                 let failure = Failure::new(FailureKind::Conflict, said);
@@ -201,7 +215,7 @@ impl Ledger<'_> {
     }
 
     fn overdue(&self, at: Now) -> bool {
-        self.snapshot.now.steady.since(at.steady) > self.snapshot.group.patience.delete
+        self.listed_after(at.steady.plus(self.snapshot.group.patience.delete))
     }
 }
 

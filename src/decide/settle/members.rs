@@ -39,7 +39,9 @@ pub(super) fn gather(
         fleet.missing += u32::from(server.is_none() && !expected && snapshot.seen().is_some());
         if standing == Standing::Building {
             let end = record.first_seen.plus(snapshot.group.patience.build);
-            fleet.wake = sooner(fleet.wake, Some(end.plus(Duration::from_millis(1))));
+            let end = Some(end.plus(Duration::from_millis(1)));
+            // Once it is over, the next listing tells.
+            fleet.wake = sooner(fleet.wake, end.filter(|end| *end > snapshot.now.steady));
         }
         fleet.members.push(member(snapshot, record, server, standing));
     }

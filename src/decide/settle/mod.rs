@@ -7,16 +7,20 @@
 
 mod journal;
 mod known;
+mod losses;
 mod members;
 mod sight;
 
 use super::snapshot::Snapshot;
+use super::sooner;
 use crate::domain::fleet::{Member, Tally};
 use crate::domain::id::{Region, ServerId};
 use crate::domain::intent::Intent;
 use crate::domain::server::Known;
 use crate::domain::time::Steady;
 use sight::Sight;
+
+pub use losses::Losses;
 
 /// The fleet as far as it is known, with everything that moved on.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +41,8 @@ pub struct Fleet {
     pub found: u32,
     /// Servers, there or to come, of a region that is no longer the group's; and one such region.
     pub elsewhere: Option<(u32, Region)>,
+    /// What was lost of those that served.
+    pub losses: Losses,
     /// When something here changes by time alone.
     pub wake: Option<Steady>,
 }
@@ -65,7 +71,10 @@ pub fn settle(snapshot: &Snapshot<'_>) -> Fleet {
         known::welcome(snapshot, seen, &sight, &mut known);
         known::question(snapshot, seen, &sight, &mut known);
     }
-    let ledger = journal::Ledger { snapshot, known: &known, sight: &sight };
+    let ledger = journal::Ledger::new(snapshot, &known, &sight);
     let intents = snapshot.intents.iter().map(|intent| ledger.move_on(intent)).collect();
-    members::gather(snapshot, &sight, &known, intents)
+    let mut fleet = members::gather(snapshot, &sight, &known, intents);
+    fleet.losses = losses::count(snapshot, &fleet);
+    fleet.wake = sooner(fleet.wake, fleet.losses.wake);
+    fleet
 }

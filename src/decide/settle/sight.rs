@@ -97,6 +97,9 @@ pub(super) fn failure_of(
     }
 }
 
+/// Whether it was out of patience when it was seen: an old listing does not tell that it is
+/// still in BUILD.
 pub(super) fn overdue(snapshot: &Snapshot<'_>, first_seen: Steady) -> bool {
-    snapshot.now.steady.since(first_seen) > snapshot.group.patience.build
+    let seen = snapshot.seen().map_or(snapshot.now, |seen| seen.began).steady;
+    seen.since(first_seen) > snapshot.group.patience.build
 }

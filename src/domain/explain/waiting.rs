@@ -30,6 +30,7 @@ impl Waiting {
             Self::AdoptBackoff { .. } => "adopt_backoff",
             Self::Elsewhere { .. } => "elsewhere",
             Self::Frozen { .. } => "frozen",
+            Self::Meltdown { .. } => "meltdown",
             Self::OtherProject { .. } => "other_project",
             Self::Unconfirmed { .. } => "unconfirmed",
         }
@@ -61,6 +62,13 @@ impl fmt::Display for Waiting {
             Self::Frozen { group, for_secs, frozen } => {
                 format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
             }
+            Self::Meltdown { group, lost, of, for_secs } => format!(
+                "stopped for {}: {lost} of {} that served were lost at once, gone or in ERROR \
+                 without our doing; nothing is changed until they serve again or `novascale \
+                 unfreeze {group}`",
+                span(for_secs),
+                servers(*of)
+            ),
             Self::OtherProject { ours, theirs } => other_project(ours, theirs),
             Self::Unconfirmed { from, to } => unconfirmed(*from, *to),
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),

@@ -138,13 +138,12 @@ impl Asked {
 fn listed(node: Node) -> Result<Vec<(Node, String)>, Problem> {
     let most = format!("it must be a list of 1 to {ADOPTED_MOST} server ids");
     let fault = node.fault(most);
-    match node.value {
-        Value::List(nodes) if (1..=ADOPTED_MOST).contains(&nodes.len()) => {
-            let text = |node: Node| Ok((node.clone(), node.text()?.to_owned()));
-            nodes.into_iter().map(text).collect()
-        }
-        _ => Err(fault),
+    let Value::List(nodes) = node.value else { return Err(fault) };
+    if !(1..=ADOPTED_MOST).contains(&nodes.len()) {
+        return Err(fault);
     }
+    let text = |node: Node| Ok((node.clone(), node.text()?.to_owned()));
+    nodes.into_iter().map(text).collect()
 }
 
 fn former(node: &Node, tag: Option<Node>) -> Result<Former, Problem> {
@@ -230,7 +229,8 @@ fn uuid(text: &str) -> bool {
 
 /// Tags are unique over groups, and so are members.
 fn member_elsewhere(app: &App, here: &GroupName, id: &ServerId) -> Option<GroupName> {
-    let others = app.handle().groups().filter(|other| other.group.name != *here);
+    let all = app.handle();
+    let others = all.groups().filter(|other| other.group.name != *here);
     let holds = |other: &&GroupHandle| {
         other.latest().is_some_and(|d| d.changes.members.iter().any(|m| m.id == *id))
     };

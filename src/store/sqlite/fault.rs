@@ -48,6 +48,9 @@ mod code {
 pub(super) fn told(trying: &str, home: &Home, error: &sqlx::Error) -> StoreError {
     let file = home.database();
     let text = |todo: &str| format!("could not {trying} in {}: {error}. {todo}", file.display());
+    if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) = error {
+        return StoreError::Corrupt(text(UNREADABLE));
+    }
     match primary(error) {
         Some(code::CORRUPT | code::NOTADB) => StoreError::Corrupt(text(DAMAGED)),
         Some(code::FULL) => {
@@ -65,6 +68,10 @@ pub(super) fn told(trying: &str, home: &Home, error: &sqlx::Error) -> StoreError
         _ => StoreError::Unavailable(text("It is tried again at the next pass")),
     }
 }
+
+/// What to do about a column that holds what it never should.
+const UNREADABLE: &str = "The group stays as it is until the row is mended; put back a backup of \
+     the state directory, or use the novascale that wrote it";
 
 /// What to do about a damaged file.
 pub(super) const DAMAGED: &str = "The file is damaged: stop novascale, keep a copy of the \

@@ -37,8 +37,10 @@ pub(super) async fn freezes(readers: &SqlitePool, group: &GroupName) -> Result<F
 }
 
 async fn all_frozen(conn: &mut SqliteConnection) -> Result<Option<Freeze>, Fault> {
-    let body: Option<String> =
-        sqlx::query_scalar("SELECT all_frozen FROM controller").fetch_one(conn).await?;
+    let body: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT CAST(all_frozen AS BLOB) FROM controller")
+            .fetch_one(conn)
+            .await?;
     Ok(body.map(|body| row::read("controller", "1", &body)).transpose()?)
 }
 
@@ -47,11 +49,11 @@ pub(super) async fn project(conn: &mut SqliteConnection) -> Result<Option<String
     Ok(sqlx::query_scalar("SELECT project FROM controller").fetch_one(conn).await?)
 }
 
-const STATE: &str = "SELECT body FROM group_state WHERE group_name = ?";
-const MEMORY: &str = "SELECT body FROM memory WHERE group_name = ?";
-const INTENTS: &str = "SELECT id, body FROM intent WHERE group_name = ?1
+const STATE: &str = "SELECT CAST(body AS BLOB) FROM group_state WHERE group_name = ?";
+const MEMORY: &str = "SELECT CAST(body AS BLOB) FROM memory WHERE group_name = ?";
+const INTENTS: &str = "SELECT id, CAST(body AS BLOB) FROM intent WHERE group_name = ?1
      AND (state <> 'closed' OR ended >= ?2) ORDER BY opened, id";
-const KNOWN: &str = "SELECT server, body FROM known WHERE group_name = ?1
+const KNOWN: &str = "SELECT server, CAST(body AS BLOB) FROM known WHERE group_name = ?1
      AND (ended IS NULL OR ended >= ?2) ORDER BY server";
 
 pub(super) async fn state(
@@ -68,7 +70,7 @@ async fn body<T: DeserializeOwned>(
     sql: &'static str,
     group: &GroupName,
 ) -> Result<Option<T>, Fault> {
-    let body: Option<String> =
+    let body: Option<Vec<u8>> =
         sqlx::query_scalar(sql).bind(group.as_str()).fetch_optional(conn).await?;
     Ok(body.map(|body| row::read(table, group.as_str(), &body)).transpose()?)
 }
@@ -81,7 +83,7 @@ async fn bodies<T: DeserializeOwned>(
     group: &GroupName,
     bound: i64,
 ) -> Result<Vec<T>, Fault> {
-    let rows: Vec<(String, String)> =
+    let rows: Vec<(String, Vec<u8>)> =
         sqlx::query_as(sql).bind(group.as_str()).bind(bound).fetch_all(conn).await?;
     rows.iter().map(|(key, body)| Ok(row::read(table, key, body)?)).collect()
 }
@@ -147,9 +149,16 @@ pub(super) async fn decisions(
     limit: u32,
 ) -> Result<Vec<Decision>, Fault> {
     let mut conn = readers.acquire().await?;
-    let sql = "SELECT CAST(seq AS TEXT), body FROM decision WHERE group_name = ?1
+    let sql = "SELECT CAST(seq AS TEXT), CAST(body AS BLOB) FROM decision WHERE group_name = ?1
          ORDER BY seq DESC LIMIT ?2";
-    bodies(&mut conn, "decision", sql, group, i64::from(limit)).await
+    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(sql)
+        .bind(group.as_str())
+        .bind(i64::from(limit))
+        .fetch_all(&mut *conn)
+        .await?;
+    // For people alone, and nothing is decided by them: one that cannot be read hides no other.
+    let readable = |(key, body): &(String, Vec<u8>)| row::read("decision", key, body).ok();
+    Ok(rows.iter().filter_map(readable).collect())
 }
 
 pub(super) async fn orders(
@@ -158,7 +167,7 @@ pub(super) async fn orders(
     limit: u32,
 ) -> Result<Vec<Ordered>, Fault> {
     let mut conn = readers.acquire().await?;
-    let sql = "SELECT CAST(seq AS TEXT), body FROM command WHERE group_name = ?1
+    let sql = "SELECT CAST(seq AS TEXT), CAST(body AS BLOB) FROM command WHERE group_name = ?1
          ORDER BY seq DESC LIMIT ?2";
     bodies(&mut conn, "command", sql, group, i64::from(limit)).await
 }

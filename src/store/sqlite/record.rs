@@ -122,8 +122,8 @@ struct LastLine {
 }
 
 async fn last_line(tx: &mut Tx<'_>, group: &GroupName) -> Result<Option<LastLine>, Fault> {
-    let last: Option<(i64, bool, String)> = sqlx::query_as(
-        "SELECT seq, again, body FROM decision WHERE group_name = ? ORDER BY seq DESC LIMIT 1",
+    let last: Option<(i64, bool, Vec<u8>)> = sqlx::query_as(
+        "SELECT seq, again, CAST(body AS BLOB) FROM decision WHERE group_name = ? ORDER BY seq DESC LIMIT 1",
     )
     .bind(group.as_str())
     .fetch_optional(&mut *tx.conn)
@@ -131,7 +131,7 @@ async fn last_line(tx: &mut Tx<'_>, group: &GroupName) -> Result<Option<LastLine
     Ok(last.map(|(seq, again, body)| LastLine {
         seq,
         again,
-        decision: serde_json::from_str(&body).ok(),
+        decision: serde_json::from_slice(&body).ok(),
     }))
 }
 
@@ -223,12 +223,13 @@ impl Write for Settle {
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<(), Fault> {
         for outcome in &self.outcomes {
-            let held: Option<String> =
-                sqlx::query_scalar("SELECT body FROM intent WHERE id = ? AND group_name = ?")
-                    .bind(outcome.intent.as_str())
-                    .bind(self.group.as_str())
-                    .fetch_optional(&mut *tx.conn)
-                    .await?;
+            let held: Option<Vec<u8>> = sqlx::query_scalar(
+                "SELECT CAST(body AS BLOB) FROM intent WHERE id = ? AND group_name = ?",
+            )
+            .bind(outcome.intent.as_str())
+            .bind(self.group.as_str())
+            .fetch_optional(&mut *tx.conn)
+            .await?;
             let body = held.ok_or_else(|| row::unknown_intent(&self.group, &outcome.intent))?;
             let intent: Intent = row::read("intent", outcome.intent.as_str(), &body)?;
             put_intent(tx, &intent.after(outcome)).await?;

@@ -25,7 +25,7 @@ fn a_key_that_is_needed_is_asked_for(#[case] key: &str, #[case] said: &str) {
 }
 
 /// Keys of every kind, each with its type's name in a fault.
-const KEYS: [(&str, &str, &str); 46] = [
+const KEYS: [(&str, &str, &str); 48] = [
     ("controller", "state_dir", "a string"),
     ("controller", "id", "a string"),
     ("cloud", "use", "a string"),
@@ -68,10 +68,12 @@ const KEYS: [(&str, &str, &str); 46] = [
     ("group.web", "scale_in", "a table"),
     ("group.web", "patience", "a table"),
     ("group.web", "launch", "a table"),
+    ("group.web", "meltdown", "a table"),
     ("group.web", "target", "a list"),
     ("group.web.scale_in", "velocity", "a percentage"),
     ("group.web.patience", "settle", "a span of time"),
     ("group.web.launch", "batch", "a whole number"),
+    ("group.web.meltdown", "share", "a percentage"),
 ];
 
 #[test]
@@ -102,7 +104,7 @@ fn a_key_of_a_wrong_type_is_refused() {
 }
 
 /// Every section, as it is begun, and as faults call it.
-const SECTIONS: [(&str, &str); 16] = [
+const SECTIONS: [(&str, &str); 17] = [
     ("", ""),
     ("[controller]", "controller."),
     ("[cloud]", "cloud."),
@@ -118,6 +120,7 @@ const SECTIONS: [(&str, &str); 16] = [
     ("[group.web.scale_in]", "group.web.scale_in."),
     ("[group.web.patience]", "group.web.patience."),
     ("[group.web.launch]", "group.web.launch."),
+    ("[group.web.meltdown]", "group.web.meltdown."),
     ("[[group.web.target]]", "group.web.target[0]."),
 ];
 
@@ -193,6 +196,9 @@ fn every_key_of_a_wrong_type_is_refused_where_it_stands() {
 #[case("launch.backoff_first = \"2h\"", "is 2 h, but must be 1 s to 1 h")]
 #[case("launch.backoff_most = \"2d\"", "is 2 d, but must be 1 s to 1 d")]
 #[case("scale_in.cooldown = \"2d\"", "is 2 d, but must be 0 s to 1 d")]
+#[case("meltdown.share = \"0%\"", "above 0 and at most 100 %")]
+#[case("meltdown.most = 0", "is 0, but must be 1 to")]
+#[case("meltdown.within = \"2h\"", "is 2 h, but must be 1 min to 1 h")]
 #[case("boot_volume = { size_gib = 65537 }", "is 65537, but must be 1 to 65536")]
 #[case(
     "target = [{ signal = \"a\", per_server = 1, stale_after = \"8d\" }]",

@@ -90,7 +90,7 @@ fn commented_keys_that_are_no_example_are_the_defaults() {
 
 #[test]
 fn the_defaults_named_beside_other_values_are_the_defaults() {
-    let Behaviour { scale_in } = Behaviour::default();
+    let Behaviour { scale_in, .. } = Behaviour::default();
     let secs = [scale_in.stabilization, scale_in.cooldown].map(|span| span.as_secs());
     assert_eq!(secs, [300, 60]);
     assert_eq!(scale_in.velocity.percent, 25.0);

@@ -323,6 +323,42 @@ fn nothing_goes_because_of_an_order_that_came_while_all_was_well() {
     assert!(world.state.adoptions.is_empty(), "they are ours already");
 }
 
+/// Said before anything is ordered: what would follow.
+#[test]
+fn what_follows_an_adoption_is_said_with_its_speed() {
+    let said = |world: &mut World, adopted, newcomers| {
+        let velocity = novascale::domain::policy::Velocity { percent: 25.0 };
+        world.pass().once_adopted(adopted, newcomers, velocity)
+    };
+    let mut world = by_hand(8);
+    assert!(said(&mut world, 8, 0).starts_with("what stands is held at 8 until every signal"));
+    assert!(said(&mut world, 10, 2).starts_with("what stands is held at 10 until"));
+    world.group.bounds.max = 5;
+    let words = said(&mut world, 8, 0);
+    assert!(words.starts_with("max is 5: 3 more than that go, at most 2 a minute"), "{words}");
+    world.group.policies = vec![target("load", 10.0)];
+    world.measure("load", 20.0);
+    let words = said(&mut world, 8, 0);
+    assert_eq!(words, "desired is 2: 6 more than that go, at most 2 a minute");
+    assert_eq!(said(&mut world, 1, 0), "desired is 2: 1 more than that go, at most 2 a minute");
+    world.order(Command::Pin { capacity: 5, until: None });
+    let words = said(&mut world, 8, 0);
+    assert_eq!(words, "desired is 5: 3 more than that go, at most 2 a minute");
+}
+
+#[test]
+fn a_frozen_group_adopts_nothing_until_it_is_let_go() {
+    let mut world = by_hand(2);
+    world.order(Command::Freeze);
+    world.order(all(&world));
+    let decision = world.pass();
+    assert!(decision.plan.is_empty() && decision.situation() == Situation::Frozen);
+    assert!(decision.waiting.contains(&Waiting::Adopting { n: 2, former: Vec::new() }));
+    world.order(Command::Unfreeze);
+    carried_out(&mut world);
+    assert_eq!(ours(&world), 2);
+}
+
 #[test]
 fn orders_are_bounded_and_the_last_word_on_a_server_counts() {
     let (bounds, at) = (group(0, 5).bounds, World::new(group(0, 5), 1).now);

@@ -390,6 +390,28 @@ fn a_server_that_never_leaves_build_is_replaced() {
     assert_eq!(world.members(), 2);
 }
 
+/// As after a pause of the machine: what an old listing shows may have changed long ago.
+#[test]
+fn an_old_listing_does_not_tell_that_patience_has_ended() {
+    let mut world = settled(0, 10, 2);
+    world.order(Command::Set { capacity: 3 });
+    world.pass();
+    world.pass();
+    world.pass_time(16 * MINUTE);
+    let decision = world.pass_on_last_listing();
+    assert_eq!((decision.tally.building, decision.tally.failed), (1, 0));
+    world.pass();
+    assert!(world.known.values().all(|known| known.failure.is_none()));
+
+    world.order(Command::Set { capacity: 2 });
+    world.pass();
+    world.pass();
+    world.pass_time(16 * MINUTE);
+    world.pass_on_last_listing();
+    assert!(world.intents.values().all(|intent| intent.trouble.is_none()));
+    assert!(world.pass().waiting.is_empty());
+}
+
 #[test]
 fn servers_that_nova_never_finishes_deleting_are_asked_for_again() {
     let mut world = settled(0, 8, 4);

@@ -215,6 +215,10 @@ impl Store for Stumbling {
         self.inner.decisions(group, limit).await
     }
 
+    async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
+        self.inner.groups().await
+    }
+
     async fn sweep(&self, lease: &Lease, now: Now) -> Result<u64, StoreError> {
         self.inner.sweep(lease, now).await
     }

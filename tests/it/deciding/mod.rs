@@ -10,6 +10,7 @@ mod judging;
 mod leaving;
 mod loops;
 mod lost;
+mod meltdown;
 mod precedents;
 mod rivals;
 mod signals;

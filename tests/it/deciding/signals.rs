@@ -58,6 +58,7 @@ fn load_that_others_have_not_told_of_yet_is_not_taken_for_gone() {
     world.pass();
     world.order(Command::Set { capacity: 1 });
     world.pass();
+    world.group.behaviour.meltdown.percent = 100.0;
     // Half of the fleet fails at once; the others have not measured what falls to them.
     for server in world.cloud.values_mut().take(5) {
         server.status = Status::Error;

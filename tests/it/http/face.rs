@@ -16,7 +16,7 @@ use novascale::config::http::HttpLimits;
 use novascale::control::handle::{GroupEnd, GroupHandle, Handle, ObserverPulse, Preview};
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Member, Standing, Tally};
-use novascale::domain::freeze::{Freeze, Freezes};
+use novascale::domain::freeze::{Brake, Braked, Freeze, Freezes};
 use novascale::domain::group::{
     Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
@@ -29,6 +29,7 @@ use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
 use novascale::domain::server::Ownership;
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::limit::Peer;
+use novascale::http::reload::{self, Asked, Desk, Refused, Report};
 use novascale::http::tokens::{Scope, Tokens};
 use novascale::http::{App, Parts, router};
 use novascale::store::freeze_file::FreezeFile;
@@ -36,10 +37,10 @@ use novascale::store::memory::Memory;
 use novascale::store::{
     Admit, Admitted, Gathered, IdempotencyKey, Lease, Store, StoreError, Window,
 };
-use novascale::telemetry::{CallCount, Counters};
+use novascale::telemetry::{BreakerState, CallCount, Counters};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 /// After which silence a loop counts as hanging here.
@@ -139,6 +140,10 @@ impl Store for Shop {
         self.inner.decisions(group, limit).await
     }
 
+    async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
+        self.inner.groups().await
+    }
+
     async fn sweep(&self, lease: &Lease, now: Now) -> Result<u64, StoreError> {
         self.inner.sweep(lease, now).await
     }
@@ -193,6 +198,15 @@ impl Preview for Foresight {
     }
 }
 
+/// A brake that knows no fence.
+struct FileAlone(FreezeFile);
+
+impl Brake for FileAlone {
+    fn on(&self, group: &GroupName) -> Option<Braked> {
+        self.0.on(group)
+    }
+}
+
 /// One of the two listeners.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Listener {
@@ -210,6 +224,10 @@ pub struct Face {
     pub ends: BTreeMap<String, GroupEnd>,
     pub observer: watch::Sender<ObserverPulse>,
     pub foresight: Arc<Mutex<Mood>>,
+    /// The loops of the configuration that counts.
+    pub loops: watch::Sender<Handle>,
+    reloads: Mutex<Option<mpsc::Receiver<Asked>>>,
+    pub standing: watch::Sender<reload::Standing>,
     pub tokens: Tokens,
     pub limits: HttpLimits,
     home: TempDir,
@@ -254,8 +272,12 @@ impl Face {
         let counters = Counters::default();
         let tokens = Tokens::open(&home.path().join("tokens")).unwrap();
         let loopback = "127.0.0.1:0".parse().unwrap();
+        let (loops, handle) = watch::channel(Handle::new(handles, vec![pulse]));
+        let (standing, stands) = watch::channel(reload::Standing::taken(clock.now().wall));
+        let (ask, reloads) = mpsc::channel(1);
         let app = App::new(Parts {
-            handle: Handle::new(handles, vec![pulse]),
+            handle,
+            reload: Desk { ask, standing: stands },
             store: Arc::clone(&store) as Arc<dyn Store>,
             lease: lease.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -267,9 +289,14 @@ impl Face {
             },
             overdue: OVERDUE,
             tokens: tokens.clone(),
+            brake: Arc::new(FileAlone(FreezeFile::of(home.path()))),
             freeze_file: FreezeFile::of(home.path()),
             counters: counters.clone(),
             calls: Box::new(|| vec![call("compute", "GET", "2xx", 3)]),
+            breakers: Box::new(|| {
+                let service = "compute in R1".to_owned();
+                vec![BreakerState { service, class: "read", open: true }]
+            }),
         });
         let (webhook, admin) = router(&app);
         Self {
@@ -282,6 +309,9 @@ impl Face {
             ends,
             observer,
             foresight,
+            loops,
+            reloads: Mutex::new(Some(reloads)),
+            standing,
             tokens,
             limits,
             home,
@@ -341,6 +371,24 @@ impl Face {
         let decision = decision(&GroupName::new(group).unwrap(), self.clock.now(), desired);
         self.ends[group].latest.send_replace(Some(Arc::new(decision.clone())));
         decision
+    }
+
+    /// From now on whoever asks for a reload hears this; what was asked, by whom, comes out.
+    pub fn reloads(&self, answer: Result<Report, Refused>) -> mpsc::Receiver<(bool, String)> {
+        let mut asked = self.reloads.lock().unwrap().take().unwrap();
+        let (out, heard) = mpsc::channel(16);
+        tokio::spawn(async move {
+            while let Some(Asked { confirm, by, answer: to }) = asked.recv().await {
+                let _nobody_looks = out.try_send((confirm, by));
+                to.send(answer.clone()).unwrap();
+            }
+        });
+        heard
+    }
+
+    /// Whoever does reloads has ended.
+    pub fn stops_reloading(&self) {
+        self.reloads.lock().unwrap().take();
     }
 
     /// The region was listed completely just now.

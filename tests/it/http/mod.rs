@@ -8,6 +8,7 @@ mod face;
 mod freezing;
 mod payloads;
 mod probes;
+mod reloading;
 mod repeats;
 mod scopes;
 mod secrets;

@@ -107,7 +107,7 @@ async fn ready_means_stored_listed_and_looping() {
         .iter()
         .map(|c| (c["name"].as_str().unwrap().to_owned(), c["ok"] == json!(true)))
         .collect();
-    let expected = [("store", false), ("listings", true), ("loops", true)];
+    let expected = [("store", false), ("project", true), ("listings", true), ("loops", true)];
     assert_eq!(states, expected.map(|(name, ok)| (name.to_owned(), ok)));
     assert_eq!(verbose.json()["ready"], false);
 }

@@ -1,5 +1,6 @@
 //! Who may do what: every route against every token.
 
+use novascale::http::reload::Report;
 use novascale::http::tokens::Scope;
 use novascale::telemetry::count;
 
@@ -10,7 +11,7 @@ const SAMPLE: &str = "{\"name\": \"requests\", \"value\": 1}";
 const ADOPT: &str = "{\"servers\": [\"00000000-0000-4000-8000-000000000001\"]}";
 
 /// Every route behind a token: method, path, body, the scope that it wants, its success.
-const ROUTES: [(&str, &str, &str, Scope, u16); 11] = [
+const ROUTES: [(&str, &str, &str, Scope, u16); 12] = [
     ("POST", "/v1/groups/web/signals", SAMPLE, Scope::Signal, 202),
     ("POST", "/v1/groups/web/capacity", "{\"adjust\": 1}", Scope::Capacity, 202),
     ("GET", "/v1/groups", "", Scope::Read, 200),
@@ -21,12 +22,14 @@ const ROUTES: [(&str, &str, &str, Scope, u16); 11] = [
     ("GET", "/metrics", "", Scope::Read, 200),
     ("PUT", "/v1/groups/web/pin", "{\"capacity\": 3}", Scope::Operate, 202),
     ("DELETE", "/v1/groups/web/pin", "", Scope::Operate, 202),
+    ("POST", "/v1/reload", "{}", Scope::Operate, 200),
     ("POST", "/v1/groups/web/adopt", ADOPT, Scope::Operate, 202),
 ];
 
 #[tokio::test]
 async fn every_route_opens_to_its_scope_and_to_operate_alone() {
     let face = Face::new();
+    let _asked = face.reloads(Ok(Report::default()));
     for (method, path, body, needs, success) in ROUTES {
         for has in Scope::ALL {
             let answer = face.ask(has, method, path).json(body).send().await;
@@ -72,7 +75,7 @@ async fn strangers_are_told_to_sign_in_and_nothing_else() {
             assert!(challenge.contains(&format!("scope=\"{}\"", needs.word())), "{challenge}");
         }
     }
-    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 66);
+    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 72);
 }
 
 #[tokio::test]

@@ -41,6 +41,10 @@ enum Story {
     Terminate,
     /// One of those that serve has failed.
     Replace,
+    /// Everything is frozen, and let go on.
+    Freeze,
+    /// The configuration is read again, and wants five where there were three.
+    Reload,
     /// Told to stop while it launches.
     Stop,
 }
@@ -92,6 +96,8 @@ fn cases() -> Vec<Case> {
             (_, "sweep") => (&[1], &[Again]),
             ("start", _) | (_, "acquire" | "mark" | "note") => (&[1], &[First, Again]),
             ("admit", _) | (_, "admit") => (&[1], &[Launch, Terminate]),
+            (_, "freeze") => (&[1], &[Freeze]),
+            ("reload", _) => (&[1], &[Reload]),
             ("launch", _) | (_, "create") => (&[1, 2], &[Launch, Replace]),
             ("terminate", _) | (_, "delete") => (&[1, 2], &[Terminate, Replace]),
             (_, "settle" | "settled") => (&[1, 2], &[Launch, Terminate, Replace]),
@@ -288,6 +294,8 @@ impl<'p> Run<'p> {
             Story::Launch => self.launch(),
             Story::Terminate => self.terminate(),
             Story::Replace => self.replace(),
+            Story::Freeze => self.freeze(),
+            Story::Reload => self.reload(),
             Story::Stop => self.stop(),
         }
     }
@@ -348,6 +356,40 @@ impl<'p> Run<'p> {
         let stayed = before.intersection(&self.fleet).count();
         assert_eq!(stayed, n - 1, "{before:?}, {:?}", self.fleet);
         assert_eq!(self.deleted(), BTreeSet::from([failed]));
+    }
+
+    fn freeze(&mut self) {
+        let ask = |line: &str| {
+            let body = line.starts_with("PUT").then(|| json!({}));
+            self.place.try_to_ask("admin", line, ("operate", None), body)
+        };
+        self.grown_to(3);
+        self.start_to_die();
+        self.daemon().is_ready();
+        let _unheard = ask("PUT /v1/freeze");
+        self.dies_and_starts();
+        assert_eq!(ask("PUT /v1/freeze").unwrap().status, 202);
+        self.orders(2);
+        self.place.until("web", "a freeze", |g| g["situation"] == "frozen");
+        assert_eq!(self.truth().len(), 3);
+        assert_eq!(ask("DELETE /v1/freeze").unwrap().status, 202);
+        self.rests_at(5);
+        assert_eq!(self.deleted(), BTreeSet::new());
+    }
+
+    fn reload(&mut self) {
+        self.grown_to(3);
+        let before = self.fleet.clone();
+        self.start_to_die();
+        self.daemon().is_ready();
+        let file = self.place.path().join("scaling.toml");
+        let text = std::fs::read_to_string(file).unwrap().replace("min = 0", "min = 5");
+        self.place.write("scaling.toml", &text);
+        self.daemon().signal("HUP");
+        self.dies_and_starts();
+        self.rests_at(5);
+        assert!(self.fleet.is_superset(&before), "{before:?}, {:?}", self.fleet);
+        assert_eq!(self.deleted(), BTreeSet::new());
     }
 
     fn stop(&mut self) {

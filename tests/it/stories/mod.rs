@@ -12,6 +12,7 @@ mod canary;
 #[expect(dead_code, reason = "shared with the benchmarks, which use the rest")]
 mod cloud;
 mod crowded;
+mod envelope;
 mod freezing;
 mod killed;
 #[cfg(debug_assertions)]
@@ -20,6 +21,7 @@ mod place;
 mod planted;
 mod quick_start;
 mod rehearsal;
+mod reloading;
 mod starting;
 mod stop_and_start;
 mod systemd;

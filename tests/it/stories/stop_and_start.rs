@@ -131,8 +131,8 @@ fn a_call_under_way_is_waited_for_and_its_answer_kept() {
     cloud.tamper(|ask| ask.creates().then(|| Fault::Slow(Duration::from_millis(400))));
     place.does("scale web 4");
     place.until("web", "a create under way", |_| cloud.asked(Ask::creates) == 1);
-    // A terminal that closes says so; `timeout` speaks to its child and then to the group.
-    ["HUP", "TERM", "TERM"].iter().for_each(|name| daemon.signal(name));
+    // `timeout` speaks to its child and then to the group.
+    ["TERM", "TERM"].iter().for_each(|name| daemon.signal(name));
     let stopped = daemon.ended(std::time::Instant::now());
     assert_eq!(stopped.code, 0, "{}", stopped.log);
     assert!(stopped.took < BOUND, "{:?}", stopped.took);

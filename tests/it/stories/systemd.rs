@@ -7,19 +7,30 @@ use super::canary;
 use super::cloud::Cloud;
 use super::place::{FAST, PATIENCE, Place, group};
 
-struct Manager(UnixDatagram);
+/// The service manager's end of the socket.
+pub struct Manager {
+    end: UnixDatagram,
+    pub socket: String,
+}
 
 impl Manager {
-    /// Waits for a message with this line.
-    fn hears(&self, line: &str) {
+    pub fn listening(place: &Place) -> Self {
+        let path = place.path().join("notify");
+        let end = UnixDatagram::bind(&path).unwrap();
+        end.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { end, socket: path.to_str().unwrap().to_owned() }
+    }
+
+    /// Waits for a message with this line, and returns the whole of it.
+    pub fn hears(&self, line: &str) -> String {
         let mut told = Vec::new();
         let mut message = [0; 4096];
         loop {
-            let size = self.0.recv(&mut message);
+            let size = self.end.recv(&mut message);
             let size = size.unwrap_or_else(|e| panic!("never told {line}, only {told:?}: {e}"));
             let text = String::from_utf8_lossy(&message[..size]).into_owned();
             if text.lines().any(|l| l == line) {
-                return;
+                return text;
             }
             told.push(text);
         }
@@ -30,11 +41,9 @@ impl Manager {
 fn systemd_is_told_ready_alive_and_stopping() {
     let cloud = Cloud::start();
     let place = Place::new(&format!("{}{FAST}{}", cloud.section(), group("web", 0, 3)));
-    let path = place.path().join("notify");
-    let manager = Manager(UnixDatagram::bind(&path).unwrap());
-    manager.0.set_read_timeout(Some(PATIENCE)).unwrap();
-    let socket = path.to_str().unwrap();
-    let daemon = place.start_with(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "300000")]);
+    let manager = Manager::listening(&place);
+    let variables = [("NOTIFY_SOCKET", manager.socket.as_str()), ("WATCHDOG_USEC", "300000")];
+    let daemon = place.start_with(&variables);
     manager.hears("READY=1");
     // Fed again and again, not only once.
     for _ in 0..3 {

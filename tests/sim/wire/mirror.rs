@@ -10,7 +10,8 @@ use novascale::domain::server::{Fault as ServerFault, Server, Status};
 use novascale::domain::time::{Steady, Wall};
 
 use super::super::faults::FAULTS;
-use super::super::nova::{Body, Fate, HANGS, Nova, State};
+use super::super::nova::Nova;
+use super::super::servers::{Body, Fate, HANGS, State};
 use super::{BEGAN, BEGAN_WALL, Embedded};
 
 /// Of a hundred servers so many lie in the far cell.
@@ -18,6 +19,9 @@ const FAR: u32 = 30;
 
 /// What the world itself does to servers, and the embedded cloud therefore not.
 const DONE_BY_PEOPLE: [&str; 5] = ["vanish", "stopped", "untagged", "tagged-by-hand", "kept"];
+
+/// How often each fault strikes, whether the far cell is down, and the quota.
+pub type Wished = (Vec<u32>, bool, Option<u32>);
 
 /// What people can change of a server.
 #[derive(PartialEq)]
@@ -60,7 +64,8 @@ impl Embedded {
     }
 
     fn wish(&self, state: &State) {
-        let now = (state.faults.clone(), state.far_cell_down, state.quota);
+        let weather = &state.weather;
+        let now = (state.faults.percents(), weather.far_cell_down, weather.quota);
         let mut wished = self.wished.lock().unwrap();
         if wished.as_ref() != Some(&now) {
             self.sandbox.wish(wishes(state));
@@ -114,11 +119,11 @@ fn wishes(state: &State) -> Wishes {
             wishes.put(named, Strength::Percent(percent));
         }
     }
-    if state.far_cell_down {
+    if state.weather.far_cell_down {
         wishes.put(Named::CellDown, Strength::Amount(FAR));
     }
-    if state.quota != u32::MAX {
-        wishes.put(Named::SmallQuota, Strength::Amount(state.quota));
+    if let Some(quota) = state.weather.quota {
+        wishes.put(Named::SmallQuota, Strength::Amount(quota));
     }
     wishes
 }
@@ -127,6 +132,7 @@ fn imitate(there: &mut there::Server, server: &Server) {
     match server.status {
         Status::Shutoff => there.vm = there::VmState::Stopped,
         Status::Active => there.vm = there::VmState::Active,
+        Status::Unknown => there.vm = there::VmState::Unknown,
         _ => {}
     }
     there.tags = server.tags.iter().cloned().collect();

@@ -1,0 +1,58 @@
+//! I14: a large cut of max is held against the one that was last in force without a doubt.
+
+use novascale::domain::plan::{Action, Cause, Decision};
+use novascale::domain::time::Steady;
+
+use super::Context;
+use crate::servers::State;
+use crate::trace::Trace;
+
+/// How the configured max stands to the one that was last in force without a doubt.
+#[derive(Clone, Copy, Default)]
+pub struct Cut {
+    accepted: u32,
+    /// A person may have said that this max is meant.
+    pub confirmed: Option<u32>,
+    /// The last decision had to wait for a person.
+    pub waits: bool,
+    /// A pass may have accepted it and not been published.
+    pub unsure: bool,
+}
+
+impl Cut {
+    pub fn to(accepted: u32) -> Self {
+        Self { accepted, ..Self::default() }
+    }
+
+    /// A cut by more than half waits for a person, unless it takes nothing away.
+    pub fn decided(&mut self, max: u32, capacity: Option<u32>) {
+        let doubted = max * 2 < self.accepted && self.confirmed != Some(max);
+        let takes = capacity.is_none_or(|there| there > max);
+        self.waits = doubted && takes && !self.unsure;
+        self.unsure = false;
+        if !self.waits {
+            (self.accepted, self.confirmed) = (max, None);
+        }
+    }
+}
+
+impl State {
+    /// While a large cut of max waits for a person, nothing goes but what exceeds the old one.
+    pub(super) fn judge_cut(
+        &self,
+        context: &Context,
+        decision: &Decision,
+        at: Steady,
+        trace: &Trace,
+    ) {
+        let watch = &self.oracle.groups[context.group];
+        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        let going = decision.plan.iter().filter(surplus).count();
+        let spare = decision.tally.capacity().saturating_sub(watch.cut.accepted) as usize;
+        if watch.cut.waits && going > spare {
+            let (from, to) = (watch.cut.accepted, watch.group.bounds.max);
+            let said = format!("{going} go by a cut of max from {from} to {to} without a word");
+            trace.broken(at, "I14", &said);
+        }
+    }
+}

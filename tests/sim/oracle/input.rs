@@ -1,0 +1,136 @@
+//! I8: what the world's senders and operators really sent, as far as they may; and whether a
+//! decision's claims can be traced to it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use novascale::domain::claim::{Claim, Source, Wants};
+use novascale::domain::count::Bounds;
+use novascale::domain::group::Group;
+use novascale::domain::id::{Owner, ServerId};
+use novascale::domain::plan::Decision;
+use novascale::domain::policy::Policy;
+use novascale::domain::signal::Command;
+use novascale::domain::time::Steady;
+use novascale::store::What;
+
+use super::Watch;
+use crate::reference::moved;
+use crate::trace::Trace;
+
+/// Longer than any sample of this world counts.
+const COUNTS: Duration = Duration::from_secs(600);
+
+/// All that was sent under a good token to one group. What was not answered may have been kept.
+#[derive(Default)]
+pub struct Inputs {
+    loads: Vec<Load>,
+    /// The bases that may be in force.
+    bases: BTreeSet<u32>,
+    pins: Vec<(u32, Option<Steady>)>,
+    reservations: Vec<(Owner, u32, Steady)>,
+}
+
+struct Load {
+    server: Option<ServerId>,
+    value: f64,
+    received: Steady,
+}
+
+impl Inputs {
+    /// This reached the store, and may have been kept.
+    pub fn sent(&mut self, what: &What, now: Steady) {
+        match what {
+            What::Samples(samples, _) => {
+                self.loads.retain(|load| now.since(load.received) < COUNTS);
+                let loads = samples.iter().map(|identified| &identified.sample);
+                self.loads.extend(loads.map(|sample| Load {
+                    server: sample.server.clone(),
+                    value: sample.value.get(),
+                    received: sample.received.steady,
+                }));
+            }
+            What::Command(order, bounds) => self.ordered(&order.command, *bounds),
+        }
+    }
+
+    fn ordered(&mut self, command: &Command, bounds: Bounds) {
+        match command {
+            Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
+                let unset = [None].into_iter().filter(|_| self.bases.is_empty());
+                let from = self.bases.iter().map(|base| Some(*base)).chain(unset);
+                let moved: Vec<u32> =
+                    from.filter_map(|base| moved(base, command, bounds)).collect();
+                self.bases.extend(moved);
+            }
+            Command::Pin { capacity, until } => {
+                self.pins.push((*capacity, until.map(|until| until.steady)));
+            }
+            Command::Reserve { owner, capacity, until } => {
+                self.reservations.push((owner.clone(), *capacity, until.steady));
+            }
+            // These ask for no capacity.
+            _ => {}
+        }
+    }
+
+    /// An answer told which base is in force.
+    pub fn based(&mut self, base: Option<u32>) {
+        self.bases = base.into_iter().collect();
+    }
+
+    /// Why the claim cannot be traced to anything that was sent.
+    fn untraced(&self, claim: &Claim, group: &Group, now: Steady) -> Option<String> {
+        let wants = claim.wants.number();
+        let traced = match &claim.source {
+            // The min of the configuration.
+            Source::Base { declared: false, .. } => true,
+            Source::Base { declared: true, .. } => {
+                wants.is_some_and(|base| self.bases.contains(&base))
+            }
+            Source::Pin { .. } => self.pins.iter().any(|(capacity, until)| {
+                wants == Some(*capacity) && until.is_none_or(|end| end > now)
+            }),
+            Source::Reservation { owner, .. } => {
+                let held = |(of, n, end): &(Owner, u32, Steady)| {
+                    of == owner && wants == Some(*n) && *end > now
+                };
+                self.reservations.iter().any(held)
+            }
+            Source::Target { load: None, .. } => claim.wants == Wants::Unknown,
+            Source::Target { load: Some(load), .. } => self.measured(*load, group, now),
+        };
+        (!traced).then(|| format!("nobody sent what {claim:?} rests on"))
+    }
+
+    /// Whether somebody measured this load, or servers measured shares that may come to it.
+    fn measured(&self, load: f64, group: &Group, now: Steady) -> bool {
+        let longest = group.policies.iter().map(|policy| match policy {
+            Policy::Target(target) => target.stale_after,
+        });
+        let longest = longest.max().unwrap_or_default();
+        let fresh = || self.loads.iter().rev().filter(|load| now.since(load.received) <= longest);
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
+        if fresh().any(|sent| sent.server.is_none() && near(sent.value, load)) {
+            return true;
+        }
+        let servers: BTreeSet<&ServerId> =
+            fresh().filter_map(|sent| sent.server.as_ref()).collect();
+        let largest = |server: &ServerId| {
+            let of = fresh().filter(|sent| sent.server.as_ref() == Some(server));
+            of.map(|sent| sent.value).fold(0.0, f64::max)
+        };
+        !servers.is_empty() && load <= servers.into_iter().map(largest).sum::<f64>() + 1e-6
+    }
+}
+
+impl Watch {
+    pub(super) fn judge_inputs(&self, decision: &Decision, trace: &Trace) {
+        let now = decision.at.steady;
+        let untraced =
+            decision.claims.iter().find_map(|c| self.inputs.untraced(c, &self.group, now));
+        if let Some(untraced) = untraced {
+            trace.broken(now, "I8", &untraced);
+        }
+    }
+}
