@@ -43,6 +43,7 @@ use crate::store::{Lease, Store, StoreError, continued, install};
 use crate::telemetry::Counters;
 use crate::telemetry::log::{self, LogError, LogOptions};
 
+pub mod alone;
 mod announce;
 mod brake;
 mod count;
@@ -404,7 +405,6 @@ async fn reach(
         Cloud::OpenStack(settings) => Ok((None, settings)),
         Cloud::Sandbox(settings) => {
             let dir = paths::sandbox_dir(root);
-            make_private(&dir)?;
             let embedded = Embedded::start(&settings, &dir, broken.clone()).await?;
             killpoint::reached("start.embedded");
             let settings = embedded.settings(&settings);

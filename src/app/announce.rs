@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::embedded::write_private;
+use super::embedded::{FAULT_TOKEN, write_private};
 use super::{App, Error};
 use crate::config::paths;
 use crate::control::absent::Absent;
@@ -56,10 +56,16 @@ pub(super) fn what_runs(app: &App) {
         .collect();
     tracing::info!("novascale {} keeps {}", env!("CARGO_PKG_VERSION"), groups.join(", "));
     tracing::info!("cloud: {}", app.cloud);
-    if app.embedded.is_some() {
+    if let Some(embedded) = &app.embedded {
+        let dir = paths::sandbox_dir(&app.root);
         tracing::info!(
             "to look into it: OS_CLIENT_CONFIG_FILE={} openstack --os-cloud sandbox server list",
-            paths::sandbox_dir(&app.root).join("clouds.yaml").display()
+            dir.join("clouds.yaml").display()
+        );
+        tracing::info!(
+            "to let it go wrong: curl -H \"Authorization: Bearer $(cat {})\" {}/faults",
+            dir.join(FAULT_TOKEN).display(),
+            embedded.url()
         );
     }
     let found = &app.recovered;

@@ -13,10 +13,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Error;
+use super::{Error, root};
 use crate::clock;
 use crate::cloud::sandbox::Sandbox;
-use crate::cloud::sandbox::config::{Credentials, SandboxConfig};
+use crate::cloud::sandbox::config::{Credentials, Rehearsal, SandboxConfig};
 use crate::config::cloud::{
     AccessTokenType, Auth, CloudSettings, Interface, Oidc, Project, SandboxSettings, Tls,
 };
@@ -26,6 +26,11 @@ use crate::domain::time::Wall;
 /// Without it the `openstack` command asks for a Nova that knows no tags.
 const VERSION: &str = "2.75";
 
+/// The file of the token that opens `/faults`.
+pub(super) const FAULT_TOKEN: &str = "faults.token";
+
+const TOKEN_BEGIN: &str = "nvs_faults_";
+
 const SCOPE: &str = "openid profile email publicCloudProject/all";
 
 /// A running embedded cloud.
@@ -33,6 +38,8 @@ pub(super) struct Embedded {
     config: SandboxConfig,
     stop: CancellationToken,
     serving: JoinHandle<()>,
+    /// The lock on its directory.
+    _held: std::fs::File,
 }
 
 /// What the credentials' file keeps.
@@ -51,11 +58,13 @@ impl Embedded {
         dir: &Path,
         broken: CancellationToken,
     ) -> Result<Self, Error> {
+        let held = root::claim(dir).await?;
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], settings.port));
         let failed = |source| Error::Listen { key: "cloud.sandbox.port", address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let port = listener.local_addr().map_err(failed)?.port();
-        let config = configured(settings, port, credentials(dir)?);
+        let mut config = configured(settings, port, credentials(dir)?);
+        config.rehearsal = rehearsal(settings, dir)?;
         write_clouds_yaml(dir, &config)?;
         let now = Arc::new(|| {
             let Wall(ms) = clock::wall();
@@ -73,7 +82,12 @@ impl Embedded {
                 broken.cancel();
             }
         });
-        Ok(Self { config, stop, serving })
+        Ok(Self { config, stop, serving, _held: held })
+    }
+
+    /// Where it listens.
+    pub(super) fn url(&self) -> &str {
+        &self.config.base_url
     }
 
     /// How to sign in to it, as to any cloud.
@@ -128,6 +142,35 @@ fn configured(settings: &SandboxSettings, port: u16, credentials: Credentials) -
     config.rules.token_life_secs = settings.token_life.as_secs();
     config.rules.quota.instances = i64::from(settings.quota_instances);
     config
+}
+
+/// The faults from the start, the dice for them, and the token that opens `/faults`.
+fn rehearsal(settings: &SandboxSettings, dir: &Path) -> Result<Rehearsal, Error> {
+    let seed = settings.fault_seed.unwrap_or_else(|| clock::entropy() as u32 as u64);
+    if !settings.faults.0.is_empty() {
+        tracing::warn!(
+            "the embedded cloud goes wrong on purpose: {} (dice of seed {seed})",
+            settings.faults
+        );
+    }
+    let token = Some(fault_token(&dir.join(FAULT_TOKEN))?);
+    Ok(Rehearsal { wishes: settings.faults.clone(), seed: Some(seed), token })
+}
+
+/// Drawn at first start, as the daemon's are; its file is the only place that it lies in.
+fn fault_token(path: &Path) -> Result<SecretString, Error> {
+    let failed = |what, source| Error::State { what, path: path.to_owned(), source };
+    let kept = match std::fs::read_to_string(path) {
+        Ok(text) => text.trim().to_owned(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(failed("read", e)),
+    };
+    if kept.starts_with(TOKEN_BEGIN) && kept.len() == TOKEN_BEGIN.len() + 64 {
+        return Ok(SecretString::from(kept));
+    }
+    let drawn = format!("{TOKEN_BEGIN}{:032x}{:032x}", clock::entropy(), clock::entropy());
+    write_private(path, format!("{drawn}\n").as_bytes())?;
+    Ok(SecretString::from(drawn))
 }
 
 fn credentials(dir: &Path) -> Result<Credentials, Error> {
@@ -219,6 +262,18 @@ mod tests {
         ] {
             assert!(text.lines().any(|said| said == format!("    {line}")), "{line}: {text}");
         }
+    }
+
+    #[test]
+    fn the_token_for_faults_is_drawn_once_and_nobody_elses_to_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FAULT_TOKEN);
+        let drawn = fault_token(&path).unwrap();
+        assert_eq!(fault_token(&path).unwrap().expose_secret(), drawn.expose_secret());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::write(&path, "cut off").unwrap();
+        assert_ne!(fault_token(&path).unwrap().expose_secret(), "cut off");
     }
 
     #[test]

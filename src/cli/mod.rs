@@ -1,6 +1,6 @@
 //! The command line: what was typed, who answers it, and with which exit code.
 //!
-//! `run` is the daemon itself and `check` reads its configuration; every other
+//! `run` is the daemon itself, `check` reads its configuration, `sandbox` is a cloud; every other
 //! command asks a running daemon by HTTP, with the token of the scope that the command
 //! needs, and prints the answer. A command decides nothing and never prompts. It
 //! returns an answer (the same facts for people and for programs) or an error with
@@ -31,6 +31,7 @@ pub mod plan;
 pub mod reload;
 pub mod reserve;
 pub mod run;
+pub mod sandbox;
 pub mod scale;
 pub mod servers;
 pub mod signal;
@@ -145,6 +146,8 @@ pub enum Command {
     Run(run::Args),
     /// Check the configuration and show all its faults
     Check(check::Args),
+    /// Run the embedded cloud alone, and rehearse an outage on it
+    Sandbox(sandbox::Args),
     #[command(flatten)]
     Ask(Ask),
 }
@@ -229,7 +232,7 @@ fn settled(mut cli: Cli, matches: &ArgMatches) -> Result<Cli, clap::Error> {
     let typed = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
     let asks = matches!(cli.command, Some(Command::Ask(_)));
     if !asks && (typed("url") || typed("token_file")) {
-        let words = "--url and --token-file name a daemon to ask; `run` and `check` ask none";
+        let words = "--url and --token-file name a daemon to ask; this command asks none";
         return Err(conflict(words));
     }
     Ok(cli)
@@ -253,6 +256,7 @@ fn perform(cli: &Cli) -> Exit {
     let done = match &cli.command {
         None | Some(Command::Run(_)) => run::run(&cli.run, &cli.global, output),
         Some(Command::Check(args)) => check::run(args, cli.global.config(), output),
+        Some(Command::Sandbox(args)) => sandbox::run(args, &cli.global, output),
         Some(Command::Ask(what)) => {
             let answer = ask(what, &cli.global, output).map_err(|error| what.blamed(error));
             answer.map(|answer| output.answer(&answer))

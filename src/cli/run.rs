@@ -41,7 +41,7 @@ impl Args {
         Self { log: self.log.or(other.log), log_level: self.log_level.or(other.log_level) }
     }
 
-    fn log_options(&self, output: Output, env: &Env) -> LogOptions {
+    pub(super) fn log_options(&self, output: Output, env: &Env) -> LogOptions {
         let wish = match (output.quiet, output.verbose) {
             (true, _) => Some("warn"),
             (false, true) => Some("debug"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::rehearsal::Wishes;
 use super::secret::Secret;
 use crate::domain::id::Region;
 
@@ -31,7 +32,34 @@ pub struct SandboxSettings {
     pub token_life: Duration,
     /// Instances that the project's quota allows.
     pub quota_instances: u32,
+    /// What it does wrong from the start.
+    pub faults: Wishes,
+    /// Rolls the dice of its faults; drawn, if it is not set.
+    pub fault_seed: Option<u64>,
     pub limits: Limits,
+}
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        let secs = Duration::from_secs;
+        Self {
+            port: 0,
+            region: sandbox_region(),
+            region_keys: BTreeMap::new(),
+            build: (secs(2), secs(5)),
+            delete: secs(2),
+            token_life: secs(3600),
+            quota_instances: 50,
+            faults: Wishes::default(),
+            fault_seed: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "a word of letters keeps Region's rule")]
+fn sandbox_region() -> Region {
+    Region::new("SANDBOX").expect("a region")
 }
 
 /// A real cloud.

@@ -87,6 +87,21 @@ section! {
         delete: Duration,
         token_life: Duration,
         quota_instances: u64,
+        faults: Named<StrengthText>,
+        fault_seed: u64,
+    }
+}
+
+/// How much of a fault: a number or a text.
+#[derive(Debug, Clone)]
+pub(super) struct StrengthText(pub(super) String);
+
+impl Read for StrengthText {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        match raw.get_ref() {
+            DeValue::Integer(n) => Some(Self(n.to_string())),
+            other => String::read(raw, spot, sink).map(Self).filter(|_| other.as_str().is_some()),
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub mod fault;
 pub mod host;
 pub mod http;
 pub mod paths;
+pub mod rehearsal;
 pub mod secret;
 pub mod view;
 

@@ -211,7 +211,7 @@ impl Read for Duration {
     }
 }
 
-fn parse_span(text: &str) -> Option<Duration> {
+pub(super) fn parse_span(text: &str) -> Option<Duration> {
     let span = jiff::fmt::friendly::SpanParser::new().parse_span(text.trim()).ok()?;
     if span.get_years() != 0 || span.get_months() != 0 {
         return None;

@@ -12,8 +12,6 @@ use novascale::domain::id::{InstallId, Region, ServerId, Tag, mark};
 use novascale::domain::outcome::Failure;
 use novascale::domain::server::{Server, Status};
 
-use super::nova::Nova;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
     /// I1: launches under way take no room under the ceiling.
@@ -82,7 +80,7 @@ impl Broken {
 
 /// Nova as a broken controller understands it.
 pub struct Misread {
-    pub nova: Arc<Nova>,
+    pub nova: Arc<dyn Compute>,
     pub broken: Broken,
     pub install: InstallId,
 }

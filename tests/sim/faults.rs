@@ -49,7 +49,7 @@ faults! {
     BuildError 40 "build-error",
     BuildSlow 60 "build-slow",
     BuildNever 25 "build-never",
-    BuildStopped 25 "build-stopped",
+    BuildStopped 25 "build-shutoff",
     BuildUnknown 25 "build-unknown",
     // The machine.
     StoreBusy 20 "store-busy",
@@ -79,6 +79,19 @@ faults! {
     Storm 10 "storm",
     Silence 40 "silence",
     Strangers 40 "strangers",
+    // On the wire: level B alone.
+    CallsDropped 20 "calls-dropped",
+    CallsBusy 20 "calls-busy",
+    ProxyPages 15 "proxy-pages",
+    BrokenJson 20 "broken-json",
+    TokenDies 20 "token-dies",
+    VersionWrong 15 "version-wrong",
+    SignInFails 30 "sign-in-fails",
+    KeysRotated 30 "keys-rotated",
+    TokensShort 60 "tokens-short",
+    CatalogMoved 20 "catalog-moved",
+    TagFilterIgnored 30 "tag-filter-ignored",
+    PagesWrong 40 "pages-wrong",
 }
 
 /// How often each fault strikes, in percent, and its dice.
@@ -99,9 +112,21 @@ impl Faults {
         Self(drawn.collect())
     }
 
+    /// Without what can only go wrong on a wire.
+    #[must_use]
+    pub fn off_the_wire(mut self) -> Self {
+        self.0[Fault::CallsDropped as usize..].iter_mut().for_each(|(percent, _)| *percent = 0);
+        self
+    }
+
     /// None strikes any more.
     pub fn stop(&mut self) {
         self.0.iter_mut().for_each(|(percent, _)| *percent = 0);
+    }
+
+    /// Of each, how often it strikes.
+    pub fn percents(&self) -> Vec<u32> {
+        self.0.iter().map(|(percent, _)| *percent).collect()
     }
 
     pub fn of(&self, fault: Fault) -> u32 {

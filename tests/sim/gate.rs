@@ -2,16 +2,20 @@
 //! never returns, and whoever polls gives the future up, as a process does that ends. Or
 //! something else happens there: it pauses, or another one is started.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+
+use super::time::Timer;
 
 /// What happens at a port call.
 pub type Event = Box<dyn FnOnce() + Send>;
 
 pub struct Gate {
+    /// What runs the futures that sleep.
+    timer: Option<Arc<Timer>>,
     /// Port calls left until the crash; [`NEVER`] of them while none comes.
     crash: AtomicU32,
     crashed: AtomicBool,
@@ -22,15 +26,13 @@ pub struct Gate {
 
 const NEVER: u32 = u32::MAX;
 
-impl Default for Gate {
-    fn default() -> Self {
+impl Gate {
+    pub fn new(timer: Option<Arc<Timer>>) -> Self {
         let never = || AtomicU32::new(NEVER);
         let (crashed, event) = (AtomicBool::new(false), Mutex::new(None));
-        Self { crash: never(), crashed, happens: never(), event }
+        Self { timer, crash: never(), crashed, happens: never(), event }
     }
-}
 
-impl Gate {
     /// The machine crashes at this port call, counted from here.
     pub fn crash_at(&self, call: u32) {
         self.crash.store(call, Ordering::Relaxed);
@@ -65,8 +67,15 @@ impl Gate {
         }
     }
 
-    /// Runs to the end, or to the crash. Nothing in this world waits for anything else.
+    /// Runs to the end, or to the crash. Without a timer nothing waits for anything else.
     pub fn run<T>(&self, mut future: Pin<Box<dyn Future<Output = T> + '_>>) -> Option<T> {
+        if let Some(timer) = &self.timer {
+            return timer.run(poll_fn(|context| match future.as_mut().poll(context) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending if self.crashed.load(Ordering::Relaxed) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }));
+        }
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..100_000 {
             match future.as_mut().poll(&mut context) {

@@ -205,11 +205,14 @@ impl World {
         let mut state = self.nova.state();
         let dice = state.faults.dice(how);
         let (toggled, drawn) = (dice.percent(50), dice.below(4) as usize);
+        // The embedded cloud can only be stopped.
+        let rest = if self.setting.on_the_wire() { 0 } else { drawn };
         let Some(body) = state.bodies.get_mut(id) else { return };
         let served = body.serves();
         let tag = &self.groups[group].tag;
         match how {
-            Fault::Stopped => body.put_to_rest(drawn),
+            Fault::Stopped => body.put_to_rest(rest),
+            Fault::Moving if self.setting.on_the_wire() => {}
             Fault::Moving => body.move_about(drawn),
             Fault::HostDown => body.lose_its_host(),
             Fault::Renamed => body.server.name = format!("web-{drawn}"),

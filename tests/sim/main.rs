@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! NOVASCALE_SIM_SEEDS=1000000 cargo test --release --test sim many_seeds -- --nocapture
+//! NOVASCALE_SIM_WIRE=1 NOVASCALE_SIM_SEEDS=10000 cargo test --release --test sim many_seeds -- --nocapture
 //! NOVASCALE_SIM_SEED=7 cargo test --test sim one_seed -- --nocapture
 //! ```
 //!
@@ -41,6 +42,7 @@ mod run;
 mod servers;
 mod time;
 mod trace;
+mod wire;
 mod world;
 
 use world::Setting;
@@ -56,15 +58,26 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
+/// Whether level B alone is to run.
+fn only_wire() -> bool {
+    variable("NOVASCALE_SIM_WIRE").is_some()
+}
+
 fn number(name: &str) -> Option<u64> {
     variable(name).map(|text| text.parse().expect("a number"))
+}
+
+/// The nth seed that is to run.
+fn nth(n: u64) -> u64 {
+    if only_wire() { n * world::WIRE_EVERY } else { n }
 }
 
 #[test]
 fn many_seeds_run_clean() {
     let asked = number("NOVASCALE_SIM_SEEDS");
     let from = number("NOVASCALE_SIM_FROM").unwrap_or(1);
-    let sum = run::many(from, asked.unwrap_or(SEEDS), asked.is_some());
+    let seeds = |n| nth(from + n);
+    let sum = run::many(seeds, asked.unwrap_or(SEEDS), asked.is_some());
     println!("{}", sum.in_words());
     if let Some((seed, _)) = sum.failed.first() {
         let all: Vec<String> =
@@ -137,11 +150,11 @@ fn every_broken_controller_is_caught() {
         let mut example = String::new();
         for start in 0..starts {
             let from = 1 + start * 10_000;
-            let caught = run::caught(broken, from, CAUGHT_WITHIN);
-            let Some((seed, why)) = caught else {
+            let caught = run::caught(broken, (from..from + CAUGHT_WITHIN).map(nth));
+            let Some((n, why)) = caught else {
                 panic!("{invariant}: {broken:?} is not caught from seed {from} on")
             };
-            took.push(seed - from + 1);
+            took.push(n);
             example = why;
         }
         took.sort_unstable();

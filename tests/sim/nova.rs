@@ -23,24 +23,35 @@ use super::gate::Gate;
 use super::oracle::Oracle;
 use super::oracle::calls::Kind;
 use super::servers::{Body, State, failed};
-use super::time::SimClock;
+use super::time::{SimClock, Timer};
 use super::trace::Trace;
+use super::wire::Embedded;
 
 pub struct Nova {
     state: Mutex<State>,
     pub clock: Arc<SimClock>,
     pub gate: Arc<Gate>,
     pub trace: Arc<Trace>,
+    /// What is really there at level B; the bodies are its mirror then.
+    pub embedded: Option<Embedded>,
     /// The freeze file.
     pub brake: Arc<SimBrake>,
 }
 
 impl Nova {
-    pub fn new(seed: u64, faults: Faults, trace: Arc<Trace>, oracle: Oracle) -> Self {
+    /// With a timer it is a world of level B.
+    pub fn new(
+        (seed, timer): (u64, Option<Arc<Timer>>),
+        faults: Faults,
+        trace: Arc<Trace>,
+        oracle: Oracle,
+    ) -> Self {
         let state = Mutex::new(State::new(seed, faults, oracle));
-        let (clock, gate) = (Arc::new(SimClock::new()), Arc::new(Gate::default()));
+        let clock = Arc::new(SimClock::new(timer.clone()));
+        let gate = Arc::new(Gate::new(timer.clone()));
+        let embedded = timer.map(|timer| Embedded::new(seed, timer));
         let brake = Arc::new(SimBrake::new(seed));
-        Self { state, clock, gate, trace, brake }
+        Self { state, clock, gate, trace, brake, embedded }
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -53,6 +64,10 @@ impl Nova {
 
     /// Lets everything happen that is due.
     pub fn tick(&self) {
+        if let Some(embedded) = &self.embedded {
+            embedded.mirror(self);
+            return;
+        }
         let now = self.clock.now();
         let mut state = self.state();
         if state.next > now.steady {
@@ -83,14 +98,20 @@ impl Nova {
     }
 
     fn called(&self, kind: Kind) -> Duration {
-        let now = self.clock.now().steady;
-        let mut state = self.state();
-        state.called(kind, now, &self.trace);
+        let mut state = self.counted(kind);
         if state.strikes(Fault::SlowCalls) {
             state.faults.dice(Fault::SlowCalls).millis(1_000, 59_000)
         } else {
             state.dice.millis(2, 40)
         }
+    }
+
+    /// A call goes out.
+    pub fn counted(&self, kind: Kind) -> MutexGuard<'_, State> {
+        let now = self.clock.now().steady;
+        let mut state = self.state();
+        state.called(kind, now, &self.trace);
+        state
     }
 
     fn strikes(&self, fault: Fault) -> bool {

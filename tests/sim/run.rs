@@ -77,19 +77,20 @@ struct Tally {
 const ENOUGH: usize = 20;
 
 impl Tally {
-    fn work(&self, from: u64, count: u64, told: impl Fn(u64)) {
+    fn work(&self, seeds: impl Fn(u64) -> u64, count: u64, told: impl Fn(u64, u64, &Ending)) {
         loop {
             let n = self.next.fetch_add(1, Ordering::Relaxed);
             if n >= count || self.failed.lock().unwrap().len() > ENOUGH {
                 return;
             }
-            let ending = run(&Setting { seed: from + n, ..Setting::default() });
+            let seed = seeds(n);
+            let ending = run(&Setting { seed, ..Setting::default() });
             self.passes.fetch_add(u64::from(ending.passes), Ordering::Relaxed);
             self.calm_most.fetch_max(u64::from(ending.calm), Ordering::Relaxed);
+            told(n, seed, &ending);
             if !ending.violations.is_empty() {
-                self.failed.lock().unwrap().push((from + n, ending.violations));
+                self.failed.lock().unwrap().push((seed, ending.violations));
             }
-            told(n);
         }
     }
 
@@ -103,8 +104,8 @@ impl Tally {
     }
 }
 
-/// Runs these seeds on all cores.
-pub fn many(from: u64, count: u64, progress: bool) -> Sum {
+/// Runs so many worlds on all cores; the nth is of the nth seed.
+pub fn many(seeds: impl Fn(u64) -> u64 + Sync, count: u64, progress: bool) -> Sum {
     let tally = Tally::default();
     let (began, worked) = (Instant::now(), worked());
     let spent = || {
@@ -112,7 +113,10 @@ pub fn many(from: u64, count: u64, progress: bool) -> Sum {
         let cpu = self::worked().zip(worked).map(|(now, then)| now - then);
         (wall, cpu.unwrap_or(wall * cores() as f64).max(0.01))
     };
-    let told = |n: u64| {
+    let told = |n: u64, seed: u64, ending: &Ending| {
+        if progress && !ending.violations.is_empty() {
+            eprintln!("seed {seed}: {}", ending.violations.join("; "));
+        }
         if progress && n > 0 && n.is_multiple_of(10_000) {
             let sum = tally.sum(n, spent());
             eprintln!("{} so far, {} failed", sum.in_words(), sum.failed.len());
@@ -120,7 +124,7 @@ pub fn many(from: u64, count: u64, progress: bool) -> Sum {
     };
     std::thread::scope(|scope| {
         for _ in 0..cores() {
-            scope.spawn(|| tally.work(from, count, told));
+            scope.spawn(|| tally.work(&seeds, count, &told));
         }
     });
     tally.sum(count, spent())
@@ -135,10 +139,10 @@ fn worked() -> Option<f64> {
 }
 
 /// The first seed from there on by which the oracle catches a broken controller, and its words.
-pub fn caught(broken: Broken, from: u64, within: u64) -> Option<(u64, String)> {
-    (from..from + within).find_map(|seed| {
+pub fn caught(broken: Broken, seeds: impl Iterator<Item = u64>) -> Option<(u64, String)> {
+    seeds.enumerate().find_map(|(n, seed)| {
         let ending = run(&Setting { seed, broken: Some(broken), ..Setting::default() });
-        Some((seed, ending.violations.into_iter().next()?))
+        Some((n as u64 + 1, ending.violations.into_iter().next()?))
     })
 }
 

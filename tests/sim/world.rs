@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use novascale::cloud::Compute;
+use novascale::cloud::{Compute, Resolve};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::count::Bounds;
 use novascale::domain::freeze::{Brake, NoBrake};
@@ -26,18 +26,21 @@ use super::machine::{Machine, Made, Passed};
 use super::nova::Nova;
 use super::oracle::Oracle;
 use super::post::Post;
-use super::time::SimClock;
+use super::time::{SimClock, Timer};
 use super::trace::Trace;
+use super::wire::Client;
 
 /// Passes of the stormy part of a world.
 pub const PASSES: u32 = 200;
+/// One seed in so many is a world of level B: the client on a wire (`wire.rs`).
+pub const WIRE_EVERY: u64 = 20;
 /// The load that one server carries, in every world.
 pub const PER_SERVER: f64 = 10.0;
 /// The signal that every world measures.
 pub const SIGNAL: &str = "load";
 
-pub const ZONES: [&str; 2] = ["az1", "az2"];
-pub const FLAVORS: [&str; 2] = ["small", "medium"];
+pub const ZONES: [&str; 2] = ["r1-a", "r1-b"];
+pub const FLAVORS: [&str; 2] = ["d2-2", "b3-8"];
 
 /// How a world is made.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +49,13 @@ pub struct Setting {
     pub without: Vec<Fault>,
     pub broken: Option<Broken>,
     pub story: bool,
+}
+
+impl Setting {
+    /// Level B: the real client on the embedded cloud, in place of a model of both.
+    pub fn on_the_wire(&self) -> bool {
+        self.seed.is_multiple_of(WIRE_EVERY)
+    }
 }
 
 pub struct World {
@@ -80,14 +90,18 @@ impl Watcher for Nobody {
 impl World {
     pub fn new(setting: Setting) -> Self {
         let seed = setting.seed;
-        let faults = Faults::drawn(seed, &setting.without);
+        let mut faults = Faults::drawn(seed, &setting.without);
+        let timer = setting.on_the_wire().then(|| Arc::new(Timer::new()));
+        if timer.is_none() {
+            faults = faults.off_the_wire();
+        }
         let groups = groups(&mut Dice::of(seed, "groups"));
         let trace = Arc::new(Trace::telling(setting.story, setting.broken.map(Broken::invariant)));
         let install = InstallId::from_bits(7);
         let store = new_store(&faults, &install);
         let oracle = Oracle::new(groups.clone(), Arc::clone(&store), install.clone());
         let hot: Vec<&str> = faults.hot().into_iter().map(word).collect();
-        let nova = Arc::new(Nova::new(seed, faults, Arc::clone(&trace), oracle));
+        let nova = Arc::new(Nova::new((seed, timer), faults, Arc::clone(&trace), oracle));
         nova.event(0, seed, || format!("seed {seed}: {} groups, {}", groups.len(), hot.join(", ")));
         let clock = Arc::clone(&nova.clock);
         let lease = Arc::new(Mutex::new(store.acquire("simulated")));
@@ -153,6 +167,8 @@ impl World {
         drop(state);
         if let Some(call) = crash {
             self.nova.gate.crash_at(call);
+        } else if self.setting.on_the_wire() {
+            // Time passes there by itself, and for everybody at once.
         } else if let Some((call, span)) = pause {
             self.nova.gate.at(call, self.pause(span));
         } else if let Some(call) = twice {
@@ -397,20 +413,23 @@ fn parts(
         broken: setting.broken,
         latest: Arc::clone(latest),
     };
-    let compute: Arc<dyn Compute> = match setting.broken {
-        None => Arc::clone(nova) as Arc<dyn Compute>,
-        Some(broken) => {
-            let (nova, install) = (Arc::clone(nova), install.clone());
-            Arc::new(Misread { nova, broken, install })
+    let (mut compute, resolve): (Arc<dyn Compute>, Arc<dyn Resolve>) = match &nova.embedded {
+        None => (Arc::clone(nova) as _, Arc::clone(nova) as _),
+        Some(_) => {
+            let client = Arc::new(Client::start(nova, setting.seed, lease.epoch()));
+            (Arc::clone(&client) as _, client)
         }
     };
+    if let Some(broken) = setting.broken {
+        compute = Arc::new(Misread { nova: compute, broken, install: install.clone() });
+    }
     let brake: Arc<dyn Brake> = match setting.broken {
         Some(Broken::IgnoresFreezes) => Arc::new(NoBrake),
         _ => Arc::clone(&nova.brake) as Arc<dyn Brake>,
     };
     Parts {
         compute,
-        resolve: Arc::clone(nova) as Arc<dyn novascale::cloud::Resolve>,
+        resolve,
         store: Arc::new(disk),
         lease,
         clock: Arc::clone(&nova.clock) as Arc<dyn Clock>,

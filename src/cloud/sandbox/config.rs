@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::SandboxError;
 use super::model::rules::Rules;
+use crate::config::rehearsal::Wishes;
 
 /// How an embedded cloud looks from outside. Build it with [`SandboxConfig::new`] and change what
 /// should differ.
@@ -22,6 +23,18 @@ pub struct SandboxConfig {
     pub project_name: String,
     pub credentials: Credentials,
     pub rules: Rules,
+    pub rehearsal: Rehearsal,
+}
+
+/// What goes wrong, and who may say so.
+#[derive(Debug, Clone, Default)]
+pub struct Rehearsal {
+    /// The faults that are on from the start.
+    pub wishes: Wishes,
+    /// The same seed rolls the same dice for faults, and for nothing else.
+    pub seed: Option<u64>,
+    /// Opens `/faults`, which is closed without it.
+    pub token: Option<SecretString>,
 }
 
 /// Who may sign in. The secrets are drawn by the caller, at first start, and never print.
@@ -59,6 +72,7 @@ impl SandboxConfig {
             project_name: "sandbox".to_owned(),
             credentials,
             rules: Rules::for_region(region),
+            rehearsal: Rehearsal::default(),
         }
     }
 

@@ -40,7 +40,13 @@ pub(super) struct Ask {
     pub(super) caller: Option<Caller>,
     /// Nova's microversion 2.x; 1 elsewhere.
     pub(super) version: Version,
+    /// It is to be carried out so much later.
+    pub(super) later: Option<Millis>,
 }
+
+/// What a fault puts off, and by how much.
+#[derive(Clone, Copy)]
+pub(super) struct Later(pub(super) Millis);
 
 /// Who asks, by token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,13 +106,14 @@ impl FromRequest<Shared> for Ask {
         let version = parts.extensions.get::<Version>().copied().unwrap_or(Version(1));
         let request_id =
             parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let later = parts.extensions.get::<Later>().map(|Later(after)| *after);
         let headers = parts.headers.clone();
         let body = Bytes::from_request(Request::from_parts(parts, body), world).await;
         let body = body.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
             _ => Refusal::Invalid("Malformed request body".to_owned()),
         });
-        Ok(Ask { path, query, headers, body, request_id, caller, version })
+        Ok(Ask { path, query, headers, body, request_id, caller, version, later })
     }
 }
 

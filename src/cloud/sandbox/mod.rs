@@ -13,6 +13,7 @@
 //! and calls the model (`model/`), a pure state machine that gets time and dice as arguments. What
 //! takes time in a cloud takes time here, by the caller's clock: nothing runs between two requests.
 //! A change is written to a file before it is answered (`persist.rs`), if a directory was given.
+//! On request things go wrong (`faults/`): that is for rehearsing an outage.
 //!
 //! One listener serves everything: `/oidc`, `/identity`, `/compute`, `/image`, `/network` below one
 //! base URL.
@@ -23,6 +24,7 @@
 //! Read on in `model/mod.rs`.
 
 pub mod config;
+pub mod faults;
 pub mod model;
 pub mod persist;
 
@@ -47,9 +49,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use self::config::SandboxConfig;
+use self::faults::Faults;
+use self::model::Model;
 use self::model::dice::Dice;
+use self::model::identity::Account;
 use self::persist::Keeper;
 use self::world::World;
+use crate::config::rehearsal::Wishes;
 
 /// Tells the time: milliseconds since 1970-01-01T00:00:00Z.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -57,6 +63,9 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// How long requests may take to finish at the end. Every answer is ready at once, so only a client
 /// that does not send the rest of its request, or does not read, is cut off.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// Sets the dice of faults apart from all others.
+const FAULTS: u64 = u64::MAX;
 
 /// A running embedded cloud. Clones share one state.
 #[derive(Clone)]
@@ -114,7 +123,8 @@ impl Sandbox {
             None => model::Model::new(),
         };
         model.starts += 1;
-        let dice = Dice::new(seed, model.starts);
+        let mixed = config.rehearsal.seed.map_or(seed, of_number);
+        let dice = [Dice::new(seed, model.starts), Dice::new(mixed, FAULTS)];
         let world = Arc::new(World::new(config, clock, model, dice));
         let sandbox = Sandbox { world, keeper: keeper.map(Arc::new) };
         sandbox.save().await?;
@@ -132,6 +142,8 @@ impl Sandbox {
             .merge(neutron::routes(world))
             .fallback(http::unknown_path)
             .layer(from_fn_with_state(self.clone(), http::mark))
+            .layer(from_fn_with_state(self.clone(), faults::wire::befall))
+            .merge(faults::face::routes())
             .with_state(world.clone())
     }
 
@@ -166,6 +178,26 @@ impl Sandbox {
         self.world.calls()
     }
 
+    /// What is really there, whatever is said of it.
+    pub fn inspect<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
+        self.world.look(look)
+    }
+
+    /// Changes what is there, as nobody can who asks by the API.
+    pub fn meddle<T>(&self, change: impl FnOnce(&mut Model) -> T) -> T {
+        self.world.change(Account::Operator, "req-by-hand", |model, _| change(model))
+    }
+
+    /// The faults that are on, and what they have done so far.
+    pub fn faults<T>(&self, look: impl FnOnce(&Faults) -> T) -> T {
+        self.world.faults(|faults, _| look(faults))
+    }
+
+    /// Other faults in place of those that are on; what hung because of one that is over goes on.
+    pub fn wish(&self, wishes: Wishes) {
+        self.world.wish(|_| wishes);
+    }
+
     /// Writes the state to disk now.
     ///
     /// # Errors
@@ -187,6 +219,12 @@ impl Sandbox {
             None => Ok(()),
         }
     }
+}
+
+fn of_number(seed: u64) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes
 }
 
 /// Ready when the time to finish is over; never, if there is no end in sight.

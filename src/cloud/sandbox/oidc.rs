@@ -18,6 +18,7 @@ use super::model::identity::{Account, Kind, Token};
 use super::model::refusal::Refusal;
 use super::model::{Model, Turn};
 use super::world::World;
+use crate::config::rehearsal::Fault;
 
 const OIDC: Face = Face { refuse };
 
@@ -54,7 +55,8 @@ fn keys(_: &World, _: &Ask) -> Result<Response, Refusal> {
 
 fn token(world: &World, ask: &Ask) -> Result<Response, Refusal> {
     let form = Query::parse(&String::from_utf8_lossy(ask.body()?));
-    if !is_client(&world.config.credentials, ask, &form) {
+    let known = is_client(&world.config.credentials, ask, &form);
+    if !known || keys_rotated(world) {
         let denied = oauth_error(
             401,
             "invalid_client",
@@ -145,6 +147,11 @@ fn basic(ask: &Ask) -> Option<(String, String)> {
     }
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     text.split_once(':').map(|(id, secret)| (id.to_owned(), secret.to_owned()))
+}
+
+/// Whether a secret is taken for one that was rotated away.
+pub(super) fn keys_rotated(world: &World) -> bool {
+    world.faults(|faults, _| faults.strikes(Fault::KeysRotated))
 }
 
 /// Compares without telling by the time taken where the difference lies.

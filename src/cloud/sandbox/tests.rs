@@ -1,6 +1,7 @@
 //! The embedded cloud, asked in process: no socket, and time in the test's hand.
 
 mod faces;
+mod faults;
 mod filters;
 mod groups;
 mod launches;

@@ -5,9 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Clock;
 use super::config::SandboxConfig;
+use super::faults::Faults;
+use super::faults::sight::Sight;
 use super::model::dice::Dice;
 use super::model::identity::Account;
+use super::model::rules::Rules;
 use super::model::{Millis, Model, Turn};
+use crate::config::rehearsal::Wishes;
 
 /// What all requests share.
 pub(super) struct World {
@@ -19,14 +23,34 @@ pub(super) struct World {
 struct State {
     model: Model,
     dice: Dice,
+    faults: Faults,
     calls: BTreeMap<String, u64>,
     /// How many changes there were that are to be saved before they are answered.
     changes: u64,
 }
 
+impl State {
+    /// Everything that is due: what was put off is carried out at its own instant.
+    fn advance(&mut self, now: Millis, rules: &Rules) {
+        while let Some(late) = self.faults.due(now) {
+            self.model.advance(late.due);
+            let Self { model, dice, faults, .. } = self;
+            let (due, account, request_id) = (late.due, late.account, late.request_id.as_str());
+            let turn = &mut Turn { now: due, dice, rules, faults, account, request_id };
+            // Whoever asked has gone: nobody is told of a refusal.
+            let _ = model.launch(late.launch, turn);
+            self.changes += 1;
+        }
+        self.model.advance(now);
+    }
+}
+
 impl World {
-    pub(super) fn new(config: SandboxConfig, clock: Clock, model: Model, dice: Dice) -> World {
-        let state = Mutex::new(State { model, dice, calls: BTreeMap::new(), changes: 0 });
+    pub(super) fn new(config: SandboxConfig, clock: Clock, model: Model, dice: [Dice; 2]) -> World {
+        let [dice, fault_dice] = dice;
+        let faults = Faults::new(config.rehearsal.wishes.clone(), fault_dice);
+        let (calls, changes) = (BTreeMap::new(), 0);
+        let state = Mutex::new(State { model, dice, faults, calls, changes });
         World { config, clock, state }
     }
 
@@ -43,7 +67,7 @@ impl World {
     pub(super) fn look_numbered<T>(&self, look: impl FnOnce(&Model, u64) -> T) -> T {
         let now = self.now();
         let mut state = self.state();
-        state.model.advance(now);
+        state.advance(now, &self.config.rules);
         look(&state.model, state.changes)
     }
 
@@ -78,9 +102,32 @@ impl World {
         act: impl FnOnce(&mut Model, &mut Turn<'_>) -> T,
     ) -> T {
         let now = self.now();
-        let State { model, dice, .. } = &mut *state;
-        model.advance(now);
-        act(model, &mut Turn { now, dice, rules: &self.config.rules, account, request_id })
+        state.advance(now, &self.config.rules);
+        let State { model, dice, faults, .. } = &mut *state;
+        let rules = &self.config.rules;
+        act(model, &mut Turn { now, dice, rules, faults, account, request_id })
+    }
+
+    /// The faults, with the instant at which they are looked at.
+    pub(super) fn faults<T>(&self, act: impl FnOnce(&mut Faults, Millis) -> T) -> T {
+        let now = self.now();
+        act(&mut self.state().faults, now)
+    }
+
+    /// Other faults in place of those that are on; what hung because of one that is over goes on.
+    pub(super) fn wish(&self, change: impl FnOnce(Wishes) -> Wishes) {
+        let now = self.now();
+        let mut state = self.state();
+        let wishes = change(state.faults.wishes().clone());
+        state.faults.set(wishes);
+        state.changes += 1;
+        let State { model, faults, .. } = &mut *state;
+        model.release(faults, now);
+    }
+
+    /// How the next reader is shown the servers.
+    pub(super) fn sight(&self) -> Sight {
+        self.faults(|faults, _| Sight::drawn(faults))
     }
 
     /// How many changes there were so far.

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::super::cloud::{Cloud, CloudSettings, Limits, SandboxSettings};
 use super::super::fault::{Sink, Spot};
-use super::super::file::{CloudText, LimitsText, SandboxText, SecretText};
+use super::super::file::{CloudText, LimitsText, SandboxText, SecretText, StrengthText};
 use super::super::openstack::{self, Found};
 use super::super::options::{Base, Options, Origin};
 use super::super::presets::{PRESETS, Preset};
-use super::super::read::{At, nearest};
+use super::super::read::{At, Named, nearest};
+use super::super::rehearsal::{Fault, Wishes};
 use super::super::secret::Secret;
 use super::super::view::CloudView;
 use super::auth::{self, Taker};
@@ -69,11 +70,6 @@ fn unknown_region() -> Region {
     Region::new("unknown").expect("a region")
 }
 
-#[expect(clippy::expect_used, reason = "a word of letters keeps Region's rule")]
-fn sandbox_region() -> Region {
-    Region::new("SANDBOX").expect("a region")
-}
-
 /// Faster than any service takes; a number above it is a mistake.
 const RATE_MOST: f64 = 1000.0;
 
@@ -121,15 +117,28 @@ fn sandbox(text: &CloudText, limits: Limits, sink: &mut Sink) -> Outcome {
     let empty = SandboxText::empty();
     let written = text.limits.as_ref().map(|at| &at.value);
     let text = text.sandbox.as_deref().unwrap_or(&empty);
-    let region = region_of(text.region.as_ref(), sink).unwrap_or_else(sandbox_region);
+    let plain = SandboxSettings::default();
+    let region = region_of(text.region.as_ref(), sink).unwrap_or(plain.region);
     let settings = SandboxSettings {
         port: u16::try_from(range::number(text.port.as_ref(), 0, 0..=65_535, sink)).unwrap_or(0),
         region: region.clone(),
         region_keys: BTreeMap::new(),
         build: build(text.build.as_ref(), sink),
-        delete: range::span(text.delete.as_ref(), 2 * SECOND, Duration::ZERO..=HOUR, sink),
-        token_life: range::span(text.token_life.as_ref(), HOUR, SECOND..=24 * HOUR, sink),
-        quota_instances: range::number(text.quota_instances.as_ref(), 50, 0..=10_000, sink),
+        delete: range::span(text.delete.as_ref(), plain.delete, Duration::ZERO..=HOUR, sink),
+        token_life: range::span(
+            text.token_life.as_ref(),
+            plain.token_life,
+            SECOND..=24 * HOUR,
+            sink,
+        ),
+        quota_instances: range::number(
+            text.quota_instances.as_ref(),
+            plain.quota_instances,
+            0..=10_000,
+            sink,
+        ),
+        faults: faults(text.faults.as_ref(), sink),
+        fault_seed: text.fault_seed.as_ref().map(|at| at.value),
         limits,
     };
     let mut view = CloudView::new("sandbox");
@@ -138,12 +147,28 @@ fn sandbox(text: &CloudText, limits: Limits, sink: &mut Sink) -> Outcome {
     view.show("region", region.as_str(), origin(text.region.is_some()));
     view.show("port", settings.port, origin(text.port.is_some()));
     view.show("quota_instances", settings.quota_instances, origin(text.quota_instances.is_some()));
+    if !settings.faults.0.is_empty() {
+        view.show("faults", settings.faults.to_string(), origin(true));
+    }
     show_limits(&mut view, limits, written);
     (Some((Cloud::Sandbox(settings), view)), Some(region))
 }
 
+fn faults(at: Option<&At<Named<StrengthText>>>, sink: &mut Sink) -> Wishes {
+    let mut wishes = Wishes::default();
+    for entry in at.into_iter().flat_map(|at| &at.value.0) {
+        let (spot, text) = (&entry.entry.spot, &entry.entry.value.0);
+        let read = Fault::named(&entry.name).and_then(|it| Ok((it, it.strength(text)?)));
+        match read {
+            Ok((fault, strength)) => wishes.put(fault, strength),
+            Err(why) => _ = sink.fault(spot, format!("`{}`: {why}", spot.key)),
+        }
+    }
+    wishes
+}
+
 fn build(at: Option<&At<Vec<At<Duration>>>>, sink: &mut Sink) -> (Duration, Duration) {
-    let default = (2 * SECOND, 5 * SECOND);
+    let default = SandboxSettings::default().build;
     let Some(at) = at else { return default };
     let [least, most] = at.value.as_slice() else {
         let fault = sink.fault(&at.spot, format!("`{}` must be two spans of time", at.spot.key));

@@ -13,7 +13,8 @@ use super::place::{PATIENCE, Place};
 pub const USER_DATA: &str = "canary-user-data-5b2a";
 
 /// Files below the state directory whose purpose is to hold a secret.
-const HOLDERS: [&str; 3] = ["tokens", "sandbox/credentials.json", "sandbox/clouds.yaml"];
+const HOLDERS: [&str; 4] =
+    ["tokens", "sandbox/credentials.json", "sandbox/clouds.yaml", "sandbox/faults.token"];
 
 const SCOPES: [&str; 4] = ["signal", "capacity", "read", "operate"];
 
@@ -52,6 +53,8 @@ pub fn search(place: &Place, cloud: Option<&Cloud>) {
     let credentials: Value = serde_json::from_slice(&credentials).unwrap_or_default();
     let drawn = ["client_secret", "password"].map(|key| credentials[key].as_str());
     secrets.extend(drawn.into_iter().flatten().map(str::to_owned));
+    let faults = std::fs::read_to_string(place.state("sandbox/faults.token")).unwrap_or_default();
+    secrets.extend(Some(faults.trim().to_owned()).filter(|token| !token.is_empty()));
 
     search_for(place, secrets);
 }

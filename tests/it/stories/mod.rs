@@ -20,6 +20,7 @@ mod kills;
 mod place;
 mod planted;
 mod quick_start;
+mod rehearsal;
 mod reloading;
 mod starting;
 mod stop_and_start;

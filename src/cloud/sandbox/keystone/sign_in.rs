@@ -9,9 +9,10 @@ use super::super::http::{Ask, json, with_header};
 use super::super::model::identity::{Account, Kind, Token};
 use super::super::model::refusal::Refusal;
 use super::super::model::{Millis, Turn};
-use super::super::oidc::same;
+use super::super::oidc::{keys_rotated, same};
 use super::super::world::World;
 use super::{keystone_token, view};
+use crate::config::rehearsal::Fault;
 
 /// Who signs in, before a scope is looked at.
 struct Proven {
@@ -98,7 +99,7 @@ fn by_password(world: &World, given: &Value) -> Result<Proven, Refusal> {
     let user = required(given, "user")?;
     let known = is_operator(world, user);
     let right = same(text(user, "password"), world.config.credentials.password.expose_secret());
-    prove_operator("password", known & right, false)
+    prove_operator(world, "password", known & right, false)
 }
 
 fn by_application(world: &World, given: &Value) -> Result<Proven, Refusal> {
@@ -107,10 +108,16 @@ fn by_application(world: &World, given: &Value) -> Result<Proven, Refusal> {
     let by_name = || text(given, "name") == application.name && is_operator(world, &given["user"]);
     let known = same(text(given, "id"), &application.id) || by_name();
     let right = same(text(given, "secret"), application.secret.expose_secret());
-    prove_operator("application_credential", known & right, true)
+    prove_operator(world, "application_credential", known & right, true)
 }
 
-fn prove_operator(method: &str, right: bool, bound: bool) -> Result<Proven, Refusal> {
+fn prove_operator(
+    world: &World,
+    method: &str,
+    right: bool,
+    bound: bool,
+) -> Result<Proven, Refusal> {
+    let right = right & !keys_rotated(world);
     let proven = Proven {
         account: Account::Operator,
         methods: vec![method.to_owned()],
@@ -154,7 +161,8 @@ fn issue(world: &World, ask: &Ask, proven: Proven, scoped: bool) -> Response {
 }
 
 fn token(proven: Proven, scoped: bool, turn: &mut Turn<'_>) -> Token {
-    let full = turn.now + turn.rules.token_life_ms();
+    let life = turn.faults.lasts(Fault::TokensShort).unwrap_or(turn.rules.token_life_ms());
+    let full = turn.now + life;
     Token {
         account: proven.account,
         kind: Kind::Keystone { methods: proven.methods, scoped },

@@ -6,6 +6,10 @@ use super::super::http::micros;
 use super::super::model::Millis;
 use super::super::model::identity::{Account, Kind, Token};
 use super::super::world::World;
+use crate::config::rehearsal::Fault;
+
+/// Where a catalog leads that has moved: a name that is never anybody's (RFC 2606).
+const ELSEWHERE: &str = "https://cloud.moved.example";
 
 /// The body beside `X-Subject-Token`. Only a scoped token has a project, roles and a catalog.
 pub(super) fn token(world: &World, token: &Token) -> Value {
@@ -36,7 +40,8 @@ pub(super) fn token(world: &World, token: &Token) -> Value {
 
 /// The services of the one region. Network and image URLs carry no version, as at OVHcloud.
 pub(super) fn catalog(world: &World) -> Value {
-    let base = &world.config.base_url;
+    let moved = world.faults(|faults, _| faults.strikes(Fault::CatalogMoved));
+    let base = if moved { ELSEWHERE } else { world.config.base_url.as_str() };
     let project = &world.config.project_id;
     json!([
         service(world, "compute", "nova", 1, &format!("{base}/compute/v2.1/{project}")),

@@ -55,6 +55,11 @@ impl Dice {
         i64::try_from(drawn).unwrap_or(i64::MAX)
     }
 
+    /// Whether something that happens so often, in percent, happens now.
+    pub fn percent(&mut self, chance: u8) -> bool {
+        0 < chance && self.0.random_range(0..100) < chance
+    }
+
     fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
         self.0.fill_bytes(&mut bytes);

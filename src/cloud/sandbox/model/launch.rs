@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::super::faults::Faults;
 use super::catalogue::Flavor;
 use super::labels::check_metadata_count;
 use super::refusal::Refusal;
 use super::schedule::{Need, Place};
 use super::server::{DiskConfig, Nic, Server, Task, Then, VmState, Volume};
 use super::{Millis, Model, Turn};
+use crate::config::rehearsal::Fault;
 
 /// What a create call asks for; its form was checked by the face, its meaning is checked here.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,7 +90,9 @@ impl Model {
         let flavor = self.check_launch(&launch, turn)?;
         let networks = self.check_networks(&launch.networks)?;
         launch.security_groups = self.security_group_names(&launch.security_groups)?;
-        let count = self.fitting(&flavor, launch.min, launch.max, turn.rules)?;
+        let small = turn.faults.amount(Fault::SmallQuota);
+        let quota = self.quota(turn.rules).at_most(small);
+        let count = self.fitting(&flavor, launch.min, launch.max, &quota)?;
         if let Some(group) = &launch.group {
             self.check_group_room(group, count, turn)?;
         }
@@ -107,8 +111,14 @@ impl Model {
         Ok(self.make(&batch, nics, turn))
     }
 
-    fn check_launch(&self, launch: &Launch, turn: &Turn<'_>) -> Result<Flavor, Refusal> {
+    fn check_launch(&self, launch: &Launch, turn: &mut Turn<'_>) -> Result<Flavor, Refusal> {
         let invalid = |why: &str| Refusal::Invalid(why.to_owned());
+        if turn.faults.strikes(Fault::FlavorGone) {
+            return Err(invalid(&format!("Flavor {} could not be found.", launch.flavor)));
+        }
+        if turn.faults.strikes(Fault::ImageGone) {
+            return Err(invalid("Can not find requested image"));
+        }
         let flavor =
             self.catalogue.flavor(&launch.flavor).map_err(|why| invalid(&why.to_string()))?;
         self.check_images(launch)?;
@@ -178,8 +188,12 @@ impl Model {
         launch: &Launch,
         flavor: &Flavor,
         count: u32,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Option<Vec<Place>> {
+        let full = launch.zone.is_some() && turn.faults.strikes(Fault::ZoneFull);
+        if turn.faults.strikes(Fault::NoHost) || full {
+            return None;
+        }
         let group = launch.group.as_ref().and_then(|id| self.group(id).ok());
         self.place(&Need { flavor, zone: launch.zone.as_deref(), group }, count, turn.rules)
     }
@@ -258,11 +272,27 @@ impl BootVolume {
 fn fate(has_host: bool, turn: &mut Turn<'_>) -> Vec<(Millis, Then)> {
     let build = turn.dice.within(&turn.rules.build_ms);
     let scheduled = turn.now + build / 10;
-    if has_host {
-        return vec![(scheduled, Then::Spawn), (turn.now + build, Then::Settle(VmState::Active))];
+    if !has_host {
+        let message = "No valid host was found. There are not enough hosts available.".to_owned();
+        return vec![(scheduled, Then::Fail { code: 500, message })];
     }
-    let message = "No valid host was found. There are not enough hosts available.".to_owned();
-    vec![(scheduled, Then::Fail { code: 500, message })]
+    let built = turn.now + build + turn.faults.lasts(Fault::BuildSlow).unwrap_or_default();
+    let end = ending(turn.faults).map(|then| (built, then));
+    std::iter::once((scheduled, Then::Spawn)).chain(end).collect()
+}
+
+/// What a build comes to; nothing, if it never ends.
+fn ending(faults: &mut Faults) -> Option<Then> {
+    if faults.strikes(Fault::BuildNever) {
+        return None;
+    }
+    if faults.strikes(Fault::BuildError) {
+        let message = "Build of instance aborted: the volume was not created.".to_owned();
+        return Some(Then::Fail { code: 500, message });
+    }
+    let odd = [(Fault::BuildShutoff, VmState::Stopped), (Fault::BuildUnknown, VmState::Unknown)];
+    let odd = odd.into_iter().find(|(fault, _)| faults.strikes(*fault));
+    Some(Then::Settle(odd.map_or(VmState::Active, |(_, vm)| vm)))
 }
 
 /// A name as a host name: letters, digits and hyphens, at most 63 characters.

@@ -1,8 +1,13 @@
 //! What happens to a server in time, and its end.
 
+use super::super::faults::Faults;
 use super::refusal::Refusal;
 use super::server::{Event, Fault, Server, Step, Task, Then, VmState};
 use super::{Millis, Model, Turn};
+use crate::config::rehearsal::Fault as Wrong;
+
+/// What was put aside is gone after so long (Nova `reclaim_instance_interval`).
+const RECLAIM: Millis = 600_000;
 
 /// Lines kept in a server's list of actions, so that a client in a loop cannot fill the memory.
 const MAX_EVENTS: usize = 100;
@@ -23,12 +28,41 @@ impl Model {
         let gone_at = turn.now + turn.dice.within(&turn.rules.delete_ms);
         let server = self.server_mut(id)?;
         server.check_unlocked()?;
-        if !server.is_deleting() {
+        if server.launched.is_some()
+            && !server.is_deleting()
+            && turn.faults.strikes(Wrong::DeleteSoft)
+        {
+            server.put_aside(turn);
+            return Ok(());
+        }
+        let under_way = server.is_deleting() && !server.steps.is_empty();
+        if !under_way {
+            let hangs = turn.faults.strikes(Wrong::DeleteHangs);
             server.task = Some(Task::Deleting);
-            server.plan([(gone_at, Then::Vanish)]);
+            server.plan((!hangs).then_some((gone_at, Then::Vanish)));
             server.note("delete", turn);
         }
         Ok(())
+    }
+
+    /// Lets go on what hangs because of faults that are over.
+    pub fn release(&mut self, faults: &Faults, now: Millis) {
+        let over = |fault| !faults.is_on(fault);
+        let (deletes, aside) = (over(Wrong::DeleteHangs), over(Wrong::DeleteSoft));
+        let (builds, unknown) = (over(Wrong::BuildNever), over(Wrong::BuildUnknown));
+        for server in self.servers.values_mut() {
+            let (is, hangs) = (|vm| server.vm == vm, server.steps.is_empty());
+            let vanishes =
+                server.is_deleting() && hangs && deletes || is(VmState::SoftDeleted) && aside;
+            let settles =
+                is(VmState::Building) && hangs && builds || is(VmState::Unknown) && unknown;
+            let then = match (vanishes, settles && !server.is_deleting()) {
+                (true, _) => Then::Vanish,
+                (false, true) => Then::Settle(VmState::Active),
+                (false, false) => continue,
+            };
+            server.plan([(now, then)]);
+        }
     }
 }
 
@@ -61,6 +95,13 @@ impl Server {
         if vm == VmState::Active {
             self.launched.get_or_insert(at);
         }
+    }
+
+    fn put_aside(&mut self, turn: &Turn<'_>) {
+        self.vm = VmState::SoftDeleted;
+        self.task = None;
+        self.plan([(turn.now + RECLAIM, Then::Vanish)]);
+        self.note("delete", turn);
     }
 
     fn fail(&mut self, fault: Fault) {

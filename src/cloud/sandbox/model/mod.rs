@@ -42,6 +42,7 @@ use self::quota::Quota;
 use self::refusal::Refusal;
 use self::rules::Rules;
 use self::server::Server;
+use super::faults::Faults;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
@@ -74,6 +75,7 @@ pub struct Turn<'a> {
     pub now: Millis,
     pub dice: &'a mut Dice,
     pub rules: &'a Rules,
+    pub faults: &'a mut Faults,
     pub account: Account,
     pub request_id: &'a str,
 }
@@ -110,6 +112,28 @@ impl Model {
     /// [`Refusal::Missing`], in Nova's words, if there is none of this id.
     pub fn server(&self, id: &str) -> Result<&Server, Refusal> {
         self.servers.get(id).ok_or_else(|| no_instance(id))
+    }
+
+    /// Takes a server away at once, as nobody can who asks by the API.
+    pub fn remove(&mut self, id: &str) {
+        self.servers.remove(id);
+    }
+
+    /// Changes a server past all rules, if it is there.
+    pub fn alter(&mut self, id: &str, change: impl FnOnce(&mut Server)) {
+        if let Some(server) = self.servers.get_mut(id) {
+            change(server);
+        }
+    }
+
+    /// Somebody's own server, which carries this tag.
+    pub fn add_by_hand(&mut self, id: String, tag: String, now: Millis) {
+        let Some(flavor) = self.catalogue.flavors.first().cloned() else { return };
+        let mut server = Server::by_hand(id, flavor, now);
+        server.tags.insert(tag);
+        server.order = self.made;
+        self.made += 1;
+        self.servers.insert(server.id.clone(), server);
     }
 
     fn server_mut(&mut self, id: &str) -> Result<&mut Server, Refusal> {

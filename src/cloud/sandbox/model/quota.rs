@@ -44,6 +44,18 @@ impl Default for Quota {
 }
 
 impl Quota {
+    /// The same with no more instances than these, if they are given.
+    #[must_use]
+    pub(in super::super) fn at_most(&self, instances: Option<u32>) -> Quota {
+        let mut quota = self.clone();
+        if let Some(most) = instances.map(i64::from)
+            && (quota.instances < 0 || most < quota.instances)
+        {
+            quota.instances = most;
+        }
+        quota
+    }
+
     /// The limits by the names of the API, in its order.
     pub fn by_name(&self) -> [(&'static str, i64); 7] {
         [
@@ -102,9 +114,9 @@ impl Model {
         flavor: &Flavor,
         min: u32,
         max: u32,
-        rules: &Rules,
+        quota: &Quota,
     ) -> Result<u32, Refusal> {
-        let room = Room::new(self.quota(rules), self.usage(), flavor);
+        let room = Room::new(quota, self.usage(), flavor);
         let fits = room.servers();
         if i64::from(max) <= fits {
             return Ok(max);

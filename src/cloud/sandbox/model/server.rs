@@ -79,6 +79,10 @@ pub enum VmState {
     Active,
     Stopped,
     Error,
+    /// Put aside: deleted for everybody who lists, there for who restores it.
+    SoftDeleted,
+    /// In a state that Nova's API has no word for.
+    Unknown,
 }
 
 /// What is being done to it (Nova `compute/task_states.py`).
@@ -136,7 +140,45 @@ pub(super) enum Then {
     Vanish,
 }
 
+/// The name of servers that somebody made by hand.
+pub const BY_HAND: &str = "by-hand";
+
 impl Server {
+    /// One that runs and that nothing but its id tells of.
+    pub(super) fn by_hand(id: String, flavor: Flavor, now: Millis) -> Server {
+        Server {
+            id,
+            name: BY_HAND.to_owned(),
+            description: None,
+            hostname: BY_HAND.to_owned(),
+            owner: Account::Operator,
+            reservation_id: "r-by-hand".to_owned(),
+            flavor,
+            image: None,
+            volumes: Vec::new(),
+            zone: None,
+            host: None,
+            group: None,
+            nics: Vec::new(),
+            security_groups: Vec::new(),
+            key_name: None,
+            config_drive: false,
+            disk_config: DiskConfig::Manual,
+            metadata: BTreeMap::new(),
+            tags: BTreeSet::new(),
+            vm: VmState::Active,
+            task: None,
+            fault: None,
+            lock: None,
+            created: now,
+            updated: now,
+            launched: Some(now),
+            order: 0,
+            events: Vec::new(),
+            steps: VecDeque::new(),
+        }
+    }
+
     /// The word of the API (Nova `api/openstack/common.py`): the machine's state, seen through its
     /// task.
     ///
@@ -152,6 +194,8 @@ impl Server {
             (VmState::Active, _) => "ACTIVE",
             (VmState::Stopped, _) => "SHUTOFF",
             (VmState::Error, _) => "ERROR",
+            (VmState::SoftDeleted, _) => "SOFT_DELETED",
+            (VmState::Unknown, _) => "UNKNOWN",
         }
     }
 
@@ -169,6 +213,8 @@ impl VmState {
             VmState::Active => "active",
             VmState::Stopped => "stopped",
             VmState::Error => "error",
+            VmState::SoftDeleted => "soft-delete",
+            VmState::Unknown => "unknown",
         }
     }
 
@@ -176,8 +222,8 @@ impl VmState {
     pub fn power(self) -> u8 {
         match self {
             VmState::Active => 1,
-            VmState::Stopped => 4,
-            VmState::Building | VmState::Error => 0,
+            VmState::Stopped | VmState::SoftDeleted => 4,
+            VmState::Building | VmState::Error | VmState::Unknown => 0,
         }
     }
 }

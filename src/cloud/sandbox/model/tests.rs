@@ -1,5 +1,6 @@
 //! The model on its own: no HTTP, time and dice as arguments.
 
+use super::super::faults::Faults;
 use super::dice::Dice;
 use super::identity::Account;
 use super::launch::{Launch, Networks};
@@ -24,7 +25,9 @@ fn make(model: &mut Model, seed: u8, count: u32) -> Vec<String> {
     let rules = Rules::for_region("R");
     let mut dice = Dice::new([seed; 32], 0);
     let account = Account::Service;
-    let turn = &mut Turn { now: 0, dice: &mut dice, rules: &rules, account, request_id: "req" };
+    let faults = &mut Faults::none();
+    let (now, dice, rules) = (0, &mut dice, &rules);
+    let turn = &mut Turn { now, dice, rules, faults, account, request_id: "req" };
     model.launch(launch(count), turn).unwrap();
     model.servers().map(|server| server.id.clone()).collect()
 }

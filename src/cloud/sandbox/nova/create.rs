@@ -4,9 +4,11 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::super::faults::Late;
 use super::super::http::{Ask, Version, json, with_header};
 use super::super::model::launch::{Launch, Launched, Networks};
 use super::super::model::refusal::Refusal;
+use super::super::model::{Millis, Turn};
 use super::super::world::World;
 use super::links;
 use super::schema::{self, Object, only, only_root, required};
@@ -27,12 +29,19 @@ pub(super) fn create(world: &World, ask: &Ask) -> Result<Response, Refusal> {
     launch.group = group(outer)?;
     let wants_reservation =
         optional(server, "return_reservation_id", schema::boolean)?.unwrap_or(false);
-    let launched = ask.change(world, |model, turn| {
-        let launched = model.launch(launch, turn)?;
-        Ok((launched, turn.dice.word(12)))
+    let launched = ask.change(world, |model, turn| match ask.later {
+        Some(after) => Ok((put_off(launch, after, turn), String::new())),
+        None => Ok((model.launch(launch, turn)?, turn.dice.word(12))),
     });
     let (launched, password) = launched?;
     Ok(answer(world, server, &launched, &password, wants_reservation))
+}
+
+/// Nobody gets this answer.
+fn put_off(launch: Launch, after: Millis, turn: &mut Turn<'_>) -> Launched {
+    let (due, account) = (turn.now + after, turn.account);
+    turn.faults.postpone(Late { due, launch, account, request_id: turn.request_id.to_owned() });
+    Launched { first: String::new(), reservation_id: String::new() }
 }
 
 fn required_server(outer: &Object) -> Result<&Object, Refusal> {

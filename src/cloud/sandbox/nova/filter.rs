@@ -272,6 +272,7 @@ fn states(word: &str) -> Option<(Vec<VmState>, Vec<Task>)> {
         "BUILD" => Some((vec![VmState::Building], Vec::new())),
         "SHUTOFF" => Some((vec![VmState::Stopped], Vec::new())),
         "ERROR" => Some((vec![VmState::Error], Vec::new())),
+        "SOFT_DELETED" => Some((vec![VmState::SoftDeleted], Vec::new())),
         "REBOOT" => Some((vec![VmState::Active], vec![Task::Rebooting])),
         "HARD_REBOOT" => Some((vec![VmState::Active], vec![Task::RebootingHard])),
         "REBUILD" => {
@@ -283,7 +284,7 @@ fn states(word: &str) -> Option<(Vec<VmState>, Vec<Task>)> {
 
 /// Words of states that no server here is ever in: legal, and nothing matches.
 fn is_word(words: &[String]) -> bool {
-    const OTHERS: [&str; 12] = [
+    const OTHERS: [&str; 11] = [
         "MIGRATING",
         "PASSWORD",
         "PAUSED",
@@ -292,7 +293,6 @@ fn is_word(words: &[String]) -> bool {
         "REVERT_RESIZE",
         "SHELVED",
         "SHELVED_OFFLOADED",
-        "SOFT_DELETED",
         "SUSPENDED",
         "UNKNOWN",
         "VERIFY_RESIZE",

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use super::super::http::{Ask, json};
 use super::super::model::refusal::Refusal;
-use super::super::model::server::Server;
+use super::super::model::server::{Server, VmState};
 use super::super::world::World;
 use super::filter::Filters;
-use super::view::Pen;
+use super::view::{Pen, stub};
 use super::{next_link, schema};
 
 /// Keys that may be named; those without an order of their own here leave the order as it is.
@@ -67,19 +67,32 @@ fn list(
 ) -> Result<Response, Refusal> {
     let filters = Filters::read(ask, listing)?;
     let order = Order::read(ask)?;
-    let limit = limit(ask, world.config.rules.max_page)?;
+    // Any filter, order or limit hides what cannot be reached (`_is_cell_down_supported`).
+    let stubs = ask.query.0.is_empty() && ask.version.has(69);
+    let (sight, now) = (world.sight(), world.now());
+    let limit = sight.page(limit(ask, world.config.rules.max_page)?);
+    let marker = sight.marker(ask.query.last("marker")).map_err(no_marker)?;
     world.look(|model| {
         let pen = Pen { world, model, version: ask.version };
         let mut servers: Vec<&Server> = model.servers().collect();
         servers.sort_by(|a, b| order.compare(a, b));
-        let servers = after(servers, ask.query.last("marker"))?;
-        let page: Vec<&Server> =
-            servers.into_iter().filter(|server| filters.keep(server)).take(limit).collect();
-        let mut body =
-            json!({ "servers": page.iter().map(|server| write(pen, server)).collect::<Vec<_>>() });
+        let servers = after(servers, marker)?;
+        // What was put aside shows only to those who ask for it (Nova `db/main/api.py`,
+        // `soft_deleted`).
+        let shown = |server: &&Server| {
+            let hidden = server.vm == VmState::SoftDeleted || sight.lacks(server, now);
+            let reached = stubs || !sight.unreachable(server);
+            (filters.keep(server) || sight.unfiltered) && !hidden && reached
+        };
+        let page: Vec<&Server> = servers.into_iter().filter(shown).take(limit).collect();
+        let write = |server: &&Server| match sight.unreachable(server) {
+            true => stub(world, server),
+            false => write(pen, server),
+        };
+        let mut body = json!({ "servers": page.iter().map(write).collect::<Vec<_>>() });
         // A full page promises another, even if that turns out empty (Nova
         // `api/openstack/common.py`).
-        if let Some(last) = page.last().filter(|_| page.len() == limit) {
+        if let Some(last) = page.last().filter(|_| page.len() == limit && sight.tells_of_next()) {
             body["servers_links"] = next_link(world, ask, collection, &last.id);
         }
         Ok(json(200, &body))
@@ -90,9 +103,12 @@ fn list(
 fn after<'a>(servers: Vec<&'a Server>, marker: Option<&str>) -> Result<Vec<&'a Server>, Refusal> {
     let Some(marker) = marker else { return Ok(servers) };
     let position = servers.iter().position(|server| server.id == marker);
-    let position =
-        position.ok_or_else(|| Refusal::Invalid(format!("marker [{marker}] not found")))?;
+    let position = position.ok_or_else(|| no_marker(marker))?;
     Ok(servers.into_iter().skip(position + 1).collect())
+}
+
+fn no_marker(marker: &str) -> Refusal {
+    Refusal::Invalid(format!("marker [{marker}] not found"))
 }
 
 /// The length of a page: what is asked, at most what the rules allow.

@@ -11,6 +11,7 @@ use super::super::model::quota::{Quota, Usage};
 use super::super::model::refusal::Refusal;
 use super::super::world::World;
 use super::schema::{self, Object};
+use crate::config::rehearsal::Fault;
 
 /// Limits that went with nova-network (2.36) and with injected files (2.57); they are shown and
 /// mean nothing.
@@ -157,8 +158,9 @@ fn with_id(ask: &Ask, mut set: Map<String, Value>) -> Value {
 }
 
 fn read(world: &World) -> (Quota, Usage, i64) {
+    let small = world.faults(|faults, _| faults.amount(Fault::SmallQuota));
     world.look(|model| {
         let groups = i64::try_from(model.groups().len()).unwrap_or(i64::MAX);
-        (model.quota(&world.config.rules).clone(), model.usage(), groups)
+        (model.quota(&world.config.rules).at_most(small), model.usage(), groups)
     })
 }

@@ -10,11 +10,24 @@ use super::super::model::catalogue::SecurityGroup;
 use super::super::model::refusal::Refusal;
 use super::super::model::server::{DiskConfig, Event, Nic, Server, Volume};
 use super::super::world::World;
+use super::fault;
 use super::schema::{self, Object};
-use super::view::Pen;
+use super::view::{Pen, stub};
 
 pub(super) fn show(world: &World, ask: &Ask) -> Result<Response, Refusal> {
-    with_server(world, ask, |pen, server| json(200, &json!({ "server": pen.full(server) })))
+    let sight = world.sight();
+    with_server(world, ask, |pen, server| match sight.unreachable(server) {
+        true => unreachable(world, ask, server),
+        false => json(200, &json!({ "server": pen.full(server) })),
+    })
+}
+
+/// From 2.69 on Nova says that it is there, and no more (`_is_cell_down_supported`).
+fn unreachable(world: &World, ask: &Ask, server: &Server) -> Response {
+    if !ask.version.has(69) {
+        return fault(503, "The cell of the instance cannot be reached.");
+    }
+    json(200, &json!({ "server": stub(world, server) }))
 }
 
 pub(super) fn update(world: &World, ask: &Ask) -> Result<Response, Refusal> {

@@ -166,3 +166,14 @@ fn groups(server: &Server) -> Value {
 fn write_fault(fault: &Fault) -> Value {
     json!({ "code": fault.code, "created": seconds(fault.created), "message": fault.message })
 }
+
+/// What is shown of a server whose cell cannot be reached.
+pub(super) fn stub(world: &World, server: &Server) -> Value {
+    json!({
+        "id": server.id,
+        "status": "UNKNOWN",
+        "tenant_id": world.config.project_id,
+        "created": seconds(server.created),
+        "links": links(world, "servers", &server.id),
+    })
+}
