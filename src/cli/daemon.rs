@@ -19,7 +19,7 @@ use crate::config::{DEFAULT_FILE, Env, paths};
 
 /// How the user says where the daemon is.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Finding the daemon")]
+#[command(next_help_heading = "Global options")]
 pub struct Where {
     /// The daemon's state directory
     ///

@@ -67,7 +67,7 @@ fn load_that_others_have_not_told_of_yet_is_not_taken_for_gone() {
     assert_eq!(decision.desired, 10, "{:#?}", decision.sentences());
     let said = decision.sentences().join("\n");
     assert!(said.contains("others take over load"), "{said}");
-    world.settle(30);
+    world.settle(90);
     share_out(&mut world, 60.0);
     world.pass_time(6 * MINUTE);
     share_out(&mut world, 60.0);

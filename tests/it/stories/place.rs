@@ -113,7 +113,9 @@ impl Place {
 
     /// The program in this place, with no variable but these.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_novascale"));
+        // Whoever runs the tests may have SIGHUP ignored, as `nohup` does.
+        let mut command = Command::new("/usr/bin/env");
+        command.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_novascale")]);
         command.args(arguments).current_dir(self.path()).env_clear().env("COLUMNS", "80");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -50,7 +50,9 @@ impl Model {
         let over = |fault| !faults.is_on(fault);
         let (deletes, aside) = (over(Wrong::DeleteHangs), over(Wrong::DeleteSoft));
         let (builds, unknown) = (over(Wrong::BuildNever), over(Wrong::BuildUnknown));
+        let stopped = over(Wrong::BuildShutoff);
         for server in self.servers.values_mut() {
+            server.expect_no_worse(unknown, stopped);
             let (is, hangs) = (|vm| server.vm == vm, server.steps.is_empty());
             let vanishes =
                 server.is_deleting() && hangs && deletes || is(VmState::SoftDeleted) && aside;
@@ -67,6 +69,17 @@ impl Model {
 }
 
 impl Server {
+    /// What a build was to come to by a fault that is over, it comes to no more.
+    fn expect_no_worse(&mut self, unknown: bool, stopped: bool) {
+        for step in &mut self.steps {
+            let odd = matches!(step.then, Then::Settle(VmState::Unknown) if unknown)
+                || matches!(step.then, Then::Settle(VmState::Stopped) if stopped);
+            if odd && self.vm == VmState::Building {
+                step.then = Then::Settle(VmState::Active);
+            }
+        }
+    }
+
     /// Carries out what is due; `false` once the server is gone.
     fn advance(&mut self, now: Millis) -> bool {
         while let Some(step) = self.steps.pop_front_if(|step| step.due <= now) {

@@ -114,7 +114,9 @@ impl Filter {
     fn keeps(&self, server: &Server) -> bool {
         match self {
             Filter::Tags { any, not, tags } => {
-                let mut carried = tags.iter().map(|tag| server.tags.contains(tag));
+                // Nova's database compares them without regard to case (MySQL's collation).
+                let has = |tag: &String| server.tags.iter().any(|it| it.eq_ignore_ascii_case(tag));
+                let mut carried = tags.iter().map(has);
                 let holds = if *any { carried.any(|yes| yes) } else { carried.all(|yes| yes) };
                 holds != *not
             }
