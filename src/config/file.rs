@@ -98,10 +98,11 @@ pub(super) struct StrengthText(pub(super) String);
 
 impl Read for StrengthText {
     fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
-        match raw.get_ref() {
-            DeValue::Integer(n) => Some(Self(n.to_string())),
-            other => String::read(raw, spot, sink).map(Self).filter(|_| other.as_str().is_some()),
+        let value = raw.get_ref();
+        if let DeValue::Integer(n) = value {
+            return Some(Self(n.to_string()));
         }
+        String::read(raw, spot, sink).map(Self).filter(|_| value.as_str().is_some())
     }
 }
 

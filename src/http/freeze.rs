@@ -157,12 +157,21 @@ pub(super) async fn delete_group(
     let left = holding(&app, &name).await?;
     let was = stopped || taken_out || before.own.is_some();
     let sentence = match (left.first(), was) {
-        (Some(waiting), _) => format!("{name} is still {waiting}"),
+        (Some(waiting), _) => still(&name, waiting),
         (None, true) => format!("{name} is let go on; its next look says what it does"),
         (None, false) => format!("{name} was not frozen"),
     };
     let (group, frozen, file) = (Some(name.to_string()), !left.is_empty(), None);
     Ok(answer(Answer { group, frozen, sentence, file }))
+}
+
+/// That something else stops the group.
+fn still(group: &GroupName, waiting: &Waiting) -> String {
+    if matches!(waiting, Waiting::OtherProject { .. }) {
+        format!("{group} waits all the same: {waiting}")
+    } else {
+        format!("{group} is still {waiting}")
+    }
 }
 
 pub(super) async fn delete_all(
@@ -180,7 +189,7 @@ pub(super) async fn delete_all(
     for group in app.handle().groups() {
         let name = &group.group.name;
         let held = holding(&app, name).await.unwrap_or_default();
-        left.extend(held.first().map(|waiting| format!("{name} is still {waiting}")));
+        left.extend(held.first().map(|waiting| still(name, waiting)));
     }
     let frozen = !left.is_empty();
     let sentence = match frozen {

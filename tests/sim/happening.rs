@@ -49,8 +49,11 @@ const MEDDLING: [Fault; 7] = [
     Fault::Kept,
 ];
 
+/// How something comes about in a world.
+type Befalls = fn(&mut World);
+
 /// What befalls cloud and controller as a whole.
-const WEATHER: [(Fault, fn(&mut World)); 13] = [
+const WEATHER: [(Fault, Befalls); 13] = [
     (Fault::CellDown, World::cell_down),
     (Fault::SmallQuota, World::small_quota),
     (Fault::ZoneFull, World::zone_full),

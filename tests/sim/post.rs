@@ -152,7 +152,7 @@ impl World {
 
     fn deliver_pending(&mut self, group: usize) {
         while let Some(letter) = self.post.boxes[group].pending.front().cloned() {
-            let refused = self.from_the_future(&letter);
+            let refused = self.is_of_the_future(&letter);
             if !refused && !self.admit(group, &letter) {
                 return;
             }
@@ -206,7 +206,7 @@ impl World {
     }
 
     /// The door refuses a sample whose time lies ahead of its own clock by more than clocks differ.
-    fn from_the_future(&self, letter: &Letter) -> bool {
+    fn is_of_the_future(&self, letter: &Letter) -> bool {
         let limit = self.clock.now().wall.plus(AHEAD_MOST);
         letter.load.is_some() && letter.written.wall > limit
     }

@@ -124,7 +124,7 @@ pub fn many(seeds: impl Fn(u64) -> u64 + Sync, count: u64, progress: bool) -> Su
     };
     std::thread::scope(|scope| {
         for _ in 0..cores() {
-            scope.spawn(|| tally.work(&seeds, count, &told));
+            scope.spawn(|| tally.work(&seeds, count, told));
         }
     });
     tally.sum(count, spent())

@@ -72,7 +72,8 @@ fn of_two_that_start_at_once_on_an_empty_group_one_goes_on_and_nothing_is_delete
     let (mut a, mut b) = (World::new(group(0, 20), 1), second());
     a.order(Command::Set { capacity: 3 });
     b.order(Command::Set { capacity: 3 });
-    (a.observe(), b.observe());
+    a.observe();
+    b.observe();
     a.pass_on_last_listing();
     b.pass_on_last_listing();
     let both = a.cloud.iter().chain(&b.cloud);

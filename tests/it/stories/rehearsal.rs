@@ -104,16 +104,16 @@ impl Alone {
         command.args(["sandbox", "--port", "0", "--output", "json"]).args(arguments);
         command.current_dir(place.path()).env_clear();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        let mut alone = Self(command.spawn().unwrap());
         let mut told = String::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        for line in BufReader::new(alone.0.stdout.take().unwrap()).lines() {
             told += &line.unwrap();
             if let Ok(found) = serde_json::from_str(&told) {
-                return (Self(child), found);
+                return (alone, found);
             }
         }
         let mut why = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+        alone.0.stderr.take().unwrap().read_to_string(&mut why).unwrap();
         panic!("it did not start: {told} {why}");
     }
 }

@@ -8,7 +8,7 @@ use super::{Lab, names};
 /// `a` with tags 1 and 2, `b` with tag 2, `c` without; in this order, a second apart.
 async fn three() -> Lab {
     let lab = Lab::new().await;
-    for (name, tags) in [("a", json!(["1", "2"])), ("b", json!(["2"])), ("c", json!([]))] {
+    for (name, tags) in [("a", json!(["1", "2", "Web"])), ("b", json!(["2"])), ("c", json!([]))] {
         lab.created(json!({ "name": name, "tags": tags, "metadata": { "of": name } })).await;
         lab.wait_ms(1_000);
     }
@@ -20,6 +20,7 @@ async fn three() -> Lab {
 #[case("tags=2", &["b", "a"])]
 #[case("tags=1,2", &["a"])]
 #[case("tags=3", &[])]
+#[case("tags=web", &["a"])]
 #[case("tags-any=1,3", &["a"])]
 #[case("not-tags=1,2", &["c", "b"])]
 #[case("not-tags-any=1,2", &["c"])]
