@@ -67,7 +67,11 @@ fn load_that_others_have_not_told_of_yet_is_not_taken_for_gone() {
     assert_eq!(decision.desired, 10, "{:#?}", decision.sentences());
     let said = decision.sentences().join("\n");
     assert!(said.contains("others take over load"), "{said}");
-    world.settle(90);
+    // They go one after another.
+    for _ in 0..35 {
+        world.pass();
+        world.pass_time(Duration::from_secs(2));
+    }
     share_out(&mut world, 60.0);
     world.pass_time(6 * MINUTE);
     share_out(&mut world, 60.0);
