@@ -227,6 +227,7 @@ impl App {
             watcher: Arc::new(count::Counting(counters.clone())),
             brake: Arc::clone(&brake),
             stopping: stopping.clone(),
+            adopting: Arc::default(),
             broken: broken.clone(),
         };
 

@@ -3,7 +3,7 @@
 //! With `NOVASCALE_KILL_AT=launch.answered` in its environment the process sends itself SIGKILL
 //! when it comes to that point, with `:2` behind the name when it comes there for the second
 //! time. It may be killed anywhere at any time, so a point changes nothing of what the program
-//! does; it only says where. In a release build there are none: [`reached`] is empty and the
+//! does; it only says where. In a release build there are none: `reached` is empty and the
 //! variable is not read. `tests/it/stories/kills.rs` dies at each of [`ALL`].
 
 /// Every point: its name, and what has been done by then. Their order is a process's life.

@@ -38,6 +38,8 @@ pub struct Parts {
     pub watcher: Arc<dyn Watcher>,
     /// Asked at each pass, and again before each call that changes anything.
     pub brake: Arc<dyn Brake>,
+    /// Held from the look at a server that is adopted to the end of its marking.
+    pub adopting: Arc<tokio::sync::Mutex<()>>,
     /// Cancelled when we stop: no new call is begun after that.
     pub stopping: CancellationToken,
     /// Cancelled by a loop that ended though nobody stopped it, as by a panic: the daemon then

@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         if self.arrived(adoptee) || newest.is_some_and(|i| hopeless(i)) {
             return Stage::Over;
         }
-        if adoptee.from.is_none() && now.since(adoptee.ordered) > ADOPT_FOR {
+        if now.since(adoptee.ordered) > ADOPT_FOR {
             return Stage::Over;
         }
         match newest.map(|intent| &intent.state) {

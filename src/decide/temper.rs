@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::snapshot::Snapshot;
 use super::{remembered, sooner};
 use crate::domain::claim::{Claim, Held, Memory, Peak, Source};
+use crate::domain::intent::{Intent, State};
 use crate::domain::plan::Tempering;
 use crate::domain::time::{Steady, left_secs};
 
@@ -74,11 +75,12 @@ impl<'a> Run<'a> {
         // The first listing may show a part of what stands, or nothing yet.
         if snapshot.memory.is_none() && snapshot.state.steered.is_none() {
             let since = snapshot.now.steady;
-            memory.held = Some(Held { capacity: 0, since, adopted: false });
+            memory.held = Some(Held { capacity: 0, since, adopted: false, took: false });
         }
         hold_adopted(&mut memory, snapshot, asked.stands);
         if let Some(held) = &mut memory.held {
             held.capacity = held.capacity.max(asked.found);
+            held.took |= held.adopted && snapshot.intents.iter().any(|it| took(it, held.since));
         }
         let wanted = asked.claims.iter().filter_map(|c| c.wants.number()).max();
         let desired = wanted.unwrap_or(snapshot.group.bounds.floor());
@@ -160,7 +162,8 @@ impl<'a> Run<'a> {
         let steered = self.snapshot.state.steered.is_some_and(|s| s.steady >= held.since);
         let measured = self.asked.measured;
         let fed = !measured.is_empty() && measured.iter().all(|c| !c.blind());
-        if steered || fed {
+        let in_vain = held.adopted && !held.took && self.snapshot.state.adoptions.is_empty();
+        if steered || fed || in_vain {
             self.memory.held = None;
         } else if held.capacity > self.desired {
             let (from, to) = (self.desired, held.capacity);
@@ -224,11 +227,17 @@ impl<'a> Run<'a> {
     }
 }
 
+/// It adopted a server since then.
+fn took(intent: &Intent, since: Steady) -> bool {
+    let done = matches!(intent.state, State::Closed { done: 1.., .. });
+    done && intent.adopt().is_some() && intent.opened.steady >= since
+}
+
 /// While servers are adopted, all that stands is held: a large excess must not begin to go just
 /// because it may be deleted from now on.
 fn hold_adopted(memory: &mut Memory, snapshot: &Snapshot<'_>, stands: u32) {
     let Some(ordered) = snapshot.state.adoptions.iter().map(|a| a.at.steady).max() else { return };
-    let fresh = Held { capacity: 0, since: ordered, adopted: true };
+    let fresh = Held { capacity: 0, since: ordered, adopted: true, took: false };
     let held = memory.held.get_or_insert(fresh);
     held.adopted |= held.capacity == 0;
     held.since = held.since.max(ordered);

@@ -145,4 +145,7 @@ pub struct Held {
     /// It was adopted, not found again.
     #[serde(default)]
     pub adopted: bool,
+    /// And a server was adopted since: an order that came to nothing holds nothing.
+    #[serde(default)]
+    pub took: bool,
 }

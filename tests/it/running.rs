@@ -198,6 +198,7 @@ impl Running {
             watcher: Arc::clone(nova) as Arc<dyn Watcher>,
             brake: Arc::new(NoBrake),
             stopping: CancellationToken::new(),
+            adopting: Arc::default(),
             broken: CancellationToken::new(),
         };
         let tracker = TaskTracker::new();

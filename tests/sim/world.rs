@@ -437,6 +437,7 @@ fn parts(
         brake,
         watcher: Arc::new(Nobody),
         stopping: Default::default(),
+        adopting: Default::default(),
         broken: Default::default(),
     }
 }

@@ -127,6 +127,8 @@ impl Sandbox {
         let dice = [Dice::new(seed, model.starts), Dice::new(mixed, FAULTS)];
         let world = Arc::new(World::new(config, clock, model, dice));
         let sandbox = Sandbox { world, keeper: keeper.map(Arc::new) };
+        // What hung because of faults that it has no more goes on.
+        sandbox.world.wish(|wishes| wishes);
         sandbox.save().await?;
         Ok(sandbox)
     }

@@ -11,6 +11,8 @@ use crate::domain::server::{Ownership, Server, Status};
 
 impl Crew<'_> {
     pub(super) async fn adopt(&self, adopt: &Adopt) -> CallResult {
+        // Two groups may have orders for one server: the second look sees what the first one wrote.
+        let _alone = self.parts.adopting.lock().await;
         if let Some(late) = self.too_late() {
             return late;
         }
@@ -53,6 +55,15 @@ impl Crew<'_> {
             let message = format!("server {id} no longer carries the group's tag");
             return Err(refused(message).hint("To adopt it all the same, name it by its id."));
         }
+        if let Some(install) = self.other_install(fresh) {
+            return Err(refused(format!(
+                "server {id} carries the mark of the installation {install}"
+            ))
+            .hint(format!(
+                "If that one runs no more, put the tag {} on it first.",
+                self.group.tag
+            )));
+        }
         let (install, here) = (&self.parts.install, (&self.group.name, &self.group.tag));
         let left = |former: &Former| !former.holds(fresh, install, here);
         if adopt.from.as_ref().is_some_and(left) && !self.is_ours(fresh) {
@@ -73,6 +84,13 @@ impl Crew<'_> {
 
     fn is_ours(&self, server: &Server) -> bool {
         server.ownership(&self.parts.install, &self.group.name) == Ownership::Ours
+    }
+
+    /// The installation that keeps the server, as far as its mark tells, if that is not this one
+    /// and nobody has put the group's tag on it.
+    fn other_install<'s>(&self, server: &'s Server) -> Option<&'s str> {
+        let mark = server.metadata.get(mark::INSTALL).map(String::as_str)?;
+        (mark != self.parts.install.as_str() && !server.has_tag(&self.group.tag)).then_some(mark)
     }
 
     /// The group of this installation that the server is marked for, if it is not this one.

@@ -220,6 +220,14 @@ async fn what_changed_since_the_order_is_not_adopted() {
     let said = format!("{result:?}");
     assert!(said.contains("our mark of the group api") && said.contains("--from api"), "{said}");
     assert!(marked.is_empty());
+    // Named by its id, but another installation's and none of the group's.
+    let theirs = |s: &mut Server| {
+        s.tags.clear();
+        s.metadata.insert(mark::INSTALL.to_owned(), "f".repeat(32));
+    };
+    let (result, marked) = adopted(None, true, theirs).await;
+    assert!(matches!(&result, CallResult::Refused(why) if why.message.contains("installation")));
+    assert!(marked.is_empty());
 }
 
 /// Dice that always fall the same: launches would share one id.

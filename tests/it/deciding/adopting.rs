@@ -90,6 +90,17 @@ fn hand_tagged_servers_become_ours_and_stay_until_an_operator_speaks() {
 }
 
 #[test]
+fn an_order_that_adopts_nothing_holds_nothing() {
+    let mut world = by_hand(2);
+    let nobody = ServerId::new("00000000-0000-0000-0000-000000000000").unwrap();
+    world.order(servers([nobody], true));
+    carried_out(&mut world);
+    world.cloud.values_mut().for_each(|server| server.tags.clear());
+    let decision = world.settle(40);
+    assert_eq!((decision.desired, world.created), (0, 0), "{:#?}", decision.sentences());
+}
+
+#[test]
 fn data_ends_what_an_adoption_holds() {
     let mut world = by_hand(6);
     world.group.policies = vec![target("load", 10.0)];

@@ -250,10 +250,22 @@ pub(super) fn parts(stumbles: u32) -> Parts {
     let lease = inner.acquire("test");
     let store = Arc::new(Stumbling { inner, stumbles: AtomicU32::new(stumbles) });
     let (compute, resolve, watcher) = (Arc::new(Empty), Arc::new(Empty), Arc::new(Empty));
-    let (clock, stopping) = (Arc::new(Still), Default::default());
+    let (clock, stopping, adopting) = (Arc::new(Still), Default::default(), Arc::default());
     let broken = Default::default();
     let brake = Arc::new(NoBrake);
-    Parts { compute, resolve, store, lease, clock, install, watcher, brake, stopping, broken }
+    Parts {
+        compute,
+        resolve,
+        store,
+        lease,
+        clock,
+        install,
+        watcher,
+        brake,
+        stopping,
+        broken,
+        adopting,
+    }
 }
 
 pub(super) async fn order(parts: &Parts, group: &Group, capacity: u32) {

@@ -83,7 +83,7 @@ fn everything() -> Gathered {
     let memory = Memory {
         changed: Some(Steady(4)),
         peaks: vec![Peak { until: Steady(9), wanted: 7 }],
-        held: Some(Held { capacity: 4, since: Steady(1), adopted: false }),
+        held: Some(Held { capacity: 4, since: Steady(1), adopted: false, took: false }),
         ..memory(5)
     };
     let (memory, intents) = (Some(memory), every_intent());

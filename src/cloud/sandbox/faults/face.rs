@@ -29,7 +29,9 @@ async fn show(State(world): State<Shared>, headers: HeaderMap) -> Response {
 
 async fn put(State(world): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     allowed(&world, &headers, || {
-        let wishes = read(Wishes::default(), &body)?;
+        let asked = read(Wishes::default(), &body)?;
+        let mut wishes = Wishes::default();
+        asked.0.into_iter().for_each(|(fault, strength)| wishes.put(fault, strength));
         world.wish(|_| wishes);
         Ok(())
     })

@@ -4,10 +4,10 @@
 //! [`crate::config::rehearsal`]. Everything here is pure: dice and time are handed in. While no
 //! fault is on, no die is rolled, and the cloud is exactly what it is without this module.
 //!
-//! The story: a request meets [`wire`], which may delay it, refuse it, let its answer be lost or
+//! The story: a request meets `wire`, which may delay it, refuse it, let its answer be lost or
 //! alter it (`fate.rs` draws, `answers.rs` writes); the faces and the model ask [`Faults`] where
-//! something of theirs may go wrong: a listing by a [`sight::Sight`], a build, a delete. `people.rs`
-//! has what people do to servers. [`face`] is the endpoint by which all this is set.
+//! something of theirs may go wrong: a listing by a `sight::Sight`, a build, a delete. `people.rs`
+//! has what people do to servers. `face` is the endpoint by which all this is set.
 
 pub(super) mod face;
 pub mod people;
