@@ -4,7 +4,7 @@
 //! directory, held against any other daemon ([`root`]), the embedded cloud if it is used,
 //! the store with its lease, the conversation with the cloud, the loops, the listeners;
 //! then `daemon.json` tells the command line where to find all this, and systemd that we
-//! are ready. From then on the loops alone may change, with the configuration ([`reload`]).
+//! are ready. From then on the loops alone may change, with the configuration (`reload`).
 //! Stopping goes the other way: no new request, no new call, what is in flight
 //! ends or is recorded within [`STOP_WITHIN`]; the store last. It decides nothing and calls
 //! nobody itself.
@@ -215,8 +215,10 @@ impl App {
         let counters = Counters::default();
         let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
         let freeze_file = FreezeFile::of(&root);
-        let names = groups.iter().map(|group| group.name.clone()).collect();
-        let brake: Arc<dyn Brake> = Arc::new(Brakes::new(freeze_file.clone(), fence, names));
+        let configured = brake::Configured::default();
+        brake::configure(&configured, &groups);
+        let brakes = Brakes::new(freeze_file.clone(), fence, Arc::clone(&configured));
+        let brake: Arc<dyn Brake> = Arc::new(brakes);
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -286,6 +288,7 @@ impl App {
             parts,
             running,
             loops,
+            configured,
             read,
             openstack: openstack.clone(),
             hangup,

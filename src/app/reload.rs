@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::announce;
+use super::brake::{self, Configured};
 use super::generation::Generation;
 use super::upkeep;
 use crate::cloud::openstack::OpenStack;
@@ -42,6 +43,7 @@ pub(super) struct Reloader {
     /// What all but the loops was started with.
     pub(super) running: Config,
     pub(super) loops: Generation,
+    pub(super) configured: Configured,
     pub(super) read: Reread,
     pub(super) openstack: OpenStack,
     pub(super) hangup: Arc<Notify>,
@@ -186,6 +188,7 @@ impl Reloader {
         };
         let new = upkeep::new_regions(&self.loops.groups, &groups);
         let before = self.loops.handle.clone();
+        brake::configure(&self.configured, &groups);
         self.loops = Generation::start(&self.parts, groups, absent, &before);
         self.shown.send_replace(self.loops.handle.clone());
         self.loops.look_at(self.openstack.clone(), new);

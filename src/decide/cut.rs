@@ -16,18 +16,23 @@ pub struct Cut {
 
 impl Cut {
     /// A cut that takes nothing away is accepted by itself; but without a look at the servers
-    /// that cannot be told.
+    /// that cannot be told. What was accepted falls only as the fleet does, so that a cut in
+    /// steps is held against where it began; and where nothing is remembered, what stands counts.
     pub fn of(snapshot: &Snapshot<'_>, tally: &Tally) -> Self {
-        let max = snapshot.group.bounds.max;
-        let fresh = Accepted { max, since: snapshot.now.steady };
-        let Some(last) = snapshot.memory.and_then(|memory| memory.accepted) else {
-            return Self { accepted: fresh, waits: false };
-        };
-        let takes = snapshot.seen().is_none() || tally.capacity() > max;
-        if takes && last.doubts(max, snapshot.state.confirmed) {
+        let (max, now) = (snapshot.group.bounds.max, snapshot.now.steady);
+        let word = snapshot.state.confirmed;
+        let unseen = snapshot.seen().is_none();
+        // What is stopped or failed may serve again.
+        let stands = tally.occupied().saturating_sub(tally.leaving);
+        let remembered = snapshot.memory.and_then(|memory| memory.accepted);
+        let last = remembered.unwrap_or(Accepted { max: max.max(stands), since: now });
+        let last = last.after(word.filter(|word| word.max != max), now);
+        if (unseen || stands > max) && last.doubts(max, word) {
             return Self { accepted: last, waits: true };
         }
-        let accepted = if last.max == max { last } else { fresh };
+        let fleet = if unseen { last.max } else { last.max.min(stands) };
+        let next = if last.meant(max, word) { max } else { max.max(fleet) };
+        let accepted = if next == last.max { last } else { Accepted { max: next, since: now } };
         Self { accepted, waits: false }
     }
 

@@ -46,10 +46,13 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let measured = policy::measured(snapshot, &fleet.members);
     let claims = policy::claims(snapshot, &measured);
     let stands = fleet.tally.capacity();
-    let asked = temper::Asked { claims: &claims, measured: &measured, found: fleet.found, stands };
+    let cut = Cut::of(snapshot, &fleet.tally);
+    let kept = cut.waits.then_some(cut.accepted.max);
+    let found = fleet.found;
+    let asked = temper::Asked { claims: &claims, measured: &measured, found, stands, kept };
     let tempered = temper::temper(snapshot, asked);
     let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
-    let accepted = Some(Cut::of(snapshot, &fleet.tally).accepted);
+    let accepted = Some(cut.accepted);
     let memory = tempered.memory.map(|next| {
         let Losses { recent, melted, .. } = fleet.losses;
         Memory { accepted, losses: recent, melted, ..next }

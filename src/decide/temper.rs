@@ -30,6 +30,8 @@ pub struct Asked<'a> {
     pub found: u32,
     /// All capacity that stands or comes.
     pub stands: u32,
+    /// While a large cut of max waits for a word: how many may stay.
+    pub kept: Option<u32>,
 }
 
 /// What tempering came to.
@@ -201,9 +203,12 @@ impl<'a> Run<'a> {
         self.wake_at_ends_of_reservations();
         // Without state and without a look nothing is known, not even that nothing runs.
         let blank = self.snapshot.memory.is_none() && self.snapshot.seen().is_none();
-        if self.memory.desired != Some(self.desired) {
+        // A max that waits for a word takes nothing away, from what is remembered neither.
+        let last = self.memory.desired.unwrap_or(0);
+        let noted = self.asked.kept.map_or(self.desired, |most| self.desired.max(last.min(most)));
+        if self.memory.desired != Some(noted) {
             self.memory.changed = Some(now);
-            self.memory.desired = Some(self.desired);
+            self.memory.desired = Some(noted);
         }
         let memory = Some(self.memory).filter(|_| !blank);
         let Self { wanted, desired, steps, wake, .. } = Self { memory: Memory::default(), ..self };

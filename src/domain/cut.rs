@@ -23,8 +23,19 @@ impl Accepted {
     /// Whether `max` is less than half of what was accepted, and nobody has said since that just
     /// this max is meant. A word counts once: what is accepted later is later than it.
     pub fn doubts(self, max: u32, confirmed: Option<Confirmed>) -> bool {
-        let meant = confirmed.is_some_and(|c| c.max == max && c.at.steady >= self.since);
-        max < self.max.div_ceil(2) && !meant
+        max < self.max.div_ceil(2) && !self.meant(max, confirmed)
+    }
+
+    /// Somebody said since then that just this max is meant.
+    pub fn meant(self, max: u32, confirmed: Option<Confirmed>) -> bool {
+        confirmed.is_some_and(|word| word.max == max && word.at.steady >= self.since)
+    }
+
+    /// The same, with a word for another max spent: it confirms no later slip.
+    #[must_use]
+    pub fn after(self, other: Option<Confirmed>, now: Steady) -> Self {
+        let spent = other.is_some_and(|word| word.at.steady >= self.since);
+        if spent { Self { since: now, ..self } } else { self }
     }
 }
 

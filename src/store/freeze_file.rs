@@ -73,6 +73,11 @@ impl FreezeFile {
         Some(Braked::File { path: self.shown(), since: self.since(), every, fault })
     }
 
+    /// It holds every group, for this fault of it.
+    pub fn every(&self, fault: String) -> Braked {
+        Braked::File { path: self.shown(), since: self.since(), every: true, fault: Some(fault) }
+    }
+
     fn shown(&self) -> String {
         self.path.display().to_string()
     }

@@ -93,7 +93,6 @@ pub struct Watch {
 
 impl Watch {
     pub fn of(group: Group) -> Self {
-        let cut = Cut::to(group.bounds.max);
         Self {
             group,
             absent: false,
@@ -106,7 +105,7 @@ impl Watch {
             taken: VecDeque::new(),
             adoptees: BTreeSet::new(),
             tries: VecDeque::new(),
-            cut,
+            cut: Cut::default(),
         }
     }
 
@@ -121,7 +120,7 @@ impl Watch {
     pub fn forget(&mut self) {
         (self.desired, self.fed) = (None, None);
         self.inputs = Inputs::default();
-        self.cut = Cut::to(self.group.bounds.max);
+        self.cut = Cut::default();
         self.taken.clear();
         self.tries.clear();
     }
@@ -195,7 +194,7 @@ impl Oracle {
             return;
         }
         let max = watch.group.bounds.max;
-        watch.cut.decided(max, seen.then(|| decision.tally.capacity()));
+        watch.cut.decided(max, seen.then(|| decision.tally.occupied() - decision.tally.leaving));
         watch.judge_desired(decision, trace);
         watch.judge_inputs(decision, trace);
         let desired = decision.desired;

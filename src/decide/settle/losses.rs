@@ -47,6 +47,8 @@ pub(super) fn count(snapshot: &Snapshot<'_>, fleet: &Fleet) -> Losses {
             melted.lost.retain(|id| !serving.contains(id));
             Some(melted)
         }
+        // Only a loss stops it: what we take away ourselves makes the fleet smaller, not worse.
+        None if fresh.is_empty() => None,
         None => {
             let lost: BTreeSet<ServerId> = recent.iter().map(|l| l.server.clone()).collect();
             let of = standing(fleet).saturating_add(number(lost.len()));
@@ -58,7 +60,7 @@ pub(super) fn count(snapshot: &Snapshot<'_>, fleet: &Fleet) -> Losses {
     Losses { recent, melted, wake }
 }
 
-/// Servers that served until this look, and are gone or failed without our doing.
+/// Servers that served until this look, and are gone, failed or untagged without our doing.
 fn fresh(snapshot: &Snapshot<'_>, fleet: &Fleet) -> BTreeSet<ServerId> {
     if fleet.changed_known.is_empty() {
         return BTreeSet::new();
@@ -67,9 +69,9 @@ fn fresh(snapshot: &Snapshot<'_>, fleet: &Fleet) -> BTreeSet<ServerId> {
     let ours: BTreeSet<&ServerId> = snapshot.intents.iter().filter_map(taken).collect();
     let lost = fleet.changed_known.iter().filter(|after| {
         let served = before.get(&after.id).is_some_and(|before| stood(before));
-        let gone = after.state == KnownState::Gone && !ours.contains(&after.id);
+        let gone = matches!(after.state, KnownState::Gone | KnownState::Detached);
         let failed = after.state.lives() && after.failure.is_some();
-        served && (gone || failed)
+        served && (gone || failed) && !ours.contains(&after.id)
     });
     lost.map(|after| after.id.clone()).collect()
 }

@@ -18,6 +18,9 @@ impl Judge<'_> {
         let memory = self.snapshot.memory;
         let let_go = self.snapshot.state.unfrozen.map_or(Steady(0), |at| at.steady);
         let latch = memory.and_then(|m| m.melted.as_ref()).filter(|m| m.since > let_go);
+        if latch.is_none() && !self.snapshot.known.iter().any(|k| self.lost_now(k)) {
+            return None;
+        }
         let young = |at: Steady| self.snapshot.now.steady.since(at) <= guard.within && at > let_go;
         let recent = memory.into_iter().flat_map(|m| m.losses.iter()).filter(|l| young(l.at));
         let mut lost: BTreeSet<&ServerId> = recent.map(|l| &l.server).collect();
@@ -40,8 +43,8 @@ impl Judge<'_> {
             .shown(&known.id)
             .filter(tagged)
             .is_some_and(|s| s.status == Status::Error && !s.deleting);
-        let gone = self.looked_up_absent(&known.id) && !self.ended_by_us(&known.id);
-        served && known.ownership == Ownership::Ours && (failed || gone)
+        let ours = known.ownership == Ownership::Ours && !self.ended_by_us(&known.id);
+        served && ours && (failed || self.looked_up_absent(&known.id))
     }
 
     fn ended_by_us(&self, id: &ServerId) -> bool {

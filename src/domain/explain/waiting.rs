@@ -63,8 +63,8 @@ impl fmt::Display for Waiting {
                 format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
             }
             Self::Meltdown { group, lost, of, for_secs } => format!(
-                "stopped for {}: {lost} of {} that served were lost at once, gone or in ERROR \
-                 without our doing; nothing is changed until they serve again or `novascale \
+                "stopped for {}: {lost} of {} that served were lost at once, gone, in ERROR or \
+                 without their tag, and not by our doing; nothing is changed until they serve again or `novascale \
                  unfreeze {group}`",
                 span(for_secs),
                 servers(*of)

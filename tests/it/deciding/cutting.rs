@@ -10,7 +10,7 @@ use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
 use rstest::rstest;
 
-use super::world::{World, launches, settled, terminations};
+use super::world::{World, launches, settled, target, terminations};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -149,4 +149,68 @@ fn a_smaller_min_is_no_cut() {
     world.group.bounds = Bounds::new(1, 10);
     later(&mut world);
     assert_eq!(world.members(), 1);
+}
+
+/// The word was given and the file put back before anybody looked.
+#[test]
+fn a_word_that_was_for_another_max_confirms_no_later_slip() {
+    let mut world = settled(0, 10, 8);
+    world.order(Command::Confirm { max: 4 });
+    world.pass();
+    world.pass_time(MINUTE);
+    world.group.bounds = Bounds::new(0, 4);
+    assert_eq!(waits(&later(&mut world)), Some((10, 4)));
+    assert_eq!(world.members(), 8);
+}
+
+/// What is stopped or has failed may serve again.
+#[test]
+fn stopped_servers_are_taken_away_by_a_cut_too() {
+    let mut world = settled(0, 10, 8);
+    for server in world.cloud.values_mut().take(6) {
+        server.status = Status::Shutoff;
+    }
+    world.group.bounds = Bounds::new(0, 3);
+    assert_eq!(waits(&world.pass()), Some((10, 3)));
+    world.cloud.values_mut().for_each(|server| server.status = Status::Active);
+    later(&mut world);
+    assert_eq!(world.members(), 8);
+}
+
+#[test]
+fn a_cut_in_steps_is_held_against_where_it_began() {
+    let mut world = settled(0, 10, 10);
+    for max in [5, 3, 2] {
+        world.group.bounds = Bounds::new(0, max);
+        world.pass();
+        world.pass_time(Duration::from_secs(2));
+    }
+    assert_eq!(waits(&world.pass()).map(|(_, to)| to), Some(2));
+    later(&mut world);
+    assert!(world.members() >= 5, "{} stay", world.members());
+}
+
+#[test]
+fn without_state_what_stands_counts() {
+    let mut world = settled(0, 10, 9);
+    world.lose_state();
+    world.group.bounds = Bounds::new(0, 3);
+    assert_eq!(waits(&later(&mut world)), Some((9, 3)));
+    assert_eq!(world.members(), 9);
+}
+
+/// What was clamped by a max that nobody confirmed is not what was desired.
+#[test]
+fn a_cut_that_is_undone_costs_nothing_though_data_is_missing() {
+    let mut world = settled(0, 10, 1);
+    world.group.policies = vec![target("load", 10.0)];
+    world.measure("load", 60.0);
+    world.settle(20);
+    world.group.bounds = Bounds::new(0, 2);
+    world.pass();
+    world.pass_time(20 * MINUTE);
+    world.pass();
+    world.group.bounds = Bounds::new(0, 10);
+    let decision = later(&mut world);
+    assert_eq!((decision.desired, world.members()), (6, 6), "{:#?}", decision.sentences());
 }

@@ -158,6 +158,35 @@ fn the_second_judge_counts_for_itself() {
     assert_eq!(rules, ["meltdown"]);
 }
 
+/// Our own way down makes the fleet smaller, and what was lost before it no worse.
+#[test]
+fn a_few_losses_before_a_scale_in_stop_nothing() {
+    let mut world = fleet_of(10);
+    vanish(&mut world, 4);
+    world.pass();
+    world.order(Command::Set { capacity: 4 });
+    for _ in 0..20 {
+        world.pass_time(10 * Duration::from_secs(1));
+        assert_eq!(stopped(&world.pass()), None);
+    }
+    assert_eq!(world.cloud.len(), 4);
+}
+
+/// Else whoever takes tags off brings as many new servers, time and again.
+#[test]
+fn a_fleet_that_loses_its_tags_stops_the_group() {
+    let mut world = fleet_of(10);
+    for id in ids(&world, 7) {
+        world.cloud.get_mut(&id).unwrap().tags.clear();
+    }
+    let created = world.created;
+    for _ in 0..10 {
+        world.pass();
+        world.pass_time(10 * Duration::from_secs(1));
+    }
+    assert_eq!((stopped(&world.pass()), world.created), (Some((7, 10)), created));
+}
+
 #[test]
 fn numbers_of_its_own_are_heeded() {
     let mut world = fleet_of(10);

@@ -66,6 +66,10 @@ fn a_touched_file_freezes_and_lines_let_the_others_go_on() {
     std::fs::write(place.state("freeze"), "web\nwhat is this?\n").unwrap();
     frozen(&place, "batch");
     assert!(place.explain("batch").contains("line 2 is no group's name"));
+    std::fs::write(place.state("freeze"), "all\n").unwrap();
+    place.until("batch", "held by a file that names nobody", |group| {
+        group.to_string().contains("it names no group of the configuration")
+    });
     assert_eq!(cloud.members("web"), 0);
     std::fs::remove_file(place.state("freeze")).unwrap();
     place.until_steady("web", 1);

@@ -10,7 +10,7 @@ use crate::trace::Trace;
 /// How the configured max stands to the one that was last in force without a doubt.
 #[derive(Clone, Copy, Default)]
 pub struct Cut {
-    accepted: u32,
+    accepted: Option<u32>,
     /// A person may have said that this max is meant.
     pub confirmed: Option<u32>,
     /// The last decision had to wait for a person.
@@ -20,18 +20,22 @@ pub struct Cut {
 }
 
 impl Cut {
-    pub fn to(accepted: u32) -> Self {
-        Self { accepted, ..Self::default() }
-    }
-
-    /// A cut by more than half waits for a person, unless it takes nothing away.
-    pub fn decided(&mut self, max: u32, capacity: Option<u32>) {
-        let doubted = max * 2 < self.accepted && self.confirmed != Some(max);
-        let takes = capacity.is_none_or(|there| there > max);
-        self.waits = doubted && takes && !self.unsure;
-        self.unsure = false;
-        if !self.waits {
-            (self.accepted, self.confirmed) = (max, None);
+    /// A cut by more than half waits for a person, unless it takes nothing away. What was accepted
+    /// falls only as the fleet does.
+    pub fn decided(&mut self, max: u32, stands: Option<u32>) {
+        self.confirmed = self.confirmed.filter(|confirmed| *confirmed == max);
+        let last = self.accepted.unwrap_or(max.max(stands.unwrap_or(0)));
+        let doubted = max * 2 < last && self.confirmed.is_none();
+        let waits = doubted && stands.is_none_or(|there| there > max);
+        self.waits = waits && !self.unsure;
+        let next = match self.confirmed {
+            Some(_) => max,
+            None => max.max(stands.map_or(last, |there| last.min(there))),
+        };
+        if std::mem::take(&mut self.unsure) {
+            self.accepted = Some(max);
+        } else if !waits {
+            (self.accepted, self.confirmed) = (Some(next), None);
         }
     }
 }
@@ -48,9 +52,10 @@ impl State {
         let watch = &self.oracle.groups[context.group];
         let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
         let going = decision.plan.iter().filter(surplus).count();
-        let spare = decision.tally.capacity().saturating_sub(watch.cut.accepted) as usize;
+        let spare =
+            decision.tally.capacity().saturating_sub(watch.cut.accepted.unwrap_or(0)) as usize;
         if watch.cut.waits && going > spare {
-            let (from, to) = (watch.cut.accepted, watch.group.bounds.max);
+            let (from, to) = (watch.cut.accepted.unwrap_or(0), watch.group.bounds.max);
             let said = format!("{going} go by a cut of max from {from} to {to} without a word");
             trace.broken(at, "I14", &said);
         }
