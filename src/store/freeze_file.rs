@@ -90,7 +90,12 @@ impl FreezeFile {
     }
 
     fn text(&self) -> io::Result<Option<String>> {
-        let file = match File::open(&self.path) {
+        let opened = fs::metadata(&self.path).and_then(|about| match about.is_file() {
+            true => File::open(&self.path),
+            // A pipe would keep whoever opens it waiting.
+            false => Err(io::Error::other("it is no regular file")),
+        });
+        let file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -114,7 +119,9 @@ impl FreezeFile {
             Some(Said::Every | Said::Unclear(_)) => true,
             Some(Said::Nothing | Said::These(_)) => false,
         };
-        if held && group.is_some() {
+        // What a person wrote needs none of ours, and would go with it; ours would hide a group's.
+        let theirs = text.iter().flat_map(|text| text.lines()).all(|line| !line.ends_with(MARK));
+        if held && theirs {
             return Ok(());
         }
         let mut lines: Vec<&str> = text.iter().flat_map(|text| text.lines()).collect();
@@ -133,7 +140,9 @@ impl FreezeFile {
         if left.len() == text.lines().count() {
             return Ok(false);
         }
-        if left.is_empty() {
+        // Comments alone would hold every group.
+        let bare = |line: &&str| line.split('#').next().unwrap_or_default().trim().is_empty();
+        if left.iter().all(bare) {
             fs::remove_file(&self.path)?;
         } else {
             self.write(&left)?;
@@ -181,6 +190,18 @@ mod tests {
         let file = FreezeFile::of(home.path());
         fs::write(file.path(), text).unwrap();
         (home, file)
+    }
+
+    #[test]
+    fn a_pipe_holds_every_group_and_nobody_waits_for_it() {
+        let home = tempfile::tempdir().unwrap();
+        let file = FreezeFile::of(home.path());
+        let made = std::process::Command::new("mkfifo").arg(file.path()).status().unwrap();
+        assert!(made.success());
+        let (told, hears) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(file.read()));
+        let said = hears.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        assert_eq!(said, Said::Unclear("it is no regular file".to_owned()));
     }
 
     #[test]
@@ -235,5 +256,19 @@ mod tests {
         fs::write(file.path(), "").unwrap();
         file.add(Some(&web)).unwrap();
         assert!(file.on(&batch).is_some(), "what held every group goes on holding them");
+        file.add(None).unwrap();
+        assert!(!file.take_back(None).unwrap() && file.path().exists(), "a person made it");
+
+        fs::write(file.path(), "# a storm\n# by night\nweb\n").unwrap();
+        file.add(Some(&batch)).unwrap();
+        fs::write(file.path(), fs::read_to_string(file.path()).unwrap().replace("web\n", ""))
+            .unwrap();
+        assert!(file.take_back(Some(&batch)).unwrap());
+        assert!(file.on(&web).is_none(), "comments hold nobody");
+
+        file.add(None).unwrap();
+        file.add(Some(&web)).unwrap();
+        assert!(file.take_back(None).unwrap());
+        assert!(file.on(&web).is_some() && file.on(&batch).is_none(), "its own freeze is kept");
     }
 }
