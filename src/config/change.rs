@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::fault::{Fault, Faults, Severity};
 use super::{Cloud, Config};
 use crate::domain::group::Group;
+use crate::domain::id::Region;
 
 /// Sections that mean something else than in the configuration that runs: they wait for a
 /// restart. Groups never do.
@@ -36,10 +37,42 @@ impl Config {
             Cloud::OpenStack(settings) => settings.limits.call_timeout,
         };
         let short = |group: &&Group| group.patience.settle <= 2 * call_timeout;
-        let faults: Vec<Fault> =
+        let mut faults: Vec<Fault> =
             self.groups.iter().filter(short).map(|group| too_short(group, call_timeout)).collect();
+        faults.extend(self.moved(running).into_iter().map(elsewhere));
         if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
     }
+
+    /// Groups that follow the cloud's own region to where it is only after a restart.
+    fn moved(&self, running: &Config) -> Vec<&Group> {
+        let next = region(&self.cloud);
+        if next == region(&running.cloud) {
+            return Vec::new();
+        }
+        let stays = |group: &&Group| {
+            let before = running.groups.iter().find(|other| other.name == group.name);
+            before.is_some_and(|before| before.region == group.region)
+        };
+        self.groups.iter().filter(|group| Some(&group.region) == next && !stays(group)).collect()
+    }
+}
+
+/// Where groups are that name no region themselves.
+fn region(cloud: &Cloud) -> Option<&Region> {
+    match cloud {
+        Cloud::Sandbox(settings) => Some(&settings.region),
+        Cloud::OpenStack(settings) => settings.region.as_ref(),
+    }
+}
+
+fn elsewhere(group: &Group) -> Fault {
+    let reason = format!(
+        "the group {} would be in {} by a `region` of the cloud that takes effect with a restart",
+        group.name, group.region
+    );
+    let mut fault = Fault::new(Severity::Fault, reason);
+    fault.key = Some(format!("group.{}.region", group.name));
+    fault.hint("restart novascale, which takes all of the file at once").clone()
 }
 
 fn too_short(group: &Group, call_timeout: Duration) -> Fault {
