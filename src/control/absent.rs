@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::domain::explain::servers;
 use crate::domain::group::Group;
-use crate::domain::id::GroupName;
+use crate::domain::id::{GroupName, ServerId};
 use crate::domain::time::Now;
 use crate::store::{Store, StoreError, Window};
 
@@ -42,9 +42,17 @@ pub async fn absent(
     now: Now,
 ) -> Result<Vec<Absent>, StoreError> {
     let configured: BTreeSet<&GroupName> = configured.iter().map(|group| &group.name).collect();
+    let (there, gone): (Vec<_>, Vec<_>) =
+        store.groups().await?.into_iter().partition(|name| configured.contains(name));
+    // A server that was adopted under a new name is that one's.
+    let mut theirs = BTreeSet::new();
+    for name in there.iter().filter(|_| !gone.is_empty()) {
+        // What cannot be read hides nothing.
+        theirs.extend(living(store, name, now).await.into_iter().flat_map(|(known, _)| known));
+    }
     let mut found = Vec::new();
-    for name in store.groups().await?.into_iter().filter(|name| !configured.contains(name)) {
-        let kept = kept(store, &name, now).await;
+    for name in gone {
+        let kept = kept(store, &name, now, &theirs).await;
         if kept == Some(Kept { servers: 0, open: 0 }) {
             continue;
         }
@@ -55,14 +63,26 @@ pub async fn absent(
     Ok(found)
 }
 
-async fn kept(store: &dyn Store, name: &GroupName, now: Now) -> Option<Kept> {
+async fn kept(
+    store: &dyn Store,
+    name: &GroupName,
+    now: Now,
+    theirs: &BTreeSet<ServerId>,
+) -> Option<Kept> {
+    let (known, open) = living(store, name, now).await?;
+    let servers = known.iter().filter(|id| !theirs.contains(*id)).count();
+    let number = |n| u32::try_from(n).unwrap_or(u32::MAX);
+    Some(Kept { servers: number(servers), open: number(open) })
+}
+
+/// The servers known to live, and how many intents are live; none if that cannot be read.
+async fn living(store: &dyn Store, name: &GroupName, now: Now) -> Option<(Vec<ServerId>, usize)> {
     let nothing = Duration::ZERO;
     let window = Window { now, signals: nothing, past: nothing };
     let gathered = store.gather(name, window).await.ok()?;
-    let servers = gathered.known.iter().filter(|known| known.state.lives()).count();
+    let known = gathered.known.into_iter().filter(|known| known.state.lives()).map(|it| it.id);
     let open = gathered.intents.iter().filter(|intent| intent.state.live()).count();
-    let number = |n| u32::try_from(n).unwrap_or(u32::MAX);
-    Some(Kept { servers: number(servers), open: number(open) })
+    Some((known.collect(), open))
 }
 
 impl Absent {

@@ -79,11 +79,12 @@ pub struct GroupEnd {
 
 impl GroupEnd {
     /// Goes on from where the group's loop stood under the configuration before: its counts, and
-    /// the decision if that was made for just this group.
+    /// the decision if that was made for servers of the same tag in the same region.
     pub(super) fn follow(&self, group: &Group, before: &GroupHandle) {
         let LoopPulse { passes, failed, failure, due: _ } = before.pulse();
         self.pulse.send_replace(LoopPulse { due: None, passes, failed, failure });
-        if *before.group == *group {
+        let was = &before.group;
+        if (&was.region, &was.tag) == (&group.region, &group.tag) {
             self.latest.send_replace(before.latest());
         }
     }

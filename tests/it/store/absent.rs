@@ -38,14 +38,15 @@ async fn what_lives_of_a_group_that_is_not_configured_is_kept_and_found(
     #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
 ) {
     let desk = kind.open().await;
-    let known = vec![
+    let standing = vec![
         known("a", KnownState::Listed, 0),
         known("b", KnownState::Missing, 0),
         known("c", KnownState::Gone, 0),
     ];
     let old = group("old");
     let intents = vec![intent(&old, 1, 0, State::Unsettled { since: at(0), absent: None })];
-    let changes = Changes { known, intents, memory: Some(memory(3)), ..Changes::default() };
+    let changes =
+        Changes { known: standing, intents, memory: Some(memory(3)), ..Changes::default() };
     desk.record(&eventful(&old, 0, changes)).await;
     desk.record(&eventful(&group("empty"), 0, Changes::default())).await;
     let web = Arc::new(world::group(0, 3));
@@ -58,6 +59,13 @@ async fn what_lives_of_a_group_that_is_not_configured_is_kept_and_found(
 
     desk.store().sweep(&desk.lease, at(YEAR)).await.unwrap();
     assert_eq!(found(YEAR).await.unwrap(), [Absent { decided: None, ..one }]);
+
+    // What was adopted under another name is that one's.
+    let known = vec![known("a", KnownState::Listed, YEAR)];
+    let adopted = Changes { known, ..Changes::default() };
+    desk.record(&eventful(&web.name, YEAR, adopted)).await;
+    let left = found(YEAR + 1).await.unwrap();
+    assert_eq!(left[0].kept, Some(Kept { servers: 1, open: 1 }));
     let all = desk.all(&old).await;
     assert_eq!((all.memory, all.known.len(), all.intents.len()), (Some(memory(3)), 2, 1));
 }
