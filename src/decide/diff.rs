@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 
+mod launching;
+
 use super::adopt::{Adoptee, adopt};
-use super::backoff::{Journal, Verdict, Wait, delete_wait, deletes_wait};
+use super::backoff::{Wait, delete_wait, deletes_wait};
 use super::cut::Cut;
 use super::rivals::{Rivals, rivals};
 use super::settle::Fleet;
@@ -17,8 +19,8 @@ use super::victim;
 use super::{Draws, sooner};
 use crate::domain::adoption::{Adopt, Over};
 use crate::domain::fleet::{Member, Standing};
-use crate::domain::id::{IntentId, LaunchId, Tag, Zone};
-use crate::domain::intent::{Intent, Launch, State, Terminate, What};
+use crate::domain::id::{IntentId, LaunchId, Tag};
+use crate::domain::intent::{Intent, State, Terminate, What};
 use crate::domain::outcome::FailureKind;
 use crate::domain::plan::{Action, Cause, Waiting};
 use crate::domain::policy::Velocity;
@@ -341,122 +343,6 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// What is missing is launched, as far as ceiling, back-off and batch sizes allow.
-    fn grow(&mut self) {
-        let tally = &self.fleet.tally;
-        let short = self.desired.saturating_sub(tally.capacity().saturating_add(self.arriving));
-        if short == 0 {
-            return;
-        }
-        let max = self.snapshot.group.bounds.max;
-        let occupied = tally.occupied().saturating_add(self.arriving);
-        let room = max.saturating_sub(occupied);
-        if room < short {
-            self.out.waiting.push(Waiting::Ceiling { max, occupied });
-        }
-        let n = short.min(room);
-        if n > 0 {
-            self.launch(n);
-        }
-    }
-
-    fn launch(&mut self, n: u32) {
-        let journal = Journal::of(&self.fleet.intents, &self.snapshot.group.template.hash);
-        let mut soonest: Option<Wait> = None;
-        for flavor in &self.snapshot.group.template.flavors {
-            let (open, wait) = self.open_zones(&journal, flavor);
-            if let Some(wait) = wait
-                && soonest.as_ref().is_none_or(|s| wait.until < s.until)
-            {
-                soonest = Some(wait);
-            }
-            if open.is_empty() {
-                continue;
-            }
-            self.launch_in(n, flavor, &open);
-            return;
-        }
-        if let Some(Wait { until, attempts, failure }) = soonest {
-            let wait_secs = left_secs(until.since(self.snapshot.now.steady));
-            self.out.waiting.push(Waiting::Backoff { until, wait_secs, attempts, failure });
-            self.wake_at(until);
-        }
-    }
-
-    /// The zones where this flavor may be launched now; the soonest wait of the others.
-    fn open_zones(&self, journal: &Journal<'_>, flavor: &str) -> (Vec<Place>, Option<Wait>) {
-        let group = self.snapshot.group;
-        let zones: Vec<Option<Zone>> = if group.template.zones.is_empty() {
-            vec![None]
-        } else {
-            group.template.zones.iter().cloned().map(Some).collect()
-        };
-        let (mut open, mut soonest): (Vec<Place>, Option<Wait>) = (Vec::new(), None);
-        for zone in zones {
-            let now = self.snapshot.now.steady;
-            match journal.verdict(flavor, zone.as_ref(), now, &group.launch) {
-                Verdict::Go { batch, fits } => open.push(Place { zone, batch, fits }),
-                Verdict::Wait(wait) => {
-                    if soonest.as_ref().is_none_or(|s| wait.until < s.until) {
-                        soonest = Some(wait);
-                    }
-                }
-            }
-        }
-        (open, soonest)
-    }
-
-    fn launch_in(&mut self, n: u32, flavor: &str, places: &[Place]) {
-        let fits = places.iter().filter_map(|p| p.fits).min().unwrap_or(n);
-        for (place, share) in places.iter().zip(self.shares(n.min(fits), places)) {
-            let mut left = share;
-            while left > 0 && self.launches() < LAUNCHES_MOST {
-                let n = left.min(place.batch);
-                left -= n;
-                self.plan_launch(n, flavor, place.zone.clone());
-            }
-        }
-    }
-
-    fn launches(&self) -> usize {
-        self.out.actions.iter().filter(|a| matches!(a, Action::Launch { .. })).count()
-    }
-
-    /// Splits `n` over zones so that the members end up spread as evenly as may be.
-    fn shares(&self, n: u32, places: &[Place]) -> Vec<u32> {
-        let mut here: Vec<u32> = places.iter().map(|p| self.members_in(p.zone.as_ref())).collect();
-        let mut shares = vec![0u32; places.len()];
-        for _ in 0..n {
-            let Some(least) = (0..places.len()).min_by_key(|i| here[*i]) else { break };
-            here[least] += 1;
-            shares[least] += 1;
-        }
-        shares
-    }
-
-    fn members_in(&self, zone: Option<&Zone>) -> u32 {
-        let there = self.fleet.members.iter().filter(|m| {
-            let at = m.server.as_ref().and_then(|s| s.zone.as_ref());
-            at == zone && m.standing != Standing::Leaving && m.standing != Standing::Failed
-        });
-        count(there.count())
-    }
-
-    fn plan_launch(&mut self, n: u32, flavor: &str, zone: Option<Zone>) {
-        let intent = IntentId::from_bits(self.draws.bits());
-        let launch = Launch {
-            launch: LaunchId::from_bits(self.draws.bits()),
-            n,
-            region: self.snapshot.group.region.clone(),
-            zone,
-            flavor: flavor.to_owned(),
-            template: self.snapshot.group.template.hash.clone(),
-            proven: false,
-        };
-        self.open(intent.clone(), What::Launch(launch.clone()));
-        self.out.actions.push(Action::Launch { intent, launch });
-    }
-
     fn open(&mut self, id: IntentId, what: What) {
         let (group, opened) = (self.snapshot.group.name.clone(), self.snapshot.now);
         self.out.intents.push(Intent {
@@ -498,13 +384,6 @@ impl<'a> Planner<'a> {
     fn wake_at(&mut self, then: Steady) {
         self.out.wake = sooner(self.out.wake, Some(then));
     }
-}
-
-/// Where a flavor may be launched now.
-struct Place {
-    zone: Option<Zone>,
-    batch: u32,
-    fits: Option<u32>,
 }
 
 /// Whether a delete counts against velocity: it took a server that serves or served, or may yet

@@ -10,18 +10,16 @@ use std::time::Duration;
 use super::adoption::Adopt;
 use super::claim::{Claim, Source, Wants};
 use super::fleet::Tally;
-use super::group::GroupState;
 use super::id::ServerId;
 use super::outcome::Failure;
 use super::plan::{Action, Cause, Decision, Tempering, Waiting};
-use super::signal::Command;
 use super::time::spoken;
 
 mod adoption;
 mod command;
 mod waiting;
 
-pub use command::{order, vain};
+pub use command::{answer, order, vain};
 
 /// How a group fares, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,69 +246,6 @@ impl Decision {
     /// The claim that counts, in words.
     fn why(&self) -> String {
         self.winner().map_or_else(|| "no claim has data".to_owned(), ToString::to_string)
-    }
-}
-
-/// The answer to a command: what it did, and what desired comes to. As "base 3; desired is
-/// 7: requests is 640, at 100 per server that wants 7".
-pub fn answer(command: &Command, state: &GroupState, decision: &Decision) -> String {
-    let desired = decision.desired;
-    let (done, asked) = done(command, state, decision);
-    if asked == Some(desired) && decision.wanted == asked {
-        format!("{done}; desired is {desired}")
-    } else {
-        format!("{done}; desired is {desired}: {}", decision.reason())
-    }
-}
-
-/// What a command did, and the number that it asked for, if it asked for one.
-fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, Option<u32>) {
-    match command {
-        Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
-            let bounds = decision.bounds;
-            let base = state.base.unwrap_or_else(|| bounds.floor());
-            let end = match base {
-                n if n == bounds.max => ", which is max",
-                n if n == bounds.floor() => ", which is min",
-                _ => "",
-            };
-            (format!("base {base}{end}"), Some(base))
-        }
-        Command::Reserve { owner, capacity, until } => {
-            let left = spoken(until.steady.since(decision.at.steady));
-            (format!("{owner} reserved {capacity} for {left}"), Some(*capacity))
-        }
-        Command::Release { owner } => (format!("{owner} has no reservation now"), None),
-        Command::Pin { capacity, until } => {
-            let left = until.map(|end| spoken(end.steady.since(decision.at.steady)));
-            let left = left.map_or_else(String::new, |left| format!(" for {left}"));
-            (format!("pinned at {capacity}{left}"), Some(*capacity))
-        }
-        Command::Unpin => ("no pin now".to_owned(), None),
-        Command::Freeze | Command::Unfreeze => (String::new(), None),
-        Command::Confirm { max } => (format!("max {max} is confirmed"), None),
-        Command::Adopt(what) => (adoption::ordered(what), None),
-    }
-}
-
-impl fmt::Display for Command {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Set { capacity } => write!(f, "set the base to {capacity}"),
-            Self::Adjust { by } => write!(f, "change the base by {by:+}"),
-            Self::Percent { by } => {
-                let plus = if *by >= 0.0 { "+" } else { "" };
-                write!(f, "change the base by {plus}{} %", number(*by))
-            }
-            Self::Reserve { owner, capacity, .. } => write!(f, "reserve {capacity} for {owner}"),
-            Self::Release { owner } => write!(f, "release the reservation of {owner}"),
-            Self::Pin { capacity, .. } => write!(f, "pin at {capacity}"),
-            Self::Unpin => f.write_str("unpin"),
-            Self::Freeze => f.write_str("freeze"),
-            Self::Unfreeze => f.write_str("unfreeze"),
-            Self::Confirm { max } => write!(f, "confirm that max is {max}"),
-            Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
-        }
     }
 }
 

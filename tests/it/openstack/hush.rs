@@ -1,8 +1,7 @@
 //! Whatever the other side says back, no secret is told on: each kind of secret, at each step
 //! that it is sent at, against answers that repeat all that was asked.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +16,7 @@ use novascale::domain::outcome::Failure;
 use serde_json::json;
 
 use super::changing::delete;
-use super::samples::{create, template};
+use super::samples::{Log, create, template};
 use super::script::{
     PROJECT, Reply, Script, Seen, V275, answer, client_of, given, group, oidc, page, region,
     settings, sign_in, tags, token,
@@ -179,21 +178,6 @@ async fn told(client: &OpenStack) -> String {
     failed(client.create(&request).await.err());
     failed(delete(client, "s1").await.err());
     told
-}
-
-/// Gathers what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! What is asked for in these tests: one template, one create.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex};
 
 use novascale::cloud::{Create, Resolved, ResolvedNetworks};
 use novascale::domain::group::{ImageRef, Networks, Placement, Template, UserData};
@@ -62,5 +63,20 @@ pub(super) fn plain_create() -> Create {
             ..template()
         }),
         ..create
+    }
+}
+
+/// Gathers what is logged.
+#[derive(Clone, Default)]
+pub(super) struct Log(pub(super) Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

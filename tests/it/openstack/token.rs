@@ -1,8 +1,7 @@
 //! The token's life: shared, renewed, given up on, and never shown.
 
-use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use novascale::cloud::Compute;
@@ -13,7 +12,7 @@ use novascale::config::secret::Secret;
 use novascale::domain::outcome::FailureKind;
 use serde_json::json;
 
-use super::samples::create;
+use super::samples::{Log, create};
 use super::script::{
     PROJECT, Paused, Script, V275, answer, client, client_of, given, nova, oidc, page, region,
     settings, sign_in, tags, token,
@@ -295,21 +294,6 @@ async fn the_same_conversation_works_in_process() {
     let settings = settings(Auth::OidcClientCredentials(oidc()));
     let client = OpenStack::new(settings, Arc::new(InProcess::new(router)), Paused::new());
     assert_eq!(list(&client).await.unwrap(), 0);
-}
-
-/// Gathers what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test(start_paused = true)]
