@@ -29,8 +29,9 @@ pub fn rivals(members: &[Member]) -> Option<Rivals> {
     let install = eldest.server.as_ref().and_then(|s| s.metadata.get(mark::INSTALL));
     let install = install.and_then(|text| InstallId::new(text.as_str()).ok());
     let all_shown = of(Ownership::OtherInstall).all(|m| m.server.is_some());
-    let ours = of(Ownership::Ours).filter(|m| m.server.is_some()).map(age).min();
-    let second = all_shown && ours.is_some_and(|ours| ours < age(eldest));
+    let marked = members.iter().filter(|m| m.ownership != Ownership::Foreign);
+    let oldest = marked.min_by_key(|m| age(m));
+    let second = all_shown && oldest.is_some_and(|m| m.ownership == Ownership::Ours);
     Some(Rivals { n, install, second })
 }
 

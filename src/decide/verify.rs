@@ -306,29 +306,24 @@ impl Judge<'_> {
     /// I7: while members carry another installation's mark, nothing that serves goes, and only
     /// whose mark is on the oldest member launches.
     fn one_installation(&self) -> Option<Violation> {
-        let mut oldest: Option<(i64, &ServerId, Ownership)> = None;
-        let mut strangers = BTreeSet::new();
+        let whose = |s: &&Server| s.ownership(self.snapshot.install, &self.snapshot.group.name);
         let there = self.standing();
-        for server in self.all_shown().filter(|s| there.contains(&s.id)) {
-            let whose = server.ownership(self.snapshot.install, &self.snapshot.group.name);
-            let age = (server.created.0, &server.id, whose);
-            if whose != Ownership::Foreign && oldest.is_none_or(|o| (age.0, age.1) < (o.0, o.1)) {
-                oldest = Some(age);
-            }
-            strangers.extend((whose == Ownership::OtherInstall).then_some(&server.id));
-        }
+        let shown: Vec<&Server> = self.all_shown().filter(|s| there.contains(&s.id)).collect();
+        let marked = shown.iter().filter(|s| whose(s) != Ownership::Foreign);
+        let oldest = marked.min_by_key(|s| (s.created.0, &s.id));
+        let strangers = shown.iter().any(|s| whose(s) == Ownership::OtherInstall);
         let hidden = self.snapshot.known.iter().any(|k| {
             let unseen = there.contains(&k.id) && self.shown(&k.id).is_none();
             unseen && k.ownership == Ownership::OtherInstall
         });
-        if strangers.is_empty() && !hidden {
+        if !strangers && !hidden {
             return None;
         }
         let surplus = |a: &Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
         if self.decision.plan.iter().any(surplus) {
             return broken("I7", "servers go though another installation works here".to_owned());
         }
-        let first = !hidden && oldest.is_some_and(|(_, _, whose)| whose == Ownership::Ours);
+        let first = !hidden && oldest.is_some_and(|s| whose(s) == Ownership::Ours);
         if first || self.launched() == 0 {
             return None;
         }
