@@ -156,6 +156,30 @@ fn of_two_installations_on_one_group_the_second_refuses() {
     canary::search(&second, Some(&cloud));
 }
 
+/// Each calls it by a name of its own; the tag is what they have in common.
+#[test]
+fn of_two_groups_on_one_tag_the_second_refuses_whatever_it_is_called() {
+    let cloud = Cloud::start();
+    let (first, second) = (place(&cloud, "web"), place(&cloud, "api"));
+    let _one = first.start();
+    first.does("scale web 2");
+    first.until_steady("web", 2);
+    let file = std::fs::read_to_string(second.path().join("scaling.toml")).unwrap();
+    let shared = file.replace("[group.api]\n", "[group.api]\ntag = \"novascale:web\"\n");
+    second.write("scaling.toml", &shared);
+    let two = second.start();
+    second.does("scale api 6");
+    two.says("the mark of another novascale installation");
+    second.until("api", "a refusal", |g| g["situation"] == "holding");
+    let status = second.does("status").out;
+    assert!(status.contains("stop one of the two"), "{status}");
+    first.does("scale web 4");
+    first.until_steady("web", 4);
+    assert_eq!(cloud.members("web"), 4);
+    assert!(!two.stop().log.contains("launch 6"));
+    canary::search(&second, Some(&cloud));
+}
+
 /// Both find the group empty, and neither can know of the other yet.
 #[test]
 fn two_installations_that_start_at_once_cost_no_server() {
