@@ -293,10 +293,10 @@ impl Judge<'_> {
                 (Adoptees::Servers { servers, untagged }, None) => {
                     servers.contains(&adopt.server) && (*untagged || !adopt.untagged)
                 }
-                (Adoptees::Renamed(former), Some(from)) => {
+                (Adoptees::Renamed { former, .. }, Some(from)) => {
                     former == from && known(former, &adopt.server)
                 }
-                (Adoptees::Servers { .. }, Some(_)) | (Adoptees::Renamed(_), None) => false,
+                (Adoptees::Servers { .. }, Some(_)) | (Adoptees::Renamed { .. }, None) => false,
             })
         };
         let stolen = self.adopted().find(|adopt| !ordered(adopt))?;
