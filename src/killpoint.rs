@@ -53,7 +53,7 @@ pub const ALL: [(&str, &str); 54] = [
     ("committed.settle", "it is durable, the pass does not know"),
     ("pass.settled", "the pass knows"),
     ("reload.read", "a new configuration is read and valid, the old loops run"),
-    ("reload.ended", "the old loops have ended, no new one runs"),
+    ("reload.parted", "loops were told to end, no new one runs"),
     ("reload.turned", "the new loops run, nobody is told"),
     ("embedded.acted", "the embedded cloud has done it, nothing is saved"),
     ("embedded.written", "its state is written aside, not in place"),

@@ -72,7 +72,7 @@ impl Crew<'_> {
     /// Why no call may be begun any more, if so.
     fn too_late(&self) -> Option<CallResult> {
         let why = if self.parts.stopping.is_cancelled() {
-            "novascale stops"
+            "novascale stops, or has another configuration for the group"
         } else if self.parts.clock.now().steady > self.deadline() {
             "the plan had grown older than 30 s"
         } else {
