@@ -10,10 +10,12 @@
 //! came of it. The next pass is the retry.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::freeze::NoBrake;
 use crate::domain::group::{Placement, Template, UserData};
 use crate::domain::id::{GroupName, InstallId, LaunchId, Region, ServerId, Tag, Zone};
 use crate::domain::outcome::Failure;
@@ -56,6 +58,21 @@ pub trait Compute: Send + Sync {
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure>;
 }
 
+/// Asked once more when the turn of a change has come, right before it is sent: it may have
+/// waited for a while in the throttle, and the group may have been frozen meanwhile.
+#[async_trait]
+pub trait Leave: Send + Sync + fmt::Debug {
+    /// Why the change may not be sent any more, if so.
+    async fn refused(&self) -> Option<String>;
+}
+
+#[async_trait]
+impl Leave for NoBrake {
+    async fn refused(&self) -> Option<String> {
+        None
+    }
+}
+
 /// What an adoption writes on a server.
 #[derive(Debug, Clone)]
 pub struct Marks {
@@ -70,6 +87,8 @@ pub struct Marks {
     pub untag: Option<Tag>,
     /// It is not sent after that.
     pub not_after: Steady,
+    /// Nor without this.
+    pub leave: Arc<dyn Leave>,
 }
 
 /// Whether a token may be used: asked at every sign-in, before the first call with what it
@@ -147,6 +166,8 @@ pub struct Create {
     pub template: Arc<Template>,
     /// Until when the plan is good that it belongs to: it is not sent after that.
     pub not_after: Steady,
+    /// Nor without this.
+    pub leave: Arc<dyn Leave>,
 }
 
 impl Create {

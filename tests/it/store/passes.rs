@@ -24,7 +24,7 @@ fn failure(kind: FailureKind) -> Failure {
     failure
 }
 
-fn kinds() -> [FailureKind; 10] {
+fn kinds() -> [FailureKind; 11] {
     [
         FailureKind::Busy,
         FailureKind::Quota { fits: None },
@@ -35,6 +35,7 @@ fn kinds() -> [FailureKind; 10] {
         FailureKind::Gone,
         FailureKind::Conflict,
         FailureKind::Unreached,
+        FailureKind::Held,
         FailureKind::Unclear,
     ]
 }
