@@ -203,7 +203,7 @@ struct FileAlone(FreezeFile);
 
 impl Brake for FileAlone {
     fn on(&self, group: &GroupName) -> Option<Braked> {
-        self.0.on(group)
+        self.0.look().on(group)
     }
 }
 
