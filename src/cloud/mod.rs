@@ -95,8 +95,16 @@ pub struct Marks {
 /// brought.
 #[async_trait]
 pub trait Fence: Send + Sync {
-    /// The project that the token is for. An error keeps every call from being made.
-    async fn admit(&self, project: &str) -> Result<(), Failure>;
+    /// The project that the token is for, and a way to look what is in it. An error keeps every
+    /// other call from being made with the token.
+    async fn admit(&self, project: &str, inside: &dyn Inside) -> Result<(), Failure>;
+}
+
+/// A look into the project of a token that is not admitted yet.
+#[async_trait]
+pub trait Inside: Send + Sync {
+    /// Whether this server is there; false is Nova's own 404 and nothing else.
+    async fn has(&self, region: &Region, id: &ServerId) -> Result<bool, Failure>;
 }
 
 /// An unfiltered listing.
