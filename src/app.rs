@@ -29,6 +29,7 @@ use crate::config::http::HttpLimits;
 use crate::config::{Cloud, CloudSettings, Config, HttpSettings, Loaded, paths};
 use crate::control::Parts;
 use crate::control::absent::Absentees;
+use crate::control::handle::GroupHandle;
 use crate::control::run::Loops;
 use crate::domain::freeze::Brake;
 use crate::domain::group::Group;
@@ -217,8 +218,8 @@ impl App {
         let freeze_file = FreezeFile::of(&root);
         let configured = brake::Configured::default();
         brake::configure(&configured, &groups);
-        let brakes = Brakes::new(freeze_file.clone(), fence, Arc::clone(&configured));
-        let brake: Arc<dyn Brake> = Arc::new(brakes);
+        let brakes = Arc::new(Brakes::new(freeze_file.clone(), fence, Arc::clone(&configured)));
+        let brake = Arc::clone(&brakes) as Arc<dyn Brake>;
         let parts = Parts {
             compute: Arc::new(openstack.clone()),
             resolve: Arc::new(openstack.clone()),
@@ -268,6 +269,9 @@ impl App {
         let (standing, stands) = watch::channel(Standing::taken(app.clock.now().wall));
         let (ask, asked) = mpsc::channel(reload::WAITING_MOST);
         let watched = upkeep::Loops::new(handle.clone(), overdue);
+        let loops_now = handle.clone();
+        let nudge = move || loops_now.borrow().groups().for_each(GroupHandle::nudge);
+        let braking = brakes.watch(nudge, app.stopping.clone());
         let (calls, breakers) = (openstack.clone(), openstack.clone());
         let face = http::App::new(http::Parts {
             handle,
@@ -302,6 +306,7 @@ impl App {
             shown,
             standing,
         };
+        app.own("the watch of the freeze file", braking);
         app.own("reloading", reloader.run());
         app.keep_up(watched, openstack);
         killpoint::reached("start.looping");

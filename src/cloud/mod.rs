@@ -10,10 +10,12 @@
 //! came of it. The next pass is the retry.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::freeze::NoBrake;
 use crate::domain::group::{Placement, Template, UserData};
 use crate::domain::id::{GroupName, InstallId, LaunchId, Region, ServerId, Tag, Zone};
 use crate::domain::outcome::Failure;
@@ -57,6 +59,21 @@ pub trait Compute: Send + Sync {
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure>;
 }
 
+/// Asked once more when the turn of a change has come, right before it is sent: it may have
+/// waited for a while in the throttle, and the group may have been frozen meanwhile.
+#[async_trait]
+pub trait Leave: Send + Sync + fmt::Debug {
+    /// Why the change may not be sent any more, if so.
+    async fn refused(&self) -> Option<String>;
+}
+
+#[async_trait]
+impl Leave for NoBrake {
+    async fn refused(&self) -> Option<String> {
+        None
+    }
+}
+
 /// What an adoption writes on a server.
 #[derive(Debug, Clone)]
 pub struct Marks {
@@ -70,14 +87,24 @@ pub struct Marks {
     pub untag: Option<Tag>,
     /// It is not sent after that.
     pub not_after: Steady,
+    /// Nor without this.
+    pub leave: Arc<dyn Leave>,
 }
 
 /// Whether a token may be used: asked at every sign-in, before the first call with what it
 /// brought.
 #[async_trait]
 pub trait Fence: Send + Sync {
-    /// The project that the token is for. An error keeps every call from being made.
-    async fn admit(&self, project: &str) -> Result<(), Failure>;
+    /// The project that the token is for, and a way to look what is in it. An error keeps every
+    /// other call from being made with the token.
+    async fn admit(&self, project: &str, inside: &dyn Inside) -> Result<(), Failure>;
+}
+
+/// A look into the project of a token that is not admitted yet.
+#[async_trait]
+pub trait Inside: Send + Sync {
+    /// Whether this server is there; false is Nova's own 404 and nothing else.
+    async fn has(&self, region: &Region, id: &ServerId) -> Result<bool, Failure>;
 }
 
 /// An unfiltered listing.
@@ -147,6 +174,8 @@ pub struct Create {
     pub template: Arc<Template>,
     /// Until when the plan is good that it belongs to: it is not sent after that.
     pub not_after: Steady,
+    /// Nor without this.
+    pub leave: Arc<dyn Leave>,
 }
 
 impl Create {

@@ -71,6 +71,14 @@ impl Decision {
             && changes.adopted.is_empty()
     }
 
+    /// The same, with what holds the group by now in place of what held it then.
+    #[must_use]
+    pub fn held(&self, holds: Vec<Waiting>) -> Self {
+        let held = |w: &Waiting| matches!(w, Waiting::Frozen { .. } | Waiting::OtherProject { .. });
+        let others = self.waiting.iter().filter(|waiting| !held(waiting)).cloned();
+        Self { waiting: holds.into_iter().chain(others).collect(), ..self.clone() }
+    }
+
     /// Whether anything is in flight: calls to come, or servers to arrive or leave.
     pub fn in_flight(&self) -> bool {
         !self.plan.is_empty()

@@ -69,8 +69,8 @@ impl Nova {
         failure
     }
 
-    async fn change(&self, request: &Marks, mut call: Call) -> Result<(), Failure> {
-        call.not_after = Some(request.not_after);
+    async fn change(&self, request: &Marks, call: Call) -> Result<(), Failure> {
+        let call = call.change(request.not_after, &request.leave);
         match self.session.call(&call).await {
             Ok(_) => Ok(()),
             Err(failure) if gone(&failure, &request.server) || untagged(&failure) => Err(failure),

@@ -1,6 +1,7 @@
 //! One adoption: a fresh look, then our marks and the group's tag.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Crew, result};
 use crate::cloud::Marks;
@@ -133,6 +134,7 @@ impl Crew<'_> {
             tag: (!fresh.has_tag(tag)).then(|| tag.clone()),
             untag: former.and_then(|former| written(fresh, &former.tag)),
             not_after: self.deadline(),
+            leave: Arc::clone(&self.leave),
         }
     }
 }

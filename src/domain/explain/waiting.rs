@@ -63,9 +63,9 @@ impl fmt::Display for Waiting {
                 format!("frozen for {} {}", span(for_secs), frozen_by(group, frozen))
             }
             Self::Meltdown { group, lost, of, for_secs } => format!(
-                "stopped for {}: {lost} of {} that served were lost at once, gone, in ERROR or \
-                 without their tag, and not by our doing; nothing is changed until they serve again or `novascale \
-                 unfreeze {group}`",
+                "stopped for {}: {lost} of {} that served were lost at once, gone, stopped, in \
+                 ERROR or without their tag, and not by our doing; nothing is changed until they \
+                 serve again or `novascale unfreeze {group}`",
                 span(for_secs),
                 servers(*of)
             ),

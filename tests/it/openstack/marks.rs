@@ -1,6 +1,9 @@
 //! What an adoption writes: in which order, how often, and what its refusals mean.
 
+use std::sync::Arc;
+
 use novascale::cloud::{Compute, Marks};
+use novascale::domain::freeze::NoBrake;
 use novascale::domain::id::{ServerId, Tag, mark};
 use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::time::Steady;
@@ -8,7 +11,7 @@ use serde_json::json;
 
 use super::script::{NOVA, Reply, Script, answer, client, nova, region};
 
-fn marks() -> Marks {
+pub(super) fn marks() -> Marks {
     Marks {
         region: region(),
         server: ServerId::new("s1").unwrap(),
@@ -16,6 +19,7 @@ fn marks() -> Marks {
         tag: Some(Tag::new("novascale:web").unwrap()),
         untag: Some(Tag::new("novascale:old").unwrap()),
         not_after: Steady(u64::MAX),
+        leave: Arc::new(NoBrake),
     }
 }
 
