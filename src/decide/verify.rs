@@ -12,7 +12,7 @@ use std::fmt;
 use super::snapshot::Snapshot;
 use crate::domain::adoption::{Adopt, Adoptees, Former};
 use crate::domain::fleet::{Found, Observation, Seen};
-use crate::domain::id::ServerId;
+use crate::domain::id::{ServerId, mark};
 use crate::domain::intent::{Intent, State, What};
 use crate::domain::plan::{Action, Cause, Decision, Tempering};
 use crate::domain::policy::Velocity;
@@ -293,10 +293,10 @@ impl Judge<'_> {
                 (Adoptees::Servers { servers, untagged }, None) => {
                     servers.contains(&adopt.server) && (*untagged || !adopt.untagged)
                 }
-                (Adoptees::Renamed(former), Some(from)) => {
+                (Adoptees::Renamed { former, .. }, Some(from)) => {
                     former == from && known(former, &adopt.server)
                 }
-                (Adoptees::Servers { .. }, Some(_)) | (Adoptees::Renamed(_), None) => false,
+                (Adoptees::Servers { .. }, Some(_)) | (Adoptees::Renamed { .. }, None) => false,
             })
         };
         let stolen = self.adopted().find(|adopt| !ordered(adopt))?;
@@ -306,12 +306,13 @@ impl Judge<'_> {
     /// I7: while members carry another installation's mark, nothing that serves goes, and only
     /// whose mark is on the oldest member launches.
     fn one_installation(&self) -> Option<Violation> {
-        let whose = |s: &&Server| s.ownership(self.snapshot.install, &self.snapshot.group.name);
+        let install = self.snapshot.install.as_str();
         let there = self.standing();
-        let shown: Vec<&Server> = self.all_shown().filter(|s| there.contains(&s.id)).collect();
-        let marked = shown.iter().filter(|s| whose(s) != Ownership::Foreign);
-        let oldest = marked.min_by_key(|s| (s.created.0, &s.id));
-        let strangers = shown.iter().any(|s| whose(s) == Ownership::OtherInstall);
+        let shown = self.all_shown().filter(|s| there.contains(&s.id));
+        let marked: Vec<(&Server, bool)> =
+            shown.filter_map(|s| Some((s, s.metadata.get(mark::INSTALL)? != install))).collect();
+        let oldest = marked.iter().min_by_key(|(s, _)| (s.created.0, &s.id));
+        let strangers = marked.iter().any(|(_, theirs)| *theirs);
         let hidden = self.snapshot.known.iter().any(|k| {
             let unseen = there.contains(&k.id) && self.shown(&k.id).is_none();
             unseen && k.ownership == Ownership::OtherInstall
@@ -323,7 +324,7 @@ impl Judge<'_> {
         if self.decision.plan.iter().any(surplus) {
             return broken("I7", "servers go though another installation works here".to_owned());
         }
-        let first = !hidden && oldest.is_some_and(|s| whose(s) == Ownership::Ours);
+        let first = !hidden && oldest.is_some_and(|(_, theirs)| !theirs);
         if first || self.launched() == 0 {
             return None;
         }

@@ -96,7 +96,7 @@ fn order_old(world: &mut World) -> Decision {
     let id = world.first_id();
     let metadata = &mut world.cloud.get_mut(&id).unwrap().metadata;
     metadata.insert(mark::GROUP.into(), "old".into());
-    world.order(Command::Adopt(Adoptees::Renamed(former("old"))));
+    world.order(Command::Adopt(Adoptees::renamed(former("old"))));
     let mut decision = again(world);
     decision.plan.clear();
     decision.changes.intents.clear();

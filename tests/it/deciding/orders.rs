@@ -45,7 +45,7 @@ fn one_left(kind: FailureKind) -> (World, Steady) {
     world.cloud.retain(|other, _| *other == id);
     world.faults.denied = 100;
     let ordered = world.now.steady;
-    world.order(Command::Adopt(Adoptees::Renamed(renamed("old"))));
+    world.order(Command::Adopt(Adoptees::renamed(renamed("old"))));
     world.pass();
     world.pass();
     for intent in world.intents.values_mut().filter(|i| i.adopt().is_some()) {
@@ -138,7 +138,7 @@ fn a_server_in_build_is_adopted_once_it_is_built() {
     world.order(all(&world));
     let decision = world.pass();
     assert_eq!(adoptions(&decision).len(), 0);
-    assert!(decision.waiting.contains(&Waiting::Adopting { n: 1, former: Vec::new() }));
+    assert!(decision.waiting.contains(&Waiting::Adopting { n: 1, former: Vec::new(), coming: 0 }));
     world.cloud.get_mut(&id).unwrap().status = Status::Active;
     assert_eq!(adoptions(&world.pass()), [&id]);
 }
@@ -192,12 +192,12 @@ fn an_order_for_servers_of_ours_has_nothing_to_say() {
 fn a_renamed_group_is_looked_for_a_minute_and_the_next_look_is_at_its_end() {
     let mut world = settled(1, 10, 1);
     let ordered = world.now.steady;
-    world.order(Command::Adopt(Adoptees::Renamed(renamed("old"))));
+    world.order(Command::Adopt(Adoptees::renamed(renamed("old"))));
     world.pass();
     look_until(&mut world, ordered.plus(30 * SECOND));
     let decision = world.pass_on_last_listing();
     assert!(decision.changes.adopted.former.is_empty());
-    assert!(decision.waiting.contains(&Waiting::Adopting { n: 0, former: former() }));
+    assert!(decision.waiting.contains(&Waiting::Adopting { n: 0, former: former(), coming: 0 }));
     assert_eq!(decision.next_look, ordered.plus(MINUTE));
     world.now = world.now.plus(30 * SECOND);
     world.observe();
@@ -226,7 +226,7 @@ fn a_refusal_of_an_earlier_order_says_nothing_of_a_later_one() {
     let (mut world, _) = one_left(FailureKind::Refused);
     world.pass_time(SECOND);
     let ordered = world.now.steady;
-    world.order(Command::Adopt(Adoptees::Renamed(renamed("old"))));
+    world.order(Command::Adopt(Adoptees::renamed(renamed("old"))));
     world.order(Command::Freeze);
     world.pass();
     world.order(Command::Unfreeze);
@@ -241,7 +241,7 @@ fn a_search_that_no_listing_covered_ends_after_a_day() {
     for (late, over) in [(0, false), (1, true)] {
         let mut world = settled(1, 10, 1);
         let end = world.now.steady.plus(ADOPT_FOR);
-        world.order(Command::Adopt(Adoptees::Renamed(renamed("old"))));
+        world.order(Command::Adopt(Adoptees::renamed(renamed("old"))));
         look_until(&mut world, end.plus(Duration::from_millis(late)));
         let Observation::Seen(seen) = &mut world.observation else { panic!("seen") };
         assert!(seen.sought.tags.is_empty());
