@@ -133,6 +133,17 @@ pub struct ObserverView {
     pub failure: Option<String>,
 }
 
+/// How a group fares. What was decided before its last pass failed says how it fared then; but
+/// who froze it is still what a person has to know first.
+fn situation(decision: Option<&Decision>, failed: bool) -> Option<Situation> {
+    let decided = decision.map(Decision::situation);
+    match decided {
+        Some(Situation::Frozen) => decided,
+        _ if failed => Some(Situation::Failing),
+        _ => decided,
+    }
+}
+
 /// What a group says before its first decision.
 pub const NO_LOOK_YET: &str = "starting: no look yet";
 
@@ -160,12 +171,12 @@ impl GroupView {
             freeze: state.freeze.as_ref().map(FreezeView::of),
             reservations: reservations(state, now),
             tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
-            situation: decision
-                .map(Decision::situation)
-                .or(failure.as_ref().map(|_| Situation::Failing))
-                .map(Situation::word),
+            situation: situation(decision, failure.is_some()).map(Situation::word),
             headline: match (decision, &failure) {
-                (Some(decision), _) => decision.headline(),
+                (Some(decision), None) => decision.headline(),
+                (Some(decision), Some(_)) => {
+                    format!("left as it is, its last pass failed; before: {}", decision.headline())
+                }
                 (None, Some(failure)) => format!("left as it is: {failure}"),
                 (None, None) => NO_LOOK_YET.to_owned(),
             },
