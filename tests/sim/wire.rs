@@ -206,6 +206,7 @@ impl Compute for Client {
         drop(self.nova.counted(Kind::Delete));
         let id = permit.id().clone();
         let done = self.cloud.delete(region, permit).await;
+        self.nova.state().told_of_delete(&id, &done);
         self.nova.event(4, u64::from(done.is_ok()), || format!("delete {id}: {done:?}"));
         done
     }
