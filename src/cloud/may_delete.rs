@@ -1,15 +1,19 @@
 //! The right to delete one server, had only from a fresh look at it.
 
+use std::sync::Arc;
+
+use super::Leave;
 use crate::domain::id::{GroupName, InstallId, ServerId, Tag};
 use crate::domain::server::{Ownership, Server};
 use crate::domain::time::Steady;
 
 /// Proof that a server may be deleted: a GET just showed our tag and our metadata on
 /// it, neither lock nor protection. It names one server, is used up by one call, and ends.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct MayDelete {
     id: ServerId,
     not_after: Steady,
+    leave: Arc<dyn Leave>,
 }
 
 /// Why a server may not be deleted.
@@ -42,6 +46,8 @@ pub struct Claimant<'a> {
     pub tag: &'a Tag,
     /// Until when the plan is good that asks for it.
     pub not_after: Steady,
+    /// What is asked before the delete is sent.
+    pub leave: &'a Arc<dyn Leave>,
 }
 
 impl MayDelete {
@@ -56,7 +62,8 @@ impl MayDelete {
         } else if fresh.protected() {
             Err(Forbidden::Protected)
         } else {
-            Ok(Self { id: fresh.id.clone(), not_after: who.not_after })
+            let (not_after, leave) = (who.not_after, Arc::clone(who.leave));
+            Ok(Self { id: fresh.id.clone(), not_after, leave })
         }
     }
 
@@ -68,6 +75,11 @@ impl MayDelete {
     pub fn not_after(&self) -> Steady {
         self.not_after
     }
+
+    /// Nor is one that this refuses.
+    pub fn leave(&self) -> &Arc<dyn Leave> {
+        &self.leave
+    }
 }
 
 #[cfg(test)]
@@ -75,6 +87,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::domain::freeze::NoBrake;
     use crate::domain::id::{LaunchId, Region, mark};
     use crate::domain::server::Status;
     use crate::domain::time::Wall;
@@ -103,18 +116,21 @@ mod tests {
         }
     }
 
-    fn judge(change: impl Fn(&mut Server)) -> Result<MayDelete, Forbidden> {
+    /// The id of the server that may go.
+    fn judge(change: impl Fn(&mut Server)) -> Result<ServerId, Forbidden> {
         let mut fresh = server();
         change(&mut fresh);
         let install = InstallId::from_bits(0);
         let (group, tag) = (GroupName::new("web").unwrap(), Tag::new("novascale:web").unwrap());
         let (install, group, tag, not_after) = (&install, &group, &tag, Steady(0));
-        MayDelete::judge(&fresh, Claimant { install, group, tag, not_after })
+        let leave: &Arc<dyn Leave> = &(Arc::new(NoBrake) as _);
+        let who = Claimant { install, group, tag, not_after, leave };
+        MayDelete::judge(&fresh, who).map(|permit| permit.id().clone())
     }
 
     #[test]
     fn only_our_own_unlocked_unprotected_members_may_go() {
-        assert!(judge(|_| ()).is_ok_and(|permit| permit.id().as_str() == "s1"));
+        assert!(judge(|_| ()).is_ok_and(|id| id.as_str() == "s1"));
         assert_eq!(judge(|s| s.tags.clear()), Err(Forbidden::Detached));
         assert_eq!(judge(|s| s.metadata.clear()), Err(Forbidden::NotOurs));
         assert_eq!(judge(|s| s.locked = true), Err(Forbidden::Locked));

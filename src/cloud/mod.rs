@@ -5,15 +5,17 @@
 //! an embedded OpenStack that the controller reaches over HTTP only.
 //!
 //! No implementation decides anything: it makes one call (a listing: all its pages; the
-//! marks of an adoption: one for each kind),
+//! marks of an adoption: one for each kind, and one that undoes what was refused half way),
 //! replays it once after a 401, reads a GET once more after a failure, and says what
 //! came of it. The next pass is the retry.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::domain::freeze::NoBrake;
 use crate::domain::group::{Placement, Template, UserData};
 use crate::domain::id::{GroupName, InstallId, LaunchId, Region, ServerId, Tag, Zone};
 use crate::domain::outcome::Failure;
@@ -48,12 +50,28 @@ pub trait Compute: Send + Sync {
     /// nothing was made.
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure>;
 
-    /// Writes marks and tags on one server. Each step is idempotent, and they are taken in
-    /// order: what failed half way is done again as a whole.
+    /// Writes tags and marks on one server. Each step is idempotent, and they are taken in
+    /// order: what failed half way is done again as a whole. What was refused for good leaves
+    /// the server as it was.
     async fn adopt(&self, request: &Marks) -> Result<(), Failure>;
 
     /// Deletes one server. The permit can be had only from a fresh look at it, and ends.
     async fn delete(&self, region: &Region, permit: MayDelete) -> Result<Deleted, Failure>;
+}
+
+/// Asked once more when the turn of a change has come, right before it is sent: it may have
+/// waited for a while in the throttle, and the group may have been frozen meanwhile.
+#[async_trait]
+pub trait Leave: Send + Sync + fmt::Debug {
+    /// Why the change may not be sent any more, if so.
+    async fn refused(&self) -> Option<String>;
+}
+
+#[async_trait]
+impl Leave for NoBrake {
+    async fn refused(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What an adoption writes on a server.
@@ -61,23 +79,32 @@ pub trait Compute: Send + Sync {
 pub struct Marks {
     pub region: Region,
     pub server: ServerId,
-    /// Merged into what the server has; first of all, so that it never has the tag of a group
-    /// that it is not marked for by us.
-    pub metadata: BTreeMap<String, String>,
-    /// Put on it, then.
+    /// Put on it first of all: a server that has just the tag is shown, and left alone.
     pub tag: Option<Tag>,
+    /// Merged into what the server has, then. Where that is refused, the tag goes again.
+    pub metadata: BTreeMap<String, String>,
     /// Taken off it, last.
     pub untag: Option<Tag>,
     /// It is not sent after that.
     pub not_after: Steady,
+    /// Nor without this.
+    pub leave: Arc<dyn Leave>,
 }
 
 /// Whether a token may be used: asked at every sign-in, before the first call with what it
 /// brought.
 #[async_trait]
 pub trait Fence: Send + Sync {
-    /// The project that the token is for. An error keeps every call from being made.
-    async fn admit(&self, project: &str) -> Result<(), Failure>;
+    /// The project that the token is for, and a way to look what is in it. An error keeps every
+    /// other call from being made with the token.
+    async fn admit(&self, project: &str, inside: &dyn Inside) -> Result<(), Failure>;
+}
+
+/// A look into the project of a token that is not admitted yet.
+#[async_trait]
+pub trait Inside: Send + Sync {
+    /// Whether this server is there; false is Nova's own 404 and nothing else.
+    async fn has(&self, region: &Region, id: &ServerId) -> Result<bool, Failure>;
 }
 
 /// An unfiltered listing.
@@ -147,6 +174,8 @@ pub struct Create {
     pub template: Arc<Template>,
     /// Until when the plan is good that it belongs to: it is not sent after that.
     pub not_after: Steady,
+    /// Nor without this.
+    pub leave: Arc<dyn Leave>,
 }
 
 impl Create {

@@ -12,8 +12,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 
 use super::Parts;
 use crate::cloud::may_delete::{Claimant, Forbidden};
-use crate::cloud::{Create, Deleted, MayDelete, Resolved, Wanted};
-use crate::domain::freeze::Holds;
+use crate::cloud::{Create, Deleted, Leave, MayDelete, Resolved, Wanted};
 use crate::domain::group::Group;
 use crate::domain::id::{ServerId, mark};
 use crate::domain::intent::Launch;
@@ -24,6 +23,9 @@ use crate::domain::time::{Now, Steady};
 use crate::killpoint;
 
 mod adopt;
+mod leave;
+
+use leave::{Asked, STOPPING};
 
 /// The most calls of one pass under way at once; the limiter of the cloud comes on top.
 pub const CALLS_AT_ONCE: usize = 8;
@@ -37,9 +39,11 @@ pub fn act<'a>(
     decision: &'a Decision,
 ) -> impl Stream<Item = Outcome> + 'a {
     let template = Arc::new(group.template.clone());
+    let leave: Arc<dyn Leave> = Arc::new(Asked::of(parts, group));
     stream::iter(decision.plan.iter())
         .map(move |action| {
-            let crew = Crew { parts, group, template: Arc::clone(&template), planned: decision.at };
+            let (template, leave) = (Arc::clone(&template), Arc::clone(&leave));
+            let crew = Crew { parts, group, template, leave, planned: decision.at };
             async move { crew.carry_out(action).await }
         })
         .buffer_unordered(CALLS_AT_ONCE)
@@ -49,6 +53,8 @@ struct Crew<'a> {
     parts: &'a Parts,
     group: &'a Group,
     template: Arc<crate::domain::group::Template>,
+    /// Asked before each call, and by the call itself when its turn has come.
+    leave: Arc<dyn Leave>,
     planned: Now,
 }
 
@@ -72,7 +78,7 @@ impl Crew<'_> {
     /// Why no call may be begun any more, if so.
     fn too_late(&self) -> Option<CallResult> {
         let why = if self.parts.stopping.is_cancelled() {
-            "novascale stops"
+            STOPPING
         } else if self.parts.clock.now().steady > self.deadline() {
             "the plan had grown older than 30 s"
         } else {
@@ -81,24 +87,12 @@ impl Crew<'_> {
         Some(CallResult::NotSent { why: why.to_owned() })
     }
 
-    /// Why the next call may not be begun, if so. A group that was frozen since the plan was
-    /// made keeps what is left of it from being done; and so does one of which that cannot be
-    /// told.
+    /// Why the next call may not be begun, if so.
     async fn stopped(&self) -> Option<CallResult> {
         if let Some(late) = self.too_late() {
             return Some(late);
         }
-        let name = &self.group.name;
-        let why = match self.parts.store.freezes(name).await {
-            Ok(freezes) => {
-                let brake = self.parts.brake.on(name);
-                let (own, all) = (freezes.own.as_ref(), freezes.all.as_ref());
-                let holds = Holds { own, all, brake: brake.as_ref() };
-                holds.waiting(name, self.parts.clock.now()).first()?.to_string()
-            }
-            Err(error) => format!("whether it is frozen cannot be told: {error}"),
-        };
-        Some(CallResult::NotSent { why })
+        self.leave.refused().await.map(|why| CallResult::NotSent { why })
     }
 
     async fn launch(&self, launch: &Launch) -> CallResult {
@@ -155,6 +149,7 @@ impl Crew<'_> {
             resolved,
             template: Arc::clone(&self.template),
             not_after: self.deadline(),
+            leave: Arc::clone(&self.leave),
         }
     }
 
@@ -200,6 +195,7 @@ impl Crew<'_> {
             group: &self.group.name,
             tag: &self.group.tag,
             not_after: self.deadline(),
+            leave: &self.leave,
         };
         MayDelete::judge(fresh, claimant).map_err(|why| match why {
             Forbidden::Detached => CallResult::Detached,
@@ -219,5 +215,9 @@ fn only_looked_at(mut failure: Failure) -> Failure {
 }
 
 fn result(failure: Failure) -> CallResult {
-    if failure.kind.certain() { CallResult::Refused(failure) } else { CallResult::Unclear(failure) }
+    match failure.kind {
+        FailureKind::Held => CallResult::NotSent { why: failure.message },
+        kind if kind.certain() => CallResult::Refused(failure),
+        _ => CallResult::Unclear(failure),
+    }
 }

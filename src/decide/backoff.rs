@@ -59,6 +59,7 @@ fn scope(failure: &Failure) -> Scope {
         | FailureKind::Gone
         | FailureKind::Conflict
         | FailureKind::Unreached
+        | FailureKind::Held
         | FailureKind::Unclear => Scope::Group,
     }
 }
@@ -158,6 +159,7 @@ impl<'a> Journal<'a> {
             | FailureKind::Gone
             | FailureKind::Conflict
             | FailureKind::Unreached
+            | FailureKind::Held
             | FailureKind::Unclear => None,
         };
         near.take_while(|(intent, _)| intent.opened.steady == newest).filter_map(told).min()

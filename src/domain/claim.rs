@@ -114,7 +114,7 @@ pub struct Memory {
     pub melted: Option<Melted>,
 }
 
-/// A server that served, and when it was found to be gone or failed.
+/// A server that served, and when it was found to be gone, stopped or failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     pub server: ServerId,

@@ -3,7 +3,8 @@
 //! A frozen group is observed, decided for and explained as ever; no call that changes
 //! anything is begun for it. A person freezes by a command, which is stored ([`Freeze`]), or
 //! by a file, which needs neither database nor daemon; the file and the project that the
-//! token is for are asked of the [`Brake`] at each pass, and again before each call.
+//! token is for are asked of the [`Brake`] at each pass, and again before each call: as it
+//! begins, and right before it is sent.
 
 use serde::{Deserialize, Serialize};
 

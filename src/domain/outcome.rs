@@ -80,6 +80,9 @@ pub enum FailureKind {
     Conflict,
     /// The other side was never reached: no connection, no TLS. Nothing was done.
     Unreached,
+    /// Held back by ourselves when its turn came: its group was frozen meanwhile, or we stop.
+    /// Nothing was sent, and it says nothing of the cloud; the message is the reason alone.
+    Held,
     /// Timeout, reset, 5xx, or an answer that cannot be read: done or not, nobody knows.
     Unclear,
 }
@@ -100,6 +103,7 @@ impl FailureKind {
             Self::Gone => "gone",
             Self::Conflict => "conflict",
             Self::Unreached => "unreached",
+            Self::Held => "held",
             Self::Unclear => "unclear",
         }
     }

@@ -71,6 +71,14 @@ impl Decision {
             && changes.adopted.is_empty()
     }
 
+    /// The same, with what holds the group by now in place of what held it then.
+    #[must_use]
+    pub fn held(&self, holds: Vec<Waiting>) -> Self {
+        let held = |w: &Waiting| matches!(w, Waiting::Frozen { .. } | Waiting::OtherProject { .. });
+        let others = self.waiting.iter().filter(|waiting| !held(waiting)).cloned();
+        Self { waiting: holds.into_iter().chain(others).collect(), ..self.clone() }
+    }
+
     /// Whether anything is in flight: calls to come, or servers to arrive or leave.
     pub fn in_flight(&self) -> bool {
         !self.plan.is_empty()
@@ -173,7 +181,13 @@ pub enum Waiting {
     /// Deleting a server failed; not before then.
     DeleteBackoff { server: ServerId, wait_secs: u64, failure: Failure },
     /// Servers are being adopted, or looked for.
-    Adopting { n: u32, former: Vec<GroupName> },
+    Adopting {
+        n: u32,
+        former: Vec<GroupName>,
+        /// Servers that were being launched for these groups and may still come.
+        #[serde(default)]
+        coming: u32,
+    },
     /// Adopting a server failed; not before then.
     AdoptBackoff { server: ServerId, wait_secs: u64, failure: Failure },
     /// Members carry the mark of another installation, which was there before us.

@@ -14,10 +14,11 @@ use tokio::time::timeout;
 use super::error::{Kind, Problem};
 use super::trouble::Asked;
 use super::view::{
-    AnyGroup, DecisionView, DecisionsView, GroupView, GroupsView, PlanView, ServersView,
+    AnyGroup, DecisionView, DecisionsView, GroupView, GroupsView, PlanView, ServersView, Shown,
 };
 use super::{App, Named, unknown};
 use crate::control::handle::{GroupHandle, ObserverPulse};
+use crate::domain::freeze::Holds;
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
 use crate::domain::time::Now;
@@ -28,7 +29,8 @@ pub(super) async fn groups(State(app): State<App>) -> Result<Json<GroupsView>, P
     let (now, all) = (app.now(), app.handle());
     let (mut groups, observers) = (Vec::new(), all.observers());
     for handle in all.groups() {
-        let view = view(&app, handle, &observers, now).await?;
+        let view =
+            view(&app, handle, Look { observers: &observers, now, sentences: false }).await?;
         groups.push(AnyGroup::Kept(Box::new(view)));
     }
     groups.extend(all.absent().iter().map(|absent| AnyGroup::Absent(absent.into())));
@@ -45,27 +47,40 @@ pub(super) async fn group(
         return Ok(Json(AnyGroup::Absent(absent.into())));
     }
     let handle = all.group(&name).ok_or_else(|| unknown(&all, &name))?;
-    let view = view(&app, handle, &all.observers(), now).await?;
-    Ok(Json(AnyGroup::Kept(Box::new(view.with_sentences(handle)))))
+    let look = Look { observers: &all.observers(), now, sentences: true };
+    let view = view(&app, handle, look).await?;
+    Ok(Json(AnyGroup::Kept(Box::new(view))))
+}
+
+/// What is asked about a group.
+struct Look<'a> {
+    observers: &'a [ObserverPulse],
+    now: Now,
+    sentences: bool,
 }
 
 /// A group as it is shown; one whose rows cannot be read hides neither itself nor another.
-async fn view(
-    app: &App,
-    handle: &GroupHandle,
-    observers: &[ObserverPulse],
-    now: Now,
-) -> Result<GroupView, Problem> {
-    let gathered = app.store().gather(&handle.group.name, bare(now)).await;
+async fn view(app: &App, handle: &GroupHandle, look: Look<'_>) -> Result<GroupView, Problem> {
+    let Look { observers, now, sentences } = look;
+    let name = &handle.group.name;
+    let gathered = app.store().gather(name, bare(now)).await;
     let unreadable = match &gathered {
         Err(StoreError::Corrupt(why)) => Some(why.clone()),
         Ok(_) | Err(_) => None,
     };
-    match (app.stored(&handle.group.name, Asked::Show, gathered), unreadable) {
-        (Ok(gathered), _) => Ok(GroupView::of(handle, &gathered.state, observers, now)),
-        (Err(_), Some(why)) => Ok(GroupView::unreadable(handle, observers, now, why)),
-        (Err(problem), None) => Err(problem),
-    }
+    let (state, all, unreadable) = match (app.stored(name, Asked::Show, gathered), unreadable) {
+        (Ok(gathered), _) => (gathered.state, gathered.all_frozen, None),
+        (Err(_), Some(why)) => (GroupState::default(), None, Some(why)),
+        (Err(problem), None) => return Err(problem),
+    };
+    let brake = app.brake().on(name);
+    let holds = Holds { own: state.freeze.as_ref(), all: all.as_ref(), brake: brake.as_ref() };
+    let holds = holds.waiting(name, now);
+    let shown = Shown { state: &state, holds, observers, now, sentences };
+    Ok(match unreadable {
+        None => GroupView::of(handle, shown),
+        Some(why) => GroupView::unreadable(handle, shown, why),
+    })
 }
 
 /// As little as the store can gather.

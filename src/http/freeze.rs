@@ -4,6 +4,7 @@
 //! A freeze is an emergency's word: where the store cannot take it, it is written into the file
 //! that stops the loops without it. `PUT` takes `{"reason": …}`, the reason at will.
 
+use std::io;
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
@@ -25,6 +26,7 @@ use crate::domain::id::GroupName;
 use crate::domain::plan::Waiting;
 use crate::domain::signal::{Command, Ordered};
 use crate::domain::time::Now;
+use crate::store::freeze_file::FreezeFile;
 use crate::store::{Admit, StoreError, What};
 
 /// What a freeze, or its end, came to.
@@ -63,7 +65,7 @@ pub(super) async fn put_group(
             ),
             None,
         ),
-        Err(error) => instead(&app, Some(&name), error)?,
+        Err(error) => instead(&app, Some(&name), error).await?,
     };
     tracing::warn!(group = %name, by = caller.name(), "told: {told}");
     group.nudge();
@@ -83,7 +85,7 @@ pub(super) async fn put_all(
             "every group is frozen: nothing is changed until `novascale unfreeze`".to_owned(),
             None,
         ),
-        Err(error) => instead(&app, None, error)?,
+        Err(error) => instead(&app, None, error).await?,
     };
     tracing::warn!(by = caller.name(), "told: {told}, every group");
     app.handle().groups().for_each(GroupHandle::nudge);
@@ -101,7 +103,7 @@ async fn in_time(write: impl Future<Output = Result<(), StoreError>>) -> Result<
 }
 
 /// The store did not take it: the file does.
-fn instead(
+async fn instead(
     app: &App,
     group: Option<&GroupName>,
     error: StoreError,
@@ -112,7 +114,7 @@ fn instead(
         return Err(error.into());
     }
     tracing::error!("a freeze could not be stored, so {path} is written instead: {error}");
-    if let Err(why) = file.add(group) {
+    if let Err(why) = write(file, group, FreezeFile::add).await {
         tracing::error!("{path} could not be written either: {why}");
         let hint = format!("make the file yourself: `touch {path}` freezes every group");
         return Err(Problem::from(error).hint(hint));
@@ -147,7 +149,7 @@ pub(super) async fn delete_group(
     let (name, now) = (group.group.name.clone(), app.now());
     let stopped = group.latest().is_some_and(|decision| decision.frozen().is_some());
     let before = app.store().freezes(&name).await.unwrap_or_default();
-    let taken_out = take_back(&app, Some(&name));
+    let taken_out = take_back(&app, Some(&name)).await;
     let stored = order(&app, &group, &caller, (Command::Unfreeze, None), now).await;
     if !(stored.is_err() && taken_out && before == Freezes::default()) {
         app.stored(&name, Asked::Keep, stored)?;
@@ -178,7 +180,7 @@ pub(super) async fn delete_all(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    let taken_out = take_back(&app, None);
+    let taken_out = take_back(&app, None).await;
     let ended = app.store().freeze_all(app.lease(), None).await;
     if ended.is_err() && !taken_out {
         ended?;
@@ -200,12 +202,29 @@ pub(super) async fn delete_all(
 }
 
 /// Whether a line of ours was taken out of the file.
-fn take_back(app: &App, group: Option<&GroupName>) -> bool {
+async fn take_back(app: &App, group: Option<&GroupName>) -> bool {
     let file = app.freeze_file();
-    file.take_back(group).unwrap_or_else(|error| {
+    write(file, group, FreezeFile::take_back).await.unwrap_or_else(|error| {
         tracing::warn!("the freeze file {} could not be changed: {error}", file.path().display());
         false
     })
+}
+
+/// Changes the file, where no other request waits for its disk.
+async fn write<T: Send + 'static>(
+    file: &FreezeFile,
+    group: Option<&GroupName>,
+    change: fn(&FreezeFile, Option<&GroupName>) -> io::Result<T>,
+) -> io::Result<T> {
+    let (file, group) = (file.clone(), group.cloned());
+    let writing = tokio::task::spawn_blocking(move || change(&file, group.as_ref()));
+    match timeout(STORE_WITHIN, writing).await {
+        Ok(written) => written.unwrap_or_else(|failed| Err(io::Error::other(failed))),
+        Err(_) => {
+            let secs = STORE_WITHIN.as_secs();
+            Err(io::Error::other(format!("it was not written within {secs} s")))
+        }
+    }
 }
 
 /// What still holds the group.

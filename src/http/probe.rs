@@ -121,7 +121,8 @@ async fn checks(app: &App) -> [Check; 4] {
 /// Whether the last token was for another project than the state.
 fn fenced_off(app: &App) -> bool {
     let other = |braked: Option<Braked>| matches!(braked, Some(Braked::OtherProject { .. }));
-    app.handle().groups().any(|group| other(app.brake().on(&group.group.name)))
+    // The fence is around all of them.
+    app.handle().groups().next().is_some_and(|group| other(app.brake().on(&group.group.name)))
 }
 
 /// The store's last answer, so that a stranger's questions do not become writes.

@@ -10,7 +10,7 @@ use crate::domain::explain::Situation;
 use crate::domain::fleet::{Member, Tally};
 use crate::domain::freeze::Freeze;
 use crate::domain::group::GroupState;
-use crate::domain::plan::Decision;
+use crate::domain::plan::{Decision, Waiting};
 use crate::domain::server::{Fault, Ownership};
 use crate::domain::time::{Now, Wall};
 
@@ -134,29 +134,41 @@ pub struct ObserverView {
 }
 
 /// How a group fares. What was decided before its last pass failed says how it fared then; but
-/// who froze it is still what a person has to know first.
-fn situation(decision: Option<&Decision>, failed: bool) -> Option<Situation> {
-    let decided = decision.map(Decision::situation);
-    match decided {
-        Some(Situation::Frozen) => decided,
+/// who holds it is still what a person has to know first.
+fn situation(
+    decision: Option<&Decision>,
+    held: Option<Situation>,
+    failed: bool,
+) -> Option<Situation> {
+    match decision.map(Decision::situation).or(held) {
+        frozen @ Some(Situation::Frozen) => frozen,
         _ if failed => Some(Situation::Failing),
-        _ => decided,
+        fares => fares,
     }
 }
 
 /// What a group says before its first decision.
 pub const NO_LOOK_YET: &str = "starting: no look yet";
 
+/// What a group's view is made from, beside its loop.
+pub struct Shown<'a> {
+    pub state: &'a GroupState,
+    /// What holds the group now; its last decision may be older.
+    pub holds: Vec<Waiting>,
+    pub observers: &'a [ObserverPulse],
+    pub now: Now,
+    /// Whether the decision is to be read out.
+    pub sentences: bool,
+}
+
 impl GroupView {
-    pub fn of(
-        handle: &GroupHandle,
-        state: &GroupState,
-        observers: &[ObserverPulse],
-        now: Now,
-    ) -> Self {
-        let (group, latest) = (&*handle.group, handle.latest());
-        let (decision, failure) = (latest.as_deref(), handle.pulse().failure);
+    pub fn of(handle: &GroupHandle, shown: Shown<'_>) -> Self {
+        let Shown { state, holds, observers, now, sentences } = shown;
+        let held = holds.first().map(|hold| (held_so(hold), hold.to_string()));
+        let (group, latest) = (&*handle.group, handle.latest().map(|d| d.held(holds)));
+        let (decision, failure) = (latest.as_ref(), handle.pulse().failure);
         let observer = observers.iter().find(|pulse| pulse.region == group.region);
+        let fares = situation(decision, held.as_ref().map(|(held, _)| *held), failure.is_some());
         Self {
             name: group.name.to_string(),
             configured: true,
@@ -171,14 +183,15 @@ impl GroupView {
             freeze: state.freeze.as_ref().map(FreezeView::of),
             reservations: reservations(state, now),
             tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
-            situation: situation(decision, failure.is_some()).map(Situation::word),
-            headline: match (decision, &failure) {
-                (Some(decision), None) => decision.headline(),
-                (Some(decision), Some(_)) => {
+            situation: fares.map(Situation::word),
+            headline: match (decision, held, &failure) {
+                (Some(decision), _, Some(_)) if fares == Some(Situation::Failing) => {
                     format!("left as it is, its last pass failed; before: {}", decision.headline())
                 }
-                (None, Some(failure)) => format!("left as it is: {failure}"),
-                (None, None) => NO_LOOK_YET.to_owned(),
+                (Some(decision), ..) => decision.headline(),
+                (None, Some((_, held)), _) => held,
+                (None, None, Some(failure)) => format!("left as it is: {failure}"),
+                (None, None, None) => NO_LOOK_YET.to_owned(),
             },
             claims: decision.map(|d| d.claims.clone()).unwrap_or_default(),
             decided_at: decision.map(|d| d.at.wall),
@@ -186,18 +199,13 @@ impl GroupView {
             told_since: decision.and_then(|d| told_since(state, d)),
             observer: observer.map(ObserverView::of).unwrap_or_default(),
             failure,
-            sentences: None,
+            sentences: sentences.then(|| decision.map(Decision::sentences).unwrap_or_default()),
         }
     }
 
     /// A group whose rows cannot be read: what was ordered for it is unknown.
-    pub fn unreadable(
-        handle: &GroupHandle,
-        observers: &[ObserverPulse],
-        now: Now,
-        why: String,
-    ) -> Self {
-        let view = Self::of(handle, &GroupState::default(), observers, now);
+    pub fn unreadable(handle: &GroupHandle, shown: Shown<'_>, why: String) -> Self {
+        let view = Self::of(handle, shown);
         Self {
             base: None,
             situation: Some(Situation::Failing.word()),
@@ -206,13 +214,12 @@ impl GroupView {
             ..view
         }
     }
+}
 
-    /// The same with the last decision's sentences.
-    #[must_use]
-    pub fn with_sentences(mut self, handle: &GroupHandle) -> Self {
-        self.sentences = Some(handle.latest().map(|d| d.sentences()).unwrap_or_default());
-        self
-    }
+/// How a group fares that this holds and that was not decided for yet.
+fn held_so(hold: &Waiting) -> Situation {
+    let fenced = matches!(hold, Waiting::OtherProject { .. });
+    if fenced { Situation::Holding } else { Situation::Frozen }
 }
 
 /// Whether a tally says anything: something was listed, in this run or an earlier one. Before

@@ -10,8 +10,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
+use super::install::sync_dir;
 use crate::domain::freeze::Braked;
 use crate::domain::id::GroupName;
 use crate::domain::time::Wall;
@@ -26,10 +28,11 @@ const EVERY: &str = "*";
 /// Behind the lines that the daemon wrote.
 const MARK: &str = "# by novascale freeze";
 
-/// Where the file is, or would be.
+/// Where the file is, or would be. Clones write one after the other.
 #[derive(Debug, Clone)]
 pub struct FreezeFile {
     path: PathBuf,
+    writing: Arc<Mutex<()>>,
 }
 
 /// What the file says.
@@ -42,10 +45,39 @@ pub enum Said {
     Unclear(String),
 }
 
+/// One look at the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    pub said: Said,
+    pub since: Wall,
+    pub path: String,
+}
+
+impl Look {
+    /// What holds this group, if the file does.
+    pub fn on(&self, group: &GroupName) -> Option<Braked> {
+        match &self.said {
+            Said::Nothing => None,
+            Said::These(names) => names.contains(group).then(|| self.holds(false, None)),
+            Said::Every => Some(self.holds(true, None)),
+            Said::Unclear(fault) => Some(self.every(fault.clone())),
+        }
+    }
+
+    /// It holds every group, for this fault of it.
+    pub fn every(&self, fault: String) -> Braked {
+        self.holds(true, Some(fault))
+    }
+
+    fn holds(&self, every: bool, fault: Option<String>) -> Braked {
+        Braked::File { path: self.path.clone(), since: self.since, every, fault }
+    }
+}
+
 impl FreezeFile {
     /// In this state directory.
     pub fn of(root: &Path) -> Self {
-        Self { path: root.join(FILE) }
+        Self { path: root.join(FILE), writing: Arc::default() }
     }
 
     pub fn path(&self) -> &Path {
@@ -61,25 +93,11 @@ impl FreezeFile {
         }
     }
 
-    /// What holds this group now, if the file does.
-    pub fn on(&self, group: &GroupName) -> Option<Braked> {
-        let (every, fault) = match self.read() {
-            Said::Nothing => return None,
-            Said::These(names) if !names.contains(group) => return None,
-            Said::These(_) => (false, None),
-            Said::Every => (true, None),
-            Said::Unclear(fault) => (true, Some(fault)),
-        };
-        Some(Braked::File { path: self.shown(), since: self.since(), every, fault })
-    }
-
-    /// It holds every group, for this fault of it.
-    pub fn every(&self, fault: String) -> Braked {
-        Braked::File { path: self.shown(), since: self.since(), every: true, fault: Some(fault) }
-    }
-
-    fn shown(&self) -> String {
-        self.path.display().to_string()
+    /// What it says now, and since when.
+    pub fn look(&self) -> Look {
+        let said = self.read();
+        let since = if said == Said::Nothing { Wall(0) } else { self.since() };
+        Look { said, since, path: self.path.display().to_string() }
     }
 
     /// When it was last written.
@@ -110,6 +128,7 @@ impl FreezeFile {
 
     /// Adds a line for the group, or for every one.
     pub fn add(&self, group: Option<&GroupName>) -> io::Result<()> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let text = self.text()?;
         let name = group.map_or(EVERY, GroupName::as_str);
         let line = format!("{name} {MARK}");
@@ -134,6 +153,7 @@ impl FreezeFile {
     /// Takes out the line that the daemon wrote for the group, or for every one; whether there
     /// was one. Other lines stay as they are.
     pub fn take_back(&self, group: Option<&GroupName>) -> io::Result<bool> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(text) = self.text()? else { return Ok(false) };
         let line = format!("{} {MARK}", group.map_or(EVERY, GroupName::as_str));
         let left: Vec<&str> = text.lines().filter(|other| *other != line).collect();
@@ -144,6 +164,7 @@ impl FreezeFile {
         let bare = |line: &&str| line.split('#').next().unwrap_or_default().trim().is_empty();
         if left.iter().all(bare) {
             fs::remove_file(&self.path)?;
+            self.sync_name()?;
         } else {
             self.write(&left)?;
         }
@@ -158,7 +179,13 @@ impl FreezeFile {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(&aside, &self.path)
+        fs::rename(&aside, &self.path)?;
+        self.sync_name()
+    }
+
+    /// A freeze that a power cut undoes would be none.
+    fn sync_name(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), sync_dir)
     }
 }
 
@@ -205,6 +232,25 @@ mod tests {
     }
 
     #[test]
+    fn two_who_write_at_once_lose_no_line() {
+        let home = tempfile::tempdir().unwrap();
+        let file = FreezeFile::of(home.path());
+        let names: Vec<GroupName> = (0..16).map(|n| name(&format!("g{n}"))).collect();
+        let start = std::sync::Barrier::new(names.len());
+        std::thread::scope(|scope| {
+            for name in &names {
+                let (file, start) = (file.clone(), &start);
+                scope.spawn(move || {
+                    start.wait();
+                    file.add(Some(name)).unwrap();
+                });
+            }
+        });
+        let look = file.look();
+        assert!(names.iter().all(|name| look.on(name).is_some()), "{look:?}");
+    }
+
+    #[test]
     fn what_is_written_says_whom_it_holds() {
         let these = |names: &[&str]| Said::These(names.iter().map(|n| name(n)).collect());
         let cases: [(&[u8], Said); 6] = [
@@ -229,7 +275,7 @@ mod tests {
         assert!(matches!(garbled.read(), Said::Unclear(_)));
         let (_home, endless) = file(&b"web\n".repeat(1 << 15));
         assert!(matches!(endless.read(), Said::Unclear(_)));
-        let held = endless.on(&name("web"));
+        let held = endless.look().on(&name("web"));
         assert!(matches!(held, Some(Braked::File { every: true, fault: Some(_), .. })), "{held:?}");
     }
 
@@ -241,21 +287,21 @@ mod tests {
         assert!(!file.take_back(Some(&web)).unwrap());
         file.add(Some(&web)).unwrap();
         file.add(Some(&web)).unwrap();
-        assert!(file.on(&web).is_some() && file.on(&batch).is_none());
+        assert!(file.look().on(&web).is_some() && file.look().on(&batch).is_none());
         assert!(!file.take_back(Some(&batch)).unwrap());
         assert!(file.take_back(Some(&web)).unwrap());
         assert!(!file.path().exists(), "an empty one would hold every group");
 
         fs::write(file.path(), "web\n").unwrap();
         file.add(None).unwrap();
-        assert!(file.on(&batch).is_some());
+        assert!(file.look().on(&batch).is_some());
         assert!(file.take_back(None).unwrap());
         assert!(!file.take_back(Some(&web)).unwrap(), "a person wrote it");
         assert_eq!(fs::read_to_string(file.path()).unwrap(), "web\n");
 
         fs::write(file.path(), "").unwrap();
         file.add(Some(&web)).unwrap();
-        assert!(file.on(&batch).is_some(), "what held every group goes on holding them");
+        assert!(file.look().on(&batch).is_some(), "what held every group goes on holding them");
         file.add(None).unwrap();
         assert!(!file.take_back(None).unwrap() && file.path().exists(), "a person made it");
 
@@ -264,11 +310,14 @@ mod tests {
         fs::write(file.path(), fs::read_to_string(file.path()).unwrap().replace("web\n", ""))
             .unwrap();
         assert!(file.take_back(Some(&batch)).unwrap());
-        assert!(file.on(&web).is_none(), "comments hold nobody");
+        assert!(file.look().on(&web).is_none(), "comments hold nobody");
 
         file.add(None).unwrap();
         file.add(Some(&web)).unwrap();
         assert!(file.take_back(None).unwrap());
-        assert!(file.on(&web).is_some() && file.on(&batch).is_none(), "its own freeze is kept");
+        assert!(
+            file.look().on(&web).is_some() && file.look().on(&batch).is_none(),
+            "its own freeze is kept"
+        );
     }
 }

@@ -239,10 +239,11 @@ impl Store for Memory {
         })
     }
 
-    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
-        if let Some(bound) = self.lock().live.project.clone() {
-            return Ok(bound);
-        }
+    async fn project(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.lock().live.project.clone())
+    }
+
+    async fn bind(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
         self.write(lease, Sync::Now, |state| {
             Ok(state.project.get_or_insert_with(|| project.to_owned()).clone())
         })

@@ -120,8 +120,11 @@ pub trait Store: Send + Sync {
     /// Freezes every group, or with nothing takes that back; a group's own freeze stays as it is.
     async fn freeze_all(&self, lease: &Lease, freeze: Option<Freeze>) -> Result<(), StoreError>;
 
+    /// The project that the state belongs to, if it belongs to one yet.
+    async fn project(&self) -> Result<Option<String>, StoreError>;
+
     /// The project that the state belongs to; if it belongs to none yet, from now on to this one.
-    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError>;
+    async fn bind(&self, lease: &Lease, project: &str) -> Result<String, StoreError>;
 
     /// The freezes in force for this group: asked before each call that changes anything.
     async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError>;

@@ -245,15 +245,16 @@ impl Store for Sqlite {
         self.write(Some(lease), record::FreezeAll(freeze)).await
     }
 
-    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+    async fn project(&self) -> Result<Option<String>, StoreError> {
         let bound = async {
             let mut conn = self.readers.acquire().await?;
             gather::project(&mut conn).await
         };
-        match bound.await.map_err(|f| f.told("read the project", &self.home))? {
-            Some(bound) => Ok(bound),
-            None => self.write(Some(lease), record::Bind(project.to_owned())).await,
-        }
+        bound.await.map_err(|f| f.told("read the project", &self.home))
+    }
+
+    async fn bind(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        self.write(Some(lease), record::Bind(project.to_owned())).await
     }
 
     async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {

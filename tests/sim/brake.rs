@@ -7,8 +7,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context as Task, Poll, Waker};
 
+use novascale::cloud::Leave;
 use novascale::domain::freeze::{Brake, Braked, Freeze};
 use novascale::domain::id::GroupName;
+use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::signal::{Command, Ordered};
 use novascale::domain::time::{Clock, Steady, Wall};
 use novascale::store::{Admit, Store, What};
@@ -69,6 +71,13 @@ impl Nova {
         drop(state);
         self.brake.hold(&group);
         self.event(60, at as u64, || format!("group {at}: the file freezes it during a pass"));
+    }
+
+    /// A change waits for its turn, during which somebody may touch the file.
+    pub async fn take_turn(&self, leave: &Arc<dyn Leave>) -> Result<(), Failure> {
+        self.brake_in_passing();
+        let refused = leave.refused().await;
+        refused.map_or(Ok(()), |why| Err(Failure::new(FailureKind::Held, why)))
     }
 
     /// The rule itself, as a call that changes something begins.

@@ -142,6 +142,7 @@ impl Compute for Nova {
     }
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
+        self.take_turn(&request.leave).await?;
         // Judged as the call begins: what changes while it is on its way is nobody's fault.
         let begun = self.clock.now();
         self.state().judge_create(request, begun, &self.trace);
@@ -153,6 +154,7 @@ impl Compute for Nova {
     }
 
     async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
+        self.take_turn(&request.leave).await?;
         let begun = self.clock.now();
         self.state().judge_adoption(&request.server, begun, &self.trace);
         self.begin(Kind::Adopt).await?;
@@ -163,6 +165,7 @@ impl Compute for Nova {
     }
 
     async fn delete(&self, _: &Region, permit: MayDelete) -> Result<Deleted, Failure> {
+        self.take_turn(permit.leave()).await?;
         let begun = self.clock.now();
         self.state().judge_delete(permit.id(), begun, &self.trace);
         self.judge_frozen(begun.steady);

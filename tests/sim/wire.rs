@@ -237,16 +237,20 @@ struct Wire {
 #[async_trait]
 impl Transport for Wire {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        self.nova.gate.pass().await;
         let line = line(&request);
         let (way, reads) = (meter::way(&request), request.method == Method::GET);
         let embedded = self.nova.embedded.as_ref().unwrap();
+        if !reads {
+            self.nova.tick();
+        }
+        // Judged as the call begins: what changes while it is on its way is nobody's fault.
+        self.judge(&request);
+        self.nova.gate.pass().await;
         if reads {
             embedded.impose(&self.nova.state());
         } else {
             self.nova.tick();
         }
-        self.judge(&request);
         let takes = self.dice.lock().unwrap().millis(2, 40);
         tokio::time::sleep(takes).await;
         let refused = self.refused();

@@ -18,7 +18,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Trust};
 use super::link::Link;
 use crate::cloud::Fence;
 use crate::config::cloud::Auth;
@@ -70,8 +70,6 @@ pub(super) struct Ticket {
 /// Keeps the ticket.
 pub(super) struct Keeper {
     how: SignIn,
-    /// Which project a token may be for.
-    fence: Option<Arc<dyn Fence>>,
     current: Mutex<Option<Arc<Ticket>>>,
     flight: tokio::sync::Mutex<Flight>,
 }
@@ -97,9 +95,14 @@ impl Flight {
 }
 
 impl Keeper {
-    pub(super) fn new(link: Arc<Link>, auth: Auth, fence: Option<Arc<dyn Fence>>) -> Self {
-        let how = SignIn { link, auth: Arc::new(auth) };
-        Self { how, fence, current: Mutex::default(), flight: <_>::default() }
+    pub(super) fn new(
+        link: Arc<Link>,
+        auth: Auth,
+        trust: Arc<Trust>,
+        fence: Option<Arc<dyn Fence>>,
+    ) -> Self {
+        let how = SignIn { link, auth: Arc::new(auth), trust, fence };
+        Self { how, current: Mutex::default(), flight: <_>::default() }
     }
 
     /// The current ticket, signed in for if need be.
@@ -168,15 +171,6 @@ impl Keeper {
         lock(&self.current)
     }
 
-    /// A token for another project is as good as none.
-    async fn fenced(&self, landed: Result<Ticket, Failure>) -> Result<Ticket, Failure> {
-        let ticket = landed?;
-        if let Some(fence) = &self.fence {
-            fence.admit(&ticket.record.project.0).await?;
-        }
-        Ok(ticket)
-    }
-
     async fn sign_in(&self, flight: &mut Flight) -> Result<Arc<Ticket>, Failure> {
         let began = self.now();
         if let Some((until, failure)) = flight.held(began) {
@@ -190,7 +184,7 @@ impl Keeper {
         let landed = flight.attempt.insert(attempt).as_mut().await;
         flight.attempt = None;
         flight.discovered = landed.discovered;
-        match self.fenced(landed.result).await {
+        match landed.result {
             Ok(ticket) => {
                 let ticket = Arc::new(ticket);
                 flight.failed = None;

@@ -1,6 +1,7 @@
 //! One call to one service: what is asked, of whom, and how it is called in messages.
 
 use std::fmt;
+use std::sync::Arc;
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -8,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
+use crate::cloud::Leave;
 use crate::cloud::throttle::Class;
 use crate::domain::group::Placement;
 use crate::domain::id::{GroupName, Region};
@@ -86,6 +88,8 @@ pub(super) struct Call {
     pub owner: Option<Owner>,
     /// Until when the plan is good that it belongs to: it is not sent after that.
     pub not_after: Option<Steady>,
+    /// What is asked before a change is sent.
+    pub leave: Option<Arc<dyn Leave>>,
     /// What the body holds that nobody may read in an error.
     secrets: Vec<SecretString>,
 }
@@ -93,7 +97,7 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn new(service: Service, method: Method, template: &'static str, url: Url) -> Self {
         let (region, headers, body, servers, owner) = (None, Vec::new(), Vec::new(), None, None);
-        let (not_after, secrets) = (None, Vec::new());
+        let (not_after, leave, secrets) = (None, None, Vec::new());
         Self {
             service,
             region,
@@ -105,6 +109,7 @@ impl Call {
             servers,
             owner,
             not_after,
+            leave,
             secrets,
         }
     }
@@ -131,6 +136,12 @@ impl Call {
 
     pub(super) fn owner(mut self, group: &GroupName, placement: &Placement) -> Self {
         self.owner = Some(Owner { group: group.clone(), placement: placement_setting(placement) });
+        self
+    }
+
+    /// It changes something: it is sent until then, and with this leave.
+    pub(super) fn change(mut self, not_after: Steady, leave: &Arc<dyn Leave>) -> Self {
+        (self.not_after, self.leave) = (Some(not_after), Some(Arc::clone(leave)));
         self
     }
 

@@ -225,11 +225,11 @@ impl Nova {
         let body = body(request, version)?;
         let call = self.call(&request.region, Method::POST, "/servers", &["servers"]).await?;
         let mut call = call.owner(&request.group, request.placement()).json(&body);
+        call = call.change(request.not_after, &request.leave);
         if let Some(user_data) = body["server"]["user_data"].as_str() {
             call = call.hiding(user_data);
         }
         call.servers = Some(request.n);
-        call.not_after = Some(request.not_after);
         let answer = self.session.call(&call).await;
         self.forget_refused_version(&request.region, answer.as_ref().err());
         let answer = answer?;
@@ -248,8 +248,8 @@ impl Nova {
     ) -> Result<Deleted, Failure> {
         let id = permit.id();
         let path = ["servers", id.as_str()];
-        let mut call = self.call(region, Method::DELETE, "/servers/{id}", &path).await?;
-        call.not_after = Some(permit.not_after());
+        let call = self.call(region, Method::DELETE, "/servers/{id}", &path).await?;
+        let call = call.change(permit.not_after(), permit.leave());
         match self.session.call(&call).await {
             Ok(answer) if answer.status == StatusCode::NO_CONTENT => Ok(Deleted::Accepted),
             Ok(answer) => Err(unreadable(&call, &answer, "Nova accepts a delete with 204")),

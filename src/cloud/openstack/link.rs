@@ -75,12 +75,7 @@ impl Link {
                 .hint("Configure an https address; cloud.allow_http permits plain http.")
         })?;
         let pass = self.throttle.enter(&call.whom(), call.class()).await?;
-        // Signing in, or waiting for its turn, may have taken longer than its plan is good for.
-        if call.not_after.is_some_and(|end| self.now().steady > end) {
-            let message = format!("{call}: not sent: its plan had grown old before its turn came");
-            return Err(Failure::new(FailureKind::Busy, message)
-                .hint("The cloud is slow, or more is asked of it than cloud.limits allow."));
-        }
+        self.still_meant(call).await?;
         let (request, id) = self.request(call);
         let began = self.now();
         let result = self.transport.send(request).await;
@@ -97,6 +92,22 @@ impl Link {
         pass.heard(heard(&result));
         self.note(call, &result, took, &id);
         result
+    }
+
+    /// Signing in, or waiting for its turn, may have taken longer than a change's plan is good
+    /// for; and its group may have been frozen meanwhile.
+    async fn still_meant(&self, call: &Call) -> Result<(), Failure> {
+        if let Some(leave) = &call.leave
+            && let Some(why) = leave.refused().await
+        {
+            return Err(Failure::new(FailureKind::Held, why));
+        }
+        if call.not_after.is_some_and(|end| self.now().steady > end) {
+            let message = format!("{call}: not sent: its plan had grown old before its turn came");
+            return Err(Failure::new(FailureKind::Busy, message)
+                .hint("The cloud is slow, or more is asked of it than cloud.limits allow."));
+        }
+        Ok(())
     }
 
     fn request(&self, call: &Call) -> (Request, String) {
@@ -140,9 +151,12 @@ impl Link {
 }
 
 fn came_back(call: &Call) {
-    match (call.service, call.method.as_str()) {
-        (Service::Compute, "POST") => killpoint::reached("link.create"),
-        (Service::Compute, "DELETE") => killpoint::reached("link.delete"),
+    match (call.service, call.method.as_str(), call.template) {
+        (Service::Compute, "POST", "/servers") => killpoint::reached("link.create"),
+        (Service::Compute, "DELETE", "/servers/{id}") => killpoint::reached("link.delete"),
+        (Service::Compute, "PUT", _) => killpoint::reached("link.tag"),
+        (Service::Compute, "POST", _) => killpoint::reached("link.metadata"),
+        (Service::Compute, "DELETE", _) => killpoint::reached("link.untag"),
         _ => {}
     }
 }

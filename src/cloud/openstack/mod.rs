@@ -83,9 +83,9 @@ impl OpenStack {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let trust = Trust::of(&settings);
+        let trust = Arc::new(Trust::of(&settings));
         let link = Arc::new(Link::new(transport, clock, settings.limits, settings.allow_http));
-        let keeper = Keeper::new(Arc::clone(&link), settings.auth, fence);
+        let keeper = Keeper::new(Arc::clone(&link), settings.auth, Arc::clone(&trust), fence);
         let session = Arc::new(Session::new(link, keeper, trust));
         let nova = Arc::new(Nova::new(Arc::clone(&session)));
         let names = Arc::new(Names::new(Arc::clone(&session), Arc::clone(&nova)));

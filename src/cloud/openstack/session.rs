@@ -28,13 +28,13 @@ use crate::domain::time::Steady;
 pub(super) struct Session {
     pub link: Arc<Link>,
     pub keeper: Keeper,
-    pub trust: Trust,
+    pub trust: Arc<Trust>,
     /// Which service in which region refused a fresh token, and until when that is believed.
     refused: Mutex<BTreeMap<String, (Steady, Failure)>>,
 }
 
 impl Session {
-    pub(super) fn new(link: Arc<Link>, keeper: Keeper, trust: Trust) -> Self {
+    pub(super) fn new(link: Arc<Link>, keeper: Keeper, trust: Arc<Trust>) -> Self {
         Self { link, keeper, trust, refused: Mutex::default() }
     }
 

@@ -3,8 +3,9 @@
 //!
 //! A fleet that loses a server or two heals by itself. Where most of it goes at once, something
 //! larger is wrong (a cell, a project, an operator's script), and launching into it or sweeping
-//! after it makes that worse. What our own terminations took does not count, nor what never
-//! served, nor what was lost before somebody last let the group go on.
+//! after it makes that worse. A server that somebody stops is lost as well: another takes its
+//! place. What our own terminations took does not count, nor what never served, nor what was lost
+//! before somebody last let the group go on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,18 +61,22 @@ pub(super) fn count(snapshot: &Snapshot<'_>, fleet: &Fleet) -> Losses {
     Losses { recent, melted, wake }
 }
 
-/// Servers that served until this look, and are gone, failed or untagged without our doing.
+/// Servers that served until this look, and are gone, failed, stopped or untagged without our
+/// doing.
 fn fresh(snapshot: &Snapshot<'_>, fleet: &Fleet) -> BTreeSet<ServerId> {
     if fleet.changed_known.is_empty() {
         return BTreeSet::new();
     }
     let before: BTreeMap<&ServerId, &Known> = snapshot.known.iter().map(|k| (&k.id, k)).collect();
     let ours: BTreeSet<&ServerId> = snapshot.intents.iter().filter_map(taken).collect();
+    let idle = fleet.members.iter().filter(|m| m.standing == Standing::Idle);
+    let idle: BTreeSet<&ServerId> = idle.map(|m| &m.id).collect();
     let lost = fleet.changed_known.iter().filter(|after| {
         let served = before.get(&after.id).is_some_and(|before| stood(before));
         let gone = matches!(after.state, KnownState::Gone | KnownState::Detached);
         let failed = after.state.lives() && after.failure.is_some();
-        served && (gone || failed) && !ours.contains(&after.id)
+        let stopped = after.rests && idle.contains(&after.id);
+        served && (gone || failed || stopped) && !ours.contains(&after.id)
     });
     lost.map(|after| after.id.clone()).collect()
 }
@@ -79,7 +84,7 @@ fn fresh(snapshot: &Snapshot<'_>, fleet: &Fleet) -> BTreeSet<ServerId> {
 /// It served, and nothing was wrong with it.
 fn stood(known: &Known) -> bool {
     let ours = known.ownership == Ownership::Ours;
-    ours && known.served && known.state.lives() && known.failure.is_none()
+    ours && known.served && known.state.lives() && known.failure.is_none() && !known.rests
 }
 
 /// The server that a termination of ours took, or may have taken.
@@ -92,7 +97,7 @@ fn taken(intent: &Intent) -> Option<&ServerId> {
 /// How many of those that served are still there.
 fn standing(fleet: &Fleet) -> u32 {
     let there = fleet.members.iter().filter(|m| {
-        let away = matches!(m.standing, Standing::Leaving | Standing::Failed);
+        let away = matches!(m.standing, Standing::Leaving | Standing::Failed | Standing::Idle);
         m.ownership == Ownership::Ours && m.served && !away
     });
     number(there.count())

@@ -35,16 +35,16 @@ impl Judge<'_> {
         broken("meltdown", format!("something is changed though {n} of {of} were lost at once"))
     }
 
-    /// It served until now, and is shown in ERROR, or proved gone though we did not end it.
+    /// It served until now, and is shown in ERROR or stopped, or proved gone though we did not
+    /// end it.
     fn lost_now(&self, known: &Known) -> bool {
-        let served = known.served && known.state.lives() && known.failure.is_none();
         let tagged = |s: &&Server| s.has_tag(&self.snapshot.group.tag);
-        let failed = self
+        let down = self
             .shown(&known.id)
             .filter(tagged)
-            .is_some_and(|s| s.status == Status::Error && !s.deleting);
+            .is_some_and(|s| (s.status == Status::Error || s.status.rests()) && !s.deleting);
         let ours = known.ownership == Ownership::Ours && !self.ended_by_us(&known.id);
-        served && ours && (failed || self.looked_up_absent(&known.id))
+        stood(known) && ours && (down || self.looked_up_absent(&known.id))
     }
 
     fn ended_by_us(&self, id: &ServerId) -> bool {
@@ -60,11 +60,16 @@ impl Judge<'_> {
         let ours = |s: &Server| {
             s.ownership(self.snapshot.install, &self.snapshot.group.name) == Ownership::Ours
         };
-        let shown = self.all_shown().filter(|s| ours(s) && (s.launched || serves(s)));
-        let known = self.snapshot.known.iter().filter(|k| {
-            k.served && k.state.lives() && k.failure.is_none() && k.ownership == Ownership::Ours
-        });
+        let up = |s: &Server| (s.launched || serves(s)) && !s.status.rests();
+        let shown = self.all_shown().filter(|s| ours(s) && up(s));
+        let known = self.snapshot.known.iter();
+        let known = known.filter(|k| stood(k) && k.ownership == Ownership::Ours);
         let all: BTreeSet<&ServerId> = shown.map(|s| &s.id).chain(known.map(|k| &k.id)).collect();
         all.into_iter().filter(|id| !lost.contains(id)).count()
     }
+}
+
+/// It served, and nothing was wrong with it.
+fn stood(known: &Known) -> bool {
+    known.served && known.state.lives() && known.failure.is_none() && !known.rests
 }

@@ -167,6 +167,8 @@ fn a_word_that_was_for_another_max_confirms_no_later_slip() {
 #[test]
 fn stopped_servers_are_taken_away_by_a_cut_too() {
     let mut world = settled(0, 10, 8);
+    // A person has seen them go.
+    world.group.behaviour.meltdown.percent = 100.0;
     for server in world.cloud.values_mut().take(6) {
         server.status = Status::Shutoff;
     }

@@ -4,15 +4,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use futures_util::StreamExt;
+use novascale::cloud::{Audit, Compute, Create, Deleted, Marks, MayDelete};
 use novascale::control::Parts;
 use novascale::control::act::act;
 use novascale::domain::explain::Situation;
 use novascale::domain::freeze::{Brake, Braked, Freeze};
 use novascale::domain::group::Group;
-use novascale::domain::id::GroupName;
-use novascale::domain::outcome::CallResult;
+use novascale::domain::id::{GroupName, Region, ServerId, Tag};
+use novascale::domain::outcome::{CallResult, Failure, FailureKind};
 use novascale::domain::plan::Decision;
+use novascale::domain::server::Server;
 use novascale::domain::signal::{Command, Ordered};
 use novascale::domain::time::Wall;
 use novascale::store::{Admit, What};
@@ -136,6 +139,62 @@ async fn outcomes(parts: &Parts, group: &Group, decision: &Decision) -> (usize, 
     });
     let why: Vec<String> = why.collect();
     (outcomes.len() - why.len(), why)
+}
+
+/// A cloud that lets calls wait for their turn, and somebody freezes meanwhile.
+struct Jammed(Arc<AtomicBool>);
+
+#[async_trait]
+impl Compute for Jammed {
+    async fn list(&self, _: &Region, _: &[Tag]) -> Result<Vec<Server>, Failure> {
+        Ok(Vec::new())
+    }
+
+    async fn get(&self, _: &Region, _: &ServerId) -> Result<Option<Server>, Failure> {
+        Ok(None)
+    }
+
+    async fn audit(&self, _: &Region) -> Result<Audit, Failure> {
+        Ok(Audit::default())
+    }
+
+    async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
+        assert_eq!(request.leave.refused().await, None);
+        self.0.store(true, Ordering::Relaxed);
+        match request.leave.refused().await {
+            Some(why) => Err(Failure::new(FailureKind::Held, why)),
+            None => Ok(None),
+        }
+    }
+
+    async fn adopt(&self, _: &Marks) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn delete(&self, _: &Region, _: MayDelete) -> Result<Deleted, Failure> {
+        Ok(Deleted::Gone)
+    }
+}
+
+/// The file, once it is there.
+struct Touched(Arc<AtomicBool>);
+
+impl Brake for Touched {
+    fn on(&self, _: &GroupName) -> Option<Braked> {
+        self.0.load(Ordering::Relaxed).then(|| by_file(true, None))
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_turn_asks_again_and_was_never_sent() {
+    let (mut decision, group) = plan_of_three();
+    let (mut parts, file) = (parts(0), Arc::new(AtomicBool::new(false)));
+    parts.compute = Arc::new(Jammed(Arc::clone(&file)));
+    parts.brake = Arc::new(Touched(file));
+    decision.at = parts.clock.now();
+    let (sent, why) = outcomes(&parts, &group, &decision).await;
+    assert_eq!((sent, why.len()), (0, 3), "it is no failure: {why:?}");
+    assert!(why[0].contains("by the file /state/freeze"), "{why:?}");
 }
 
 fn plan_of_three() -> (Decision, Group) {

@@ -231,8 +231,12 @@ impl Store for Stumbling {
         self.inner.freeze_all(lease, freeze).await
     }
 
-    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
-        self.inner.project(lease, project).await
+    async fn project(&self) -> Result<Option<String>, StoreError> {
+        self.inner.project().await
+    }
+
+    async fn bind(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        self.inner.bind(lease, project).await
     }
 
     async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {

@@ -38,6 +38,12 @@ fn fail(world: &mut World, n: usize) -> Vec<ServerId> {
     ids
 }
 
+fn stop(world: &mut World, n: usize) -> Vec<ServerId> {
+    let ids = ids(world, n);
+    ids.iter().for_each(|id| world.cloud.get_mut(id).unwrap().status = Status::Shutoff);
+    ids
+}
+
 fn stopped(decision: &Decision) -> Option<(u32, u32)> {
     decision.waiting.iter().find_map(|waiting| match waiting {
         Waiting::Meltdown { lost, of, .. } => Some((*lost, *of)),
@@ -58,15 +64,15 @@ fn more_than_the_share_and_more_than_a_few_stop_the_group() {
         (20, 10, true),
     ];
     for (n, lost, stops) in cases {
-        for gone in [false, true] {
+        for how in ["gone", "in ERROR", "stopped"] {
             let mut world = fleet_of(n);
-            if gone {
-                vanish(&mut world, lost);
-            } else {
-                fail(&mut world, lost);
+            match how {
+                "gone" => drop(vanish(&mut world, lost)),
+                "in ERROR" => drop(fail(&mut world, lost)),
+                _ => drop(stop(&mut world, lost)),
             }
             let decision = world.pass();
-            let case = format!("{lost} of {n}, gone: {gone}: {:?}", decision.sentences());
+            let case = format!("{lost} of {n} {how}: {:?}", decision.sentences());
             assert_eq!(stopped(&decision).is_some(), stops, "{case}");
             assert_eq!(decision.plan.is_empty(), stops, "{case}");
             if stops {
@@ -104,6 +110,36 @@ fn it_goes_on_by_itself_once_enough_serve_again() {
     assert_eq!(stopped(&world.pass()), None, "4 of 10 are within the share");
     world.settle(40);
     assert_eq!(world.cloud.len(), 10);
+}
+
+/// Somebody stops the whole fleet for the night: no second one is launched beside it.
+#[test]
+fn servers_that_are_stopped_at_once_are_not_replaced_before_a_persons_word() {
+    let mut world = fleet_of(10);
+    let asleep = stop(&mut world, 10);
+    for _ in 0..5 {
+        assert_eq!(stopped(&world.pass()), Some((10, 10)));
+        world.pass_time(60 * MINUTE);
+    }
+    assert_eq!(world.cloud.len(), 10);
+    for id in &asleep {
+        world.cloud.get_mut(id).unwrap().status = Status::Active;
+    }
+    assert_eq!(stopped(&world.pass()), None);
+    world.settle(20);
+    assert_eq!(world.cloud.len(), 10);
+
+    stop(&mut world, 10);
+    assert!(stopped(&world.pass()).is_some());
+    world.order(Command::Unfreeze);
+    world.settle(20);
+    assert_eq!(world.cloud.len(), 20, "a person wanted them replaced");
+    // What stopped was lost then: that it goes is no loss of now, and those that serve are few.
+    asleep.iter().for_each(|id| drop(world.cloud.remove(id)));
+    assert_eq!(stopped(&world.pass()), None);
+    world.settle(20);
+    stop(&mut world, 5);
+    assert_eq!(stopped(&world.pass()), Some((5, 10)));
 }
 
 #[test]
@@ -153,6 +189,16 @@ fn the_second_judge_counts_for_itself() {
     let decision = world.decide();
     assert!(!decision.plan.is_empty(), "the guard is off: {:?}", before.sentences());
     assert_eq!(world.judge(&decision), []);
+    world.group.behaviour.meltdown.percent = 45.0;
+    let rules: Vec<&str> = world.judge(&decision).iter().map(|v| v.invariant).collect();
+    assert_eq!(rules, ["meltdown"]);
+
+    let mut world = fleet_of(8);
+    world.group.behaviour.meltdown.percent = 100.0;
+    stop(&mut world, 5);
+    world.observe();
+    let decision = world.decide();
+    assert!(!decision.plan.is_empty() && world.judge(&decision).is_empty());
     world.group.behaviour.meltdown.percent = 45.0;
     let rules: Vec<&str> = world.judge(&decision).iter().map(|v| v.invariant).collect();
     assert_eq!(rules, ["meltdown"]);

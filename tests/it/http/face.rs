@@ -157,8 +157,12 @@ impl Store for Shop {
         self.inner.freeze_all(lease, freeze).await
     }
 
-    async fn project(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
-        self.inner.project(lease, project).await
+    async fn project(&self) -> Result<Option<String>, StoreError> {
+        self.inner.project().await
+    }
+
+    async fn bind(&self, lease: &Lease, project: &str) -> Result<String, StoreError> {
+        self.inner.bind(lease, project).await
     }
 
     async fn freezes(&self, group: &GroupName) -> Result<Freezes, StoreError> {
@@ -203,7 +207,7 @@ struct FileAlone(FreezeFile);
 
 impl Brake for FileAlone {
     fn on(&self, group: &GroupName) -> Option<Braked> {
-        self.0.on(group)
+        self.0.look().on(group)
     }
 }
 
@@ -384,6 +388,11 @@ impl Face {
             }
         });
         heard
+    }
+
+    /// Reloads as they are asked for, which nobody does.
+    pub fn asked(&self) -> mpsc::Receiver<Asked> {
+        self.reloads.lock().unwrap().take().unwrap()
     }
 
     /// Whoever does reloads has ended.

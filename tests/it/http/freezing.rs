@@ -1,10 +1,13 @@
 //! Freezing by HTTP: what is stored, and what happens where nothing can be.
 
+use std::sync::Arc;
+
 use novascale::domain::freeze::Braked;
+use novascale::domain::time::Clock as _;
 use novascale::http::tokens::Scope;
 use serde_json::json;
 
-use super::face::{Answer, Face, Mood};
+use super::face::{Answer, Face, Mood, decision};
 
 async fn put(face: &Face, path: &str, body: &str) -> Answer {
     face.ask(Scope::Operate, "PUT", path).json(body).send().await
@@ -35,6 +38,40 @@ async fn a_freeze_is_stored_shown_and_taken_back() {
     assert_eq!((told.status, told.json()["frozen"].clone()), (202, json!(false)), "{told:?}");
     assert_eq!(face.stored("web").await.state.freeze, None);
     assert_eq!(sentence(&delete(&face, WEB).await), "web was not frozen");
+}
+
+#[tokio::test]
+async fn what_holds_a_group_is_shown_before_its_next_look() {
+    let face = Face::new();
+    let shown = async |what: &str| {
+        let one = face.get("/v1/groups/web").await.json();
+        let all = face.get("/v1/groups").await.json();
+        let in_all = all["groups"].as_array().unwrap().iter().find(|g| g["name"] == "web");
+        assert_eq!(in_all.unwrap()["situation"], one["situation"], "{what}");
+        let said = format!("{} {}", one["headline"], one["sentences"]);
+        (one["situation"] == "frozen", said)
+    };
+    for decided in [false, true] {
+        if decided {
+            let last = decision(&"web".parse().unwrap(), face.clock.now(), 2);
+            face.ends["web"].latest.send_replace(Some(Arc::new(last)));
+        }
+        assert!(!shown("at rest").await.0);
+        put(&face, WEB, "{\"reason\": \"storm\"}").await;
+        let (frozen, said) = shown("frozen").await;
+        assert!(frozen && said.contains("storm"), "{said}");
+        assert_eq!(said.contains("Frozen for"), decided, "it is read out as well: {said}");
+        delete(&face, WEB).await;
+        assert!(!shown("let go").await.0);
+        put(&face, "/v1/freeze", "{}").await;
+        assert!(shown("all").await.0);
+        delete(&face, "/v1/freeze").await;
+        std::fs::write(face.freeze_file().path(), "web\n").unwrap();
+        let (frozen, said) = shown("by file").await;
+        assert!(frozen && said.contains("by the file"), "{said}");
+        std::fs::remove_file(face.freeze_file().path()).unwrap();
+        assert!(!shown("let go").await.0);
+    }
 }
 
 #[tokio::test]
@@ -78,7 +115,7 @@ async fn what_the_store_does_not_take_the_file_does() {
     assert_eq!(told.json()["file"], json!(path));
     assert!(sentence(&told).contains(&path), "{told:?}");
     let web = "web".parse().unwrap();
-    assert!(matches!(face.freeze_file().on(&web), Some(Braked::File { every: false, .. })));
+    assert!(matches!(face.freeze_file().look().on(&web), Some(Braked::File { every: false, .. })));
     let told = put(&face, "/v1/freeze", "{}").await;
     assert_eq!(told.json()["file"], json!(path));
 

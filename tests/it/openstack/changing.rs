@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use novascale::cloud::may_delete::{Claimant, MayDelete};
 use novascale::cloud::openstack::transport::TransportError;
-use novascale::cloud::{Compute, Create, Deleted};
+use novascale::cloud::{Compute, Create, Deleted, Leave};
+use novascale::domain::freeze::NoBrake;
 use novascale::domain::group::{AntiAffinity, BootVolume, Placement, Template, UserData};
 use novascale::domain::id::{InstallId, LaunchId, ServerId, Tag, Zone, mark};
 use novascale::domain::outcome::{Failure, FailureKind};
@@ -229,11 +230,11 @@ async fn a_delete_is_done_when_nova_says_so() {
 
 /// Deletes the server as one of ours.
 pub(super) async fn delete(client: &impl Compute, id: &str) -> Result<Deleted, Failure> {
-    client.delete(&region(), permit(id, Steady(u64::MAX))).await
+    client.delete(&region(), permit(id, Steady(u64::MAX), &(Arc::new(NoBrake) as _))).await
 }
 
-/// The right to delete a server of ours until then.
-pub(super) fn permit(id: &str, not_after: Steady) -> MayDelete {
+/// The right to delete a server of ours until then, with this leave.
+pub(super) fn permit(id: &str, not_after: Steady, leave: &Arc<dyn Leave>) -> MayDelete {
     let install = InstallId::from_bits(0);
     let tag = Tag::new("a").unwrap();
     let launch = LaunchId::from_bits(1);
@@ -260,6 +261,6 @@ pub(super) fn permit(id: &str, not_after: Steady) -> MayDelete {
     ] {
         fresh.metadata.insert(key.into(), value);
     }
-    let who = Claimant { install: &install, group: &group(), tag: &tag, not_after };
+    let who = Claimant { install: &install, group: &group(), tag: &tag, not_after, leave };
     MayDelete::judge(&fresh, who).unwrap()
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use novascale::cloud::{Create, Resolved, ResolvedNetworks};
+use novascale::domain::freeze::NoBrake;
 use novascale::domain::group::{ImageRef, Networks, Placement, Template, UserData};
 use novascale::domain::id::{LaunchId, TemplateHash};
 use novascale::domain::time::Steady;
@@ -47,6 +48,7 @@ pub(super) fn create() -> Create {
         },
         template: Arc::new(template()),
         not_after: Steady(u64::MAX),
+        leave: Arc::new(NoBrake),
     }
 }
 

@@ -1,15 +1,17 @@
 //! The token's life: shared, renewed, given up on, and never shown.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use novascale::cloud::Compute;
+use async_trait::async_trait;
 use novascale::cloud::openstack::OpenStack;
 use novascale::cloud::openstack::transport::{InProcess, TransportError};
+use novascale::cloud::{Compute, Fence, Inside};
 use novascale::config::cloud::{Auth, CloudSettings, Limits, Oidc, Project, Token};
 use novascale::config::secret::Secret;
-use novascale::domain::outcome::FailureKind;
+use novascale::domain::outcome::{Failure, FailureKind};
 use serde_json::json;
 
 use super::samples::{Log, create};
@@ -351,4 +353,73 @@ async fn no_secret_is_logged_or_told() {
     }
     let user_data = "IyEvYmluL3NoCnRydWUK";
     assert!(!logged.contains(user_data));
+}
+
+/// Knows one project, after a while.
+struct SlowFence {
+    takes: Duration,
+    ours: AtomicBool,
+}
+
+#[async_trait]
+impl Fence for SlowFence {
+    async fn admit(&self, _: &str, _: &dyn Inside) -> Result<(), Failure> {
+        tokio::time::sleep(self.takes).await;
+        match self.ours.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(Failure::new(FailureKind::Denied, "another project")),
+        }
+    }
+}
+
+/// Tokens that are numbered, the first of an hour, behind a fence.
+fn fenced(takes: Duration) -> (Arc<Script>, Arc<SlowFence>, OpenStack) {
+    let n = AtomicUsize::new(0);
+    let script = Script::new(move |seen| match seen.url.path() {
+        "/v3/auth/tokens" => {
+            let n = n.fetch_add(1, Ordering::Relaxed);
+            let end = if n == 0 { "2026-01-02T04:00:00Z" } else { "2026-01-02T05:00:00Z" };
+            answer(201, &[("x-subject-token", &format!("token-{n}"))], token(end))
+        }
+        _ => sign_in(seen).unwrap_or_else(|| page(&[], false)),
+    });
+    let fence = Arc::new(SlowFence { takes, ours: AtomicBool::new(true) });
+    let transport = Arc::clone(&script) as _;
+    let settings = settings(Auth::OidcClientCredentials(oidc()));
+    let client = OpenStack::fenced(Arc::clone(&fence) as _, settings, transport, Paused::new());
+    (script, fence, client)
+}
+
+/// The tokens that services were shown.
+fn shown(script: &Script) -> BTreeSet<String> {
+    script.asked().iter().map(|seen| seen.header("x-auth-token").to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_nobody_waited_to_be_compared_is_not_thrown_away() {
+    let (script, _, client) = fenced(Duration::from_secs(5));
+    list(&client).await.unwrap();
+    tokio::time::advance(Duration::from_secs(3600 - 100)).await;
+    list(&client).await.unwrap();
+    assert_eq!(shown(&script), ["token-0".to_owned()].into(), "the old one lives");
+    tokio::time::advance(Duration::from_secs(101)).await;
+    list(&client).await.unwrap();
+    assert_eq!(sign_ins(&script), 2, "the sign-in that began goes on");
+    assert!(shown(&script).contains("token-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_for_another_project_takes_no_good_one_away_and_is_never_shown() {
+    let (script, fence, client) = fenced(Duration::ZERO);
+    list(&client).await.unwrap();
+    fence.ours.store(false, Ordering::Relaxed);
+    tokio::time::advance(Duration::from_secs(3600 - 100)).await;
+    for _ in 0..3 {
+        list(&client).await.expect("the token still lives");
+        tokio::time::advance(Duration::from_secs(20)).await;
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(list(&client).await.unwrap_err().kind, FailureKind::Denied);
+    assert!(sign_ins(&script) > 3);
+    assert_eq!(shown(&script), ["token-0".to_owned()].into());
 }

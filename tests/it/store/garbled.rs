@@ -235,7 +235,7 @@ async fn written() -> TempDir {
         fleet.store(&store, &lease).await;
     }
     store.freeze_all(&lease, None).await.unwrap();
-    store.project(&lease, "project").await.unwrap();
+    store.bind(&lease, "project").await.unwrap();
     store.close().await;
     dir
 }

@@ -116,6 +116,48 @@ fn a_project_that_changes_while_it_runs_stops_everything() {
     canary::search(&place, Some(&cloud));
 }
 
+/// The project of the token shows none of the servers.
+fn elsewhere(ask: &Ask) -> Option<Fault> {
+    let path = ask.path.clone();
+    let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let text = format!("Instance {id} could not be found.");
+    let body = json!({ "itemNotFound": { "code": 404, "message": text } }).to_string();
+    let json = &[("content-type", "application/json")];
+    wrong_project(ask).or_else(|| ask.gets().then_some(Fault::Answer(404, json, body)))
+}
+
+/// As an upgrade leaves it: known servers, and no project.
+#[test]
+fn a_state_without_a_project_takes_only_one_in_which_its_servers_are() {
+    let cloud = Cloud::start();
+    let place = on(&cloud);
+    let daemon = place.start();
+    place.does("scale web 2");
+    place.until_steady("web", 2);
+    assert_eq!(daemon.stop().code, 0);
+    run(async {
+        let mut conn = beside(&database(&place)).await;
+        conn.execute("UPDATE controller SET project = NULL").await.unwrap();
+        conn.close().await.unwrap();
+    });
+
+    cloud.tamper(elsewhere);
+    let writes = cloud.writes();
+    let daemon = place.start();
+    place.does("scale web 5");
+    let line = daemon.says("none is found in the project 9999");
+    assert!(line.contains("knows 2 servers"), "{line}");
+    assert!(daemon.log().contains("Sign in to the project of these servers"));
+    place.until("web", "held", |g| g["situation"] == "holding");
+    assert_eq!((cloud.writes(), cloud.members("web")), (writes, 2));
+
+    cloud.mend();
+    place.until_steady("web", 5);
+    assert_eq!(place.rows("SELECT project FROM controller"), [cloud.project()]);
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, Some(&cloud));
+}
+
 fn database(place: &Place) -> std::path::PathBuf {
     let clouds = fs::read_dir(place.state("clouds")).unwrap();
     clouds.map(|cloud| cloud.unwrap().path().join("state.db")).find(|db| db.exists()).unwrap()

@@ -22,6 +22,8 @@ fn a_frozen_group_stays_as_it_is_over_a_restart() {
     place.until_steady("web", 2);
     let told = place.does("freeze web --reason storm").out;
     assert!(told.contains("nothing is changed until"), "{told}");
+    let shown = place.does("status").out;
+    assert!(shown.contains("frozen") && shown.contains("(storm)"), "at once: {shown}");
     place.does("scale web 5");
     place.until("web", "5 desired", |g| g["desired"] == 5);
     let shown = place.does("status web").out;
@@ -40,6 +42,8 @@ fn a_frozen_group_stays_as_it_is_over_a_restart() {
     assert!(metrics.contains(line), "{metrics}");
     assert_eq!(cloud.members("web"), 2);
     place.does("unfreeze web");
+    let shown = place.does("status").out;
+    assert!(!shown.contains("frozen"), "at once: {shown}");
     place.until_steady("web", 5);
     assert_eq!(daemon.stop().code, 0);
     canary::search(&place, Some(&cloud));

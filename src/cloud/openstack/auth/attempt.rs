@@ -6,12 +6,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use reqwest::Method;
 use url::Url;
 
 use super::identity::{self, IssuedTicket};
 use super::{SignedIn, Ticket, oidc};
+use crate::cloud::openstack::call::{Call, Service, below};
+use crate::cloud::openstack::catalog::Trust;
+use crate::cloud::openstack::compute::gone;
 use crate::cloud::openstack::link::Link;
+use crate::cloud::{Fence, Inside};
 use crate::config::cloud::Auth;
+use crate::domain::id::{Region, ServerId};
 use crate::domain::outcome::Failure;
 use crate::domain::time::Now;
 
@@ -36,6 +43,15 @@ pub(super) struct Landed {
 pub(super) struct SignIn {
     pub link: Arc<Link>,
     pub auth: Arc<Auth>,
+    pub trust: Arc<Trust>,
+    /// Which project a token may be for.
+    pub fence: Option<Arc<dyn Fence>>,
+}
+
+/// The project of a ticket that nobody has been given yet.
+struct Unadmitted<'a> {
+    how: &'a SignIn,
+    ticket: &'a Ticket,
 }
 
 impl SignIn {
@@ -45,8 +61,19 @@ impl SignIn {
         Box::pin(async move {
             let began = how.link.now();
             let issued = how.issue(&mut discovered).await;
-            Landed { result: issued.map(|issued| how.ticket(issued, began)), discovered }
+            let ticket = issued.map(|issued| how.ticket(issued, began));
+            Landed { result: how.fenced(ticket).await, discovered }
         })
+    }
+
+    /// A token for another project is as good as none.
+    async fn fenced(&self, ticket: Result<Ticket, Failure>) -> Result<Ticket, Failure> {
+        let ticket = ticket?;
+        if let Some(fence) = &self.fence {
+            let inside = Unadmitted { how: self, ticket: &ticket };
+            fence.admit(&ticket.record.project.0, &inside).await?;
+        }
+        Ok(ticket)
     }
 
     async fn issue(&self, discovered: &mut Option<Url>) -> Result<IssuedTicket, Failure> {
@@ -83,6 +110,22 @@ impl SignIn {
             catalog: issued.catalog,
             refresh_from: began.steady.plus(life - margin).max(fresh),
             dies: began.steady.plus(life).max(fresh),
+        }
+    }
+}
+
+#[async_trait]
+impl Inside for Unadmitted<'_> {
+    async fn has(&self, region: &Region, id: &ServerId) -> Result<bool, Failure> {
+        let Self { how, ticket } = self;
+        let base = ticket.catalog.endpoint(Service::Compute, region, &how.trust)?;
+        let url = below(&base, &["servers", id.as_str()]);
+        let call = Call::new(Service::Compute, Method::GET, "/servers/{id}", url).region(region);
+        let answer = how.link.send(&call.header("x-auth-token", ticket.token.clone())).await?;
+        match answer.success() {
+            Ok(_) => Ok(true),
+            Err(failure) if gone(&failure, id) => Ok(false),
+            Err(failure) => Err(failure),
         }
     }
 }

@@ -44,7 +44,8 @@ impl Step {
             | FailureKind::Capacity
             | FailureKind::Refused
             | FailureKind::Denied
-            | FailureKind::Unreached => failure.kind,
+            | FailureKind::Unreached
+            | FailureKind::Held => failure.kind,
         };
         let message = format!("{}: {}", self.words(), failure.message);
         let status = failure.status.filter(|_| kind != FailureKind::Unreached);

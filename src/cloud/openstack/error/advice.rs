@@ -73,6 +73,7 @@ pub(super) fn advice(call: &Call, answer: &Response, told: &Told, kind: FailureK
         | FailureKind::Gone
         | FailureKind::Conflict
         | FailureKind::Unreached
+        | FailureKind::Held
         | FailureKind::Unclear => Advice::default(),
     }
 }
