@@ -220,7 +220,13 @@ fn two_installations_that_start_at_once_cost_no_server() {
     if there == 6 {
         let came_later = "came later and should refuse";
         let refuses = "nothing is changed. If the other one";
-        let (a, b) = (words(a), words(b));
+        // Each has to have listed what the other made.
+        let told = |place: &Place| {
+            let said = |words: &str| words.contains(came_later) || words.contains(refuses);
+            place.until("web", "a word on the other one", |_| said(&words(place)));
+            words(place)
+        };
+        let (a, b) = (told(a), told(b));
         let one = a.contains(came_later) && b.contains(refuses);
         assert!(one || b.contains(came_later) && a.contains(refuses), "{a}\n{b}");
         whoever_looks_is_told(&places);
