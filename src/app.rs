@@ -24,11 +24,13 @@ use crate::cloud::Fence;
 use crate::cloud::openstack::OpenStack;
 use crate::cloud::openstack::transport::{Http, HttpError};
 use crate::cloud::sandbox::SandboxError;
+use crate::cloud::throttle::WAIT_MOST;
 use crate::config::http::HttpLimits;
 use crate::config::{Cloud, CloudSettings, Config, HttpSettings, Loaded, paths};
 use crate::control::Parts;
-use crate::control::absent::absent;
-use crate::control::handle::{GroupHandle, Handle};
+use crate::control::absent::Absentees;
+use crate::control::handle::GroupHandle;
+use crate::control::run::Loops;
 use crate::domain::freeze::Brake;
 use crate::domain::group::Group;
 use crate::domain::id::InstallId;
@@ -50,7 +52,6 @@ mod count;
 mod descriptors;
 mod embedded;
 mod fence;
-mod generation;
 mod reload;
 pub mod root;
 mod upkeep;
@@ -58,7 +59,6 @@ mod upkeep;
 use brake::Brakes;
 use embedded::Embedded;
 use fence::ProjectFence;
-use generation::Generation;
 use reload::Reloader;
 use root::make_private;
 
@@ -206,7 +206,8 @@ impl App {
             (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
         let (embedded, cloud_settings) = reach(cloud, &root, &broken).await?;
         let name = cloud_settings.name.clone();
-        let overdue = http::probe::overdue(cloud_settings.limits.call_timeout);
+        let call_timeout = cloud_settings.limits.call_timeout;
+        let overdue = http::probe::overdue(call_timeout);
         let transport = Arc::new(Http::new(&cloud_settings.tls)?);
         let fence =
             Arc::new(ProjectFence::new(Arc::clone(&store) as Arc<dyn Store>, lease.clone()));
@@ -234,7 +235,8 @@ impl App {
         };
 
         let recovered = announce::Recovered::read(&*store, &groups, clock.now()).await?;
-        let absent = absent(&*store, &groups, clock.now()).await?;
+        let absentees = Absentees::default();
+        let absent = absentees.of(&*store, &groups, clock.now()).await?;
         let (webhook, admin) = listeners(&settings).await?;
         let wanted = &mut settings.limits.connections;
         *wanted = descriptors::connections(*wanted);
@@ -259,8 +261,11 @@ impl App {
         };
         announce::what_runs(&app);
         announce::absent(&absent);
-        let loops = Generation::start(&parts, app.groups.clone(), absent, &Handle::default());
-        let (shown, handle) = watch::channel(loops.handle.clone());
+        let looping = TaskTracker::new();
+        let mut loops = Loops::new(&parts, &looping, WAIT_MOST + call_timeout);
+        let all = loops.keep(&app.groups, || clock::entropy() as u64);
+        looping.close();
+        let (shown, handle) = watch::channel(all.beside(absent));
         let (standing, stands) = watch::channel(Standing::taken(app.clock.now().wall));
         let (ask, asked) = mpsc::channel(reload::WAITING_MOST);
         let watched = upkeep::Loops::new(handle.clone(), overdue);
@@ -291,9 +296,11 @@ impl App {
             parts,
             running,
             loops,
+            tasks: looping,
             configured,
             read,
             openstack: openstack.clone(),
+            absentees,
             hangup,
             asked,
             shown,

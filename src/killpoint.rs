@@ -7,7 +7,7 @@
 //! variable is not read. `tests/it/stories/kills.rs` dies at each of [`ALL`].
 
 /// Every point: its name, and what has been done by then. Their order is a process's life.
-pub const ALL: [(&str, &str); 46] = [
+pub const ALL: [(&str, &str); 54] = [
     ("start.held", "the state directory is held, nothing in it was opened"),
     ("start.drawn", "the install id is drawn, there is no database"),
     ("start.made", "a new database is complete, but not at its place"),
@@ -23,6 +23,8 @@ pub const ALL: [(&str, &str); 46] = [
     ("committed.sweep", "what retention removed is gone"),
     ("commit.note", "a decision without a new intent is written, not committed"),
     ("committed.note", "such a decision is durable"),
+    ("commit.bind", "the project of the first sign-in is written, not committed"),
+    ("committed.bind", "it is durable, nobody was asked in it"),
     ("admit.taken", "a command is read, nothing of it is stored"),
     ("commit.admit", "it is written, not committed"),
     ("committed.admit", "it is durable, nobody knows"),
@@ -41,11 +43,17 @@ pub const ALL: [(&str, &str); 46] = [
     ("terminate.permitted", "the server may be deleted, nothing is sent"),
     ("link.delete", "the answer to the delete is here, not understood"),
     ("terminate.answered", "it is understood, not stored"),
+    ("adopt.begun", "an adoption's turn has come, its server was not looked at"),
+    ("adopt.permitted", "the server may be adopted, nothing is sent"),
+    ("link.tag", "the answer to the group's tag is here, not understood"),
+    ("link.metadata", "the answer to the marks is here, not understood"),
+    ("link.untag", "the answer to the former tag's end is here, not understood"),
+    ("adopt.answered", "it is understood, not stored"),
     ("commit.settle", "what became of a call is written, not committed"),
     ("committed.settle", "it is durable, the pass does not know"),
     ("pass.settled", "the pass knows"),
     ("reload.read", "a new configuration is read and valid, the old loops run"),
-    ("reload.ended", "the old loops have ended, no new one runs"),
+    ("reload.parted", "loops were told to end, no new one runs"),
     ("reload.turned", "the new loops run, nobody is told"),
     ("embedded.acted", "the embedded cloud has done it, nothing is saved"),
     ("embedded.written", "its state is written aside, not in place"),

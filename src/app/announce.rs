@@ -102,6 +102,20 @@ pub(super) fn absent(groups: &[Absent]) {
     }
 }
 
+/// Groups of which nothing is left, where something was.
+pub(super) fn left(before: &[Absent], now: &[Absent]) {
+    for gone in before.iter().filter(|last| !now.iter().any(|absent| absent.name == last.name)) {
+        tracing::info!(group = %gone.name, "nothing is left of it: it is not shown any more");
+    }
+}
+
+/// A reload was not begun.
+pub(super) fn dropped() {
+    tracing::warn!(
+        "a reload with --confirm is dropped: whoever asked for it was gone before its turn came"
+    );
+}
+
 /// A reload begins. The manager takes nothing for its end that came before this.
 pub(super) fn reloading() {
     tracing::info!("reloading: the configuration is read again");

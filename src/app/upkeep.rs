@@ -155,8 +155,17 @@ pub(super) fn new_regions(before: &[Arc<Group>], groups: &[Arc<Group>]) -> Vec<R
     now.difference(&known).map(|region| (*region).clone()).collect()
 }
 
+/// The same for regions that a reload brought, until we stop.
+pub(super) async fn look_at(stopping: CancellationToken, openstack: OpenStack, new: Vec<Region>) {
+    tokio::select! {
+        biased;
+        () = stopping.cancelled() => {}
+        () = say_versions(&openstack, &new) => {}
+    }
+}
+
 /// Says in which version Nova speaks in each region.
-pub(super) async fn say_versions(openstack: &OpenStack, regions: &[Region]) {
+async fn say_versions(openstack: &OpenStack, regions: &[Region]) {
     for region in regions {
         match openstack.microversion(region).await {
             Ok(version) => tracing::info!(region = %region, "Nova speaks microversion {version}"),

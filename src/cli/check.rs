@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::exit::{Error, Exit};
 use super::output::{Answer, BOLD, Column, Line, Output, PLAIN, paint, table};
 use crate::config::view::{CloudView, SettingView};
-use crate::config::{Config, Env, Loaded};
+use crate::config::{Config, Env, Faults, Loaded};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,7 +34,11 @@ pub(super) fn run(args: &Args, file: &Path, output: Output) -> Result<Exit, Erro
 
 /// The configuration, or nothing once its faults were shown.
 pub(super) fn load(file: &Path, env: &Env, output: Output) -> Option<Loaded> {
-    match Config::load(file, env) {
+    shown(Config::load(file, env), output)
+}
+
+pub(super) fn shown(loaded: Result<Loaded, Faults>, output: Output) -> Option<Loaded> {
+    match loaded {
         Ok(loaded) => {
             warn(&loaded, output);
             Some(loaded)

@@ -12,7 +12,7 @@ use crate::telemetry::escape::escape;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A max that was cut by more than half is meant: it may take servers away
+    /// Large cuts of max that `reload` or `status` has shown are meant: they may take servers away
     #[arg(long)]
     pub confirm: bool,
 }
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
         Ok(reply) => {
             let view: Reloaded = reply.parse()?;
             let mut answer = Answer::new(said(&view), reply.body);
-            answer.warnings = warnings(&view);
+            answer.warnings = warnings(&view, args.confirm);
             Ok(answer)
         }
         Err(refused) => match refused.report {
@@ -61,8 +61,9 @@ fn said(view: &Reloaded) -> String {
     said.iter().map(|said| paragraph(said, 0)).collect::<Vec<_>>().join("\n")
 }
 
-fn warnings(view: &Reloaded) -> Vec<String> {
+fn warnings(view: &Reloaded, confirming: bool) -> Vec<String> {
     let mut said = Vec::new();
+    let again = if confirming { " comes once more, for this cut was not shown before" } else { "" };
     if !view.waits_for_restart.is_empty() {
         let sections = view.waits_for_restart.join(", ");
         said.push(format!("what the file changes in {sections} counts from the next start on"));
@@ -70,7 +71,7 @@ fn warnings(view: &Reloaded) -> Vec<String> {
     said.extend(view.unconfirmed.iter().map(|Cut { group, from, to, servers }| {
         format!(
             "{group} has {servers} servers, and its max was cut from {from} to {to}: none goes for \
-             that before `novascale reload --confirm`"
+             that before `novascale reload --confirm`{again}"
         )
     }));
     said.extend(view.warnings.iter().map(|warning| warning.reason.clone()));

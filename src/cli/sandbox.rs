@@ -4,7 +4,7 @@
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::check::load;
+use super::check::shown;
 use super::exit::{Error, Exit, chain};
 use super::output::{Answer, BOLD, Column, Line, Output, PLAIN, paint, table};
 use super::{Global, run};
@@ -61,16 +61,16 @@ pub(super) fn run(args: &Args, global: &Global, output: Output) -> Result<Exit, 
     runtime.block_on(until_signalled(alone, output))
 }
 
-/// The file that is named, or lies here; without one, what holds of itself.
+/// The file that is named, or lies here, as far as it matters; without one, what holds of itself.
 fn configured(global: &Global, env: &Env, output: Output) -> Option<Loaded> {
     let file = global.config();
     if global.config.is_some() || env.cwd().join(file).exists() {
-        return load(file, env, output);
+        return shown(Config::load_embedded(file, env), output);
     }
     Config::parse(PLAINLY, file, env).ok()
 }
 
-/// Those of the file, if it uses the embedded cloud.
+/// Those of the file; one that uses another cloud has none.
 fn settings(cloud: Cloud) -> SandboxSettings {
     match cloud {
         Cloud::Sandbox(settings) => settings,

@@ -5,7 +5,7 @@
 //! an embedded OpenStack that the controller reaches over HTTP only.
 //!
 //! No implementation decides anything: it makes one call (a listing: all its pages; the
-//! marks of an adoption: one for each kind),
+//! marks of an adoption: one for each kind, and one that undoes what was refused half way),
 //! replays it once after a 401, reads a GET once more after a failure, and says what
 //! came of it. The next pass is the retry.
 
@@ -50,8 +50,9 @@ pub trait Compute: Send + Sync {
     /// nothing was made.
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure>;
 
-    /// Writes marks and tags on one server. Each step is idempotent, and they are taken in
-    /// order: what failed half way is done again as a whole.
+    /// Writes tags and marks on one server. Each step is idempotent, and they are taken in
+    /// order: what failed half way is done again as a whole. What was refused for good leaves
+    /// the server as it was.
     async fn adopt(&self, request: &Marks) -> Result<(), Failure>;
 
     /// Deletes one server. The permit can be had only from a fresh look at it, and ends.
@@ -78,11 +79,10 @@ impl Leave for NoBrake {
 pub struct Marks {
     pub region: Region,
     pub server: ServerId,
-    /// Merged into what the server has; first of all, so that it never has the tag of a group
-    /// that it is not marked for by us.
-    pub metadata: BTreeMap<String, String>,
-    /// Put on it, then.
+    /// Put on it first of all: a server that has just the tag is shown, and left alone.
     pub tag: Option<Tag>,
+    /// Merged into what the server has, then. Where that is refused, the tag goes again.
+    pub metadata: BTreeMap<String, String>,
     /// Taken off it, last.
     pub untag: Option<Tag>,
     /// It is not sent after that.

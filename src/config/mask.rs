@@ -2,9 +2,10 @@
 //!
 //! A secret has no place in scaling.toml, yet people put it there, and the fault that says so must
 //! not print it; nor may one about its neighbour in the same line. Where the file was understood,
-//! values are found by their keys; where it was not, by what looks like such a key. Everywhere,
-//! comments too, what stands before the `@` of a URL is somebody's name and password. Bytes
-//! become `*` one by one, so that every span still fits.
+//! values are found by their keys, and with them goes the comment behind them; where it was not, by
+//! what looks like such a key, as in lines that are commented out. Everywhere, comments too, what
+//! stands before the `@` of a URL is somebody's name and password. Bytes become `*` one by one, so
+//! that every span still fits.
 
 use std::ops::Range;
 
@@ -26,6 +27,11 @@ const PLACES: [&str; 3] = ["file", "env", "credential"];
 pub(super) fn understood(text: &str, root: &DeTable<'_>) -> String {
     let mut spans = users_anywhere(text);
     collect(text, root, &mut spans);
+    spans.extend(
+        assigned(text)
+            .filter(|(line, _)| text[line.clone()].trim_start().starts_with('#'))
+            .map(|(_, value)| value),
+    );
     paint(text, spans)
 }
 
@@ -33,21 +39,29 @@ pub(super) fn understood(text: &str, root: &DeTable<'_>) -> String {
 /// and every line up to the closing quotes if it opens a text of many lines.
 pub(super) fn not_understood(text: &str) -> String {
     let mut spans = users_anywhere(text);
-    let mut at = 0;
-    while at < text.len() {
-        let end = line_end(text, at);
-        let line = &text[at..end];
-        let hidden = line.match_indices('=').find(|(i, _)| sounds_secret(key_before(&line[..*i])));
-        let Some((equals, _)) = hidden else {
-            at = end + 1;
-            continue;
-        };
-        let start = at + equals + 1;
-        let end = closing_quotes(text, start..end).map_or(end, |quotes| line_end(text, quotes));
-        spans.push(start..end);
-        at = end + 1;
-    }
+    spans.extend(assigned(text).map(|(_, value)| value));
     paint(text, spans)
+}
+
+/// Lines in which a secret-sounding key is given a value, and where that goes on to.
+fn assigned(text: &str) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < text.len() {
+            let (begin, end) = (at, line_end(text, at));
+            let line = &text[begin..end];
+            at = end + 1;
+            let mut given = line.match_indices('=');
+            if let Some((equals, _)) = given.find(|(i, _)| sounds_secret(key_before(&line[..*i]))) {
+                let start = begin + equals + 1;
+                let quotes = closing_quotes(text, start..end);
+                let over = quotes.map_or(end, |quotes| line_end(text, quotes));
+                at = over + 1;
+                return Some((begin..end, start..over));
+            }
+        }
+        None
+    })
 }
 
 /// Who signs in by a URL: what stands between `://` and the last `@` before the text is over. A
@@ -108,7 +122,16 @@ fn collect(text: &str, table: &DeTable<'_>, spans: &mut Vec<Range<usize>>) {
             (_, true) => spans.push(value.span()),
             (_, false) => collect_open(text, value, spans),
         }
+        if sounds_secret(key.get_ref()) {
+            spans.extend(comment_behind(text, value.span().end));
+        }
     }
+}
+
+/// What follows in the line as a comment: who replaces a secret may leave it there.
+fn comment_behind(text: &str, value_end: usize) -> Option<Range<usize>> {
+    let end = line_end(text, value_end);
+    Some(value_end + text[value_end..end].find('#')?..end)
 }
 
 /// A value that may be shown, but for what stands in it.
@@ -160,6 +183,9 @@ mod tests {
             "client_secret = ['hunter2']",
             "[[a]]\nuser_data = '''\nhunter2\n'''",
             "my_secret = 'hunter2'",
+            "client_secret = { file = 'a' } # hunter2",
+            "user_data = 7 # 'hunter2'",
+            "min = 1\n  #client_secret = 'hunter2'\nmax = 2",
             "auth_url = 'https://u:hunter2@k.example/v3'",
             "auth_url = \"https://u:a/b c'd@hunter2@k.example/v3\" # max",
             "a = ['http://hunter2@k'] # or https://u:hunter2@k.example",

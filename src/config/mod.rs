@@ -85,10 +85,34 @@ impl Config {
         Self::parse(&text, path, env)
     }
 
+    /// As much of a file as the embedded cloud needs that runs alone: all of one that uses it,
+    /// and of another's only where state lies. What a real cloud's settings name, its secrets
+    /// among it, is not looked at.
+    pub fn load_embedded(path: &Path, env: &Env) -> Result<Loaded, Faults> {
+        let full = env.cwd().join(path);
+        let text = read_text(&full).map_err(|why| unreadable(path, why))?;
+        Self::understand(&text, path, env, |root| {
+            if !uses_embedded(root) {
+                let state = root.remove_entry("controller");
+                *root = toml::de::DeTable::parse_recoverable(EMBEDDED).0.into_inner();
+                root.extend(state);
+            }
+        })
+    }
+
     /// Understands a file's text. `path` is what faults call it; relative paths in the text start
     /// at its directory.
     pub fn parse(text: &str, path: &Path, env: &Env) -> Result<Loaded, Faults> {
-        let (root, broken) = toml::de::DeTable::parse_recoverable(text);
+        Self::understand(text, path, env, |_| ())
+    }
+
+    fn understand<'t>(
+        text: &'t str,
+        path: &Path,
+        env: &Env,
+        prepare: impl FnOnce(&mut toml::de::DeTable<'t>),
+    ) -> Result<Loaded, Faults> {
+        let (mut root, broken) = toml::de::DeTable::parse_recoverable(text);
         if !broken.is_empty() {
             return Err(not_toml(text, path, &broken));
         }
@@ -96,11 +120,20 @@ impl Config {
         let mut sink = fault::Sink::new(fault::Source::new(path, shown));
         let full = env.cwd().join(path);
         let base = full.parent().unwrap_or(env.cwd());
+        prepare(root.get_mut());
         let file = file::read(root, &mut sink);
         let checked = check::check(file, check::Around { env, base }, &mut sink);
         let ((config, cloud), warnings) = sink.close(checked)?;
         Ok(Loaded { config, warnings, cloud })
     }
+}
+
+/// What stands in place of another cloud.
+const EMBEDDED: &str = "[cloud]\nuse = \"sandbox\"\n";
+
+fn uses_embedded(root: &toml::de::DeTable<'_>) -> bool {
+    let used = root.get("cloud").and_then(|cloud| cloud.get_ref().as_table()?.get("use"));
+    used.is_some_and(|used| used.get_ref().as_str() == Some("sandbox"))
 }
 
 /// Why there is no text to understand.

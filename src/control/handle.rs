@@ -2,7 +2,7 @@
 //! decision, their pulse, and a preview. Nothing here makes a loop do anything but look.
 //!
 //! A handle belongs to one configuration; whoever lives longer holds a `watch::Receiver` of it and
-//! takes the newest whenever it needs one.
+//! takes the newest whenever it needs one. A nudge by an older one is not lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,12 +79,11 @@ pub struct GroupEnd {
 
 impl GroupEnd {
     /// Goes on from where the group's loop stood under the configuration before: its counts, and
-    /// the decision if that was made for servers of the same tag in the same region.
+    /// the decision if that was made for the same servers.
     pub(super) fn follow(&self, group: &Group, before: &GroupHandle) {
         let LoopPulse { passes, failed, failure, due: _ } = before.pulse();
         self.pulse.send_replace(LoopPulse { due: None, passes, failed, failure });
-        let was = &before.group;
-        if (&was.region, &was.tag) == (&group.region, &group.tag) {
+        if before.same_servers(group) {
             self.latest.send_replace(before.latest());
         }
     }
@@ -93,11 +92,35 @@ impl GroupEnd {
 impl GroupHandle {
     /// A handle, and the end that the group's loop keeps.
     pub fn new(group: Arc<Group>, preview: Arc<dyn Preview>) -> (Self, GroupEnd) {
-        let nudge = Arc::new(Notify::new());
+        Self::with(group, preview, Arc::default())
+    }
+
+    /// The same for a group that had another configuration before. Whoever still holds the handle
+    /// of that nudges this one's loop.
+    pub(super) fn after(
+        before: Option<&Self>,
+        now: Now,
+        group: Arc<Group>,
+        preview: Arc<dyn Preview>,
+    ) -> (Self, GroupEnd) {
+        let Some(before) = before else { return Self::new(group, preview) };
+        let (handle, end) = Self::with(group, preview, Arc::clone(&before.nudge));
+        end.follow(&handle.group, before);
+        // The last loop may have a call under way, but not for ever.
+        end.pulse.send_modify(|pulse| pulse.due = Some(now.steady));
+        (handle, end)
+    }
+
+    fn with(group: Arc<Group>, preview: Arc<dyn Preview>, nudge: Arc<Notify>) -> (Self, GroupEnd) {
         let (latest, shown) = watch::channel(None);
         let (pulse, felt) = watch::channel(LoopPulse::default());
         let handle = Self { group, nudge: Arc::clone(&nudge), latest: shown, pulse: felt, preview };
         (handle, GroupEnd { nudge, latest, pulse })
+    }
+
+    /// Whether this group's servers are those of the other configuration, too.
+    pub(super) fn same_servers(&self, other: &Group) -> bool {
+        (&self.group.region, &self.group.tag) == (&other.region, &other.tag)
     }
 
     /// Something changed: look soon. It carries nothing, and many count as one.

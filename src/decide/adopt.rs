@@ -4,7 +4,8 @@
 //! by their old tag. It is carried out on a sound listing only, a few servers in each pass, and
 //! is over for a server once a listing shows it as ours, once Nova says that it is not there or
 //! cannot be ours, or when it has waited for too long. An order for a renamed group is over
-//! when a listing that was asked for its tag has shown nothing more of it for a while.
+//! when a listing that was asked for its tag has shown nothing more of it for a while; for as
+//! long as a launch takes to settle, where one was under way when the group got its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::snapshot::Snapshot;
 use super::sooner;
 use crate::domain::adoption::{ADOPT_FOR, Adoptees, Adoption, Former, Over};
 use crate::domain::fleet::Seen;
-use crate::domain::id::{GroupName, ServerId, Tag};
+use crate::domain::id::{GroupName, LaunchId, ServerId, Tag};
 use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::FailureKind;
 use crate::domain::plan::Waiting;
@@ -68,7 +69,7 @@ pub fn adopt(snapshot: &Snapshot<'_>, fleet: &Fleet, sound: bool) -> Adopting {
     if orders.is_empty() {
         return Adopting::default();
     }
-    let mut run = Run { snapshot, fleet, out: Adopting::default(), pending: 0 };
+    let mut run = Run { snapshot, fleet, out: Adopting::default(), pending: 0, coming: 0 };
     run.out.sought = former(orders).filter(|f| run.foreign_tag(f)).map(|f| f.tag.clone()).collect();
     match snapshot.seen().filter(|_| sound) {
         Some(seen) => run.carry_out(seen, orders),
@@ -79,10 +80,7 @@ pub fn adopt(snapshot: &Snapshot<'_>, fleet: &Fleet, sound: bool) -> Adopting {
 }
 
 fn former(orders: &[Adoption]) -> impl Iterator<Item = &Former> {
-    orders.iter().filter_map(|order| match &order.what {
-        Adoptees::Renamed(former) => Some(former),
-        Adoptees::Servers { .. } => None,
-    })
+    orders.iter().filter_map(|order| order.what.former())
 }
 
 struct Run<'a> {
@@ -90,6 +88,8 @@ struct Run<'a> {
     fleet: &'a Fleet,
     out: Adopting,
     pending: usize,
+    /// Servers that were being launched for renamed groups and may still come.
+    coming: u32,
 }
 
 impl<'a> Run<'a> {
@@ -133,7 +133,9 @@ impl<'a> Run<'a> {
         for order in orders {
             let (ids, untagged, from) = match &order.what {
                 Adoptees::Servers { servers, untagged } => (servers.clone(), *untagged, None),
-                Adoptees::Renamed(former) => (self.held_by(seen, former), true, Some(former)),
+                Adoptees::Renamed { former, .. } => {
+                    (self.held_by(seen, former), true, Some(former))
+                }
             };
             targets.extend(ids.into_iter().map(|server| {
                 let (from, ordered) = (from.cloned(), order.at.steady);
@@ -226,10 +228,12 @@ impl<'a> Run<'a> {
 
     /// Whether a renamed group is looked for no more.
     fn end_search(&mut self, seen: &Seen, order: &Adoption) {
-        let Adoptees::Renamed(former) = &order.what else { return };
+        let Adoptees::Renamed { former, coming } = &order.what else { return };
         let covered = !self.foreign_tag(former)
             || seen.sought.tags.iter().any(|tag| tag.same(former.tag.as_str()));
-        let long = seen.began.steady.since(order.at.steady) >= SOUGHT_FOR;
+        let coming = self.still_coming(seen, coming);
+        let due = order.at.steady.plus(self.sought_for(coming));
+        let long = seen.began.steady >= due;
         let nothing = self.held_by(Some(seen), former).iter().all(|id| {
             let intents = self.fleet.intents.iter().filter(|i| i.opened.steady >= order.at.steady);
             let of = intents.filter(|i| i.adopt().is_some_and(|a| a.server == *id));
@@ -238,10 +242,32 @@ impl<'a> Run<'a> {
         let late = self.snapshot.now.steady.since(order.at.steady) > ADOPT_FOR;
         if late || covered && long && nothing {
             self.out.over.former.insert(former.clone());
+        } else {
+            self.coming = self.coming.saturating_add(coming);
         }
         if !long {
-            let due = order.at.steady.plus(SOUGHT_FOR);
             self.out.wake = sooner(self.out.wake, Some(due));
+        }
+    }
+
+    /// Of what was being launched for a renamed group, how much has not been seen yet.
+    fn still_coming(&self, seen: &Seen, launches: &BTreeMap<LaunchId, u32>) -> u32 {
+        let missing = launches.iter().map(|(launch, n)| {
+            let listed = seen.servers.iter().chain(&seen.sought.servers);
+            let listed = listed.filter(|s| s.launch().as_ref() == Some(launch)).map(|s| &s.id);
+            let known = self.snapshot.known.iter().filter(|k| k.launch.as_ref() == Some(launch));
+            let came: BTreeSet<&ServerId> = listed.chain(known.map(|k| &k.id)).collect();
+            n.saturating_sub(u32::try_from(came.len()).unwrap_or(u32::MAX))
+        });
+        missing.fold(0, u32::saturating_add)
+    }
+
+    /// A launch whose end nobody knows is given up after its settling time; its group is gone,
+    /// and so this order waits in its place.
+    fn sought_for(&self, coming: u32) -> Duration {
+        match coming {
+            0 => SOUGHT_FOR,
+            _ => SOUGHT_FOR.max(self.snapshot.group.patience.settle),
         }
     }
 
@@ -250,7 +276,8 @@ impl<'a> Run<'a> {
         let former: Vec<GroupName> = sought.map(|f| f.group.clone()).collect();
         if self.pending > 0 || !former.is_empty() {
             let n = u32::try_from(self.pending).unwrap_or(u32::MAX);
-            self.out.waiting.insert(0, Waiting::Adopting { n, former });
+            let coming = self.coming;
+            self.out.waiting.insert(0, Waiting::Adopting { n, former, coming });
         }
     }
 }

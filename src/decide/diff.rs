@@ -48,7 +48,7 @@ pub struct Diff {
 /// Plans the way from the fleet to desired.
 pub fn diff(snapshot: &Snapshot<'_>, fleet: &Fleet, desired: u32, draws: &mut dyn Draws) -> Diff {
     let no_deletes = deletes_wait(&fleet.intents, &snapshot.group.launch.backoff);
-    let (rivals, out) = (rivals(&fleet.members), Diff::default());
+    let (rivals, out) = (rivals(&fleet.members, snapshot.install), Diff::default());
     let arriving = 0;
     let mut planner =
         Planner { snapshot, fleet, desired, draws, no_deletes, rivals, arriving, out };

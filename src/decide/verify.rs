@@ -12,7 +12,7 @@ use std::fmt;
 use super::snapshot::Snapshot;
 use crate::domain::adoption::{Adopt, Adoptees, Former};
 use crate::domain::fleet::{Found, Observation, Seen};
-use crate::domain::id::ServerId;
+use crate::domain::id::{ServerId, mark};
 use crate::domain::intent::{Intent, State, What};
 use crate::domain::plan::{Action, Cause, Decision, Tempering};
 use crate::domain::policy::Velocity;
@@ -293,10 +293,10 @@ impl Judge<'_> {
                 (Adoptees::Servers { servers, untagged }, None) => {
                     servers.contains(&adopt.server) && (*untagged || !adopt.untagged)
                 }
-                (Adoptees::Renamed(former), Some(from)) => {
+                (Adoptees::Renamed { former, .. }, Some(from)) => {
                     former == from && known(former, &adopt.server)
                 }
-                (Adoptees::Servers { .. }, Some(_)) | (Adoptees::Renamed(_), None) => false,
+                (Adoptees::Servers { .. }, Some(_)) | (Adoptees::Renamed { .. }, None) => false,
             })
         };
         let stolen = self.adopted().find(|adopt| !ordered(adopt))?;
@@ -306,16 +306,17 @@ impl Judge<'_> {
     /// I7: while members carry another installation's mark, nothing that serves goes, and only
     /// whose mark is on the oldest member launches.
     fn one_installation(&self) -> Option<Violation> {
-        let mut oldest: Option<(i64, &ServerId, Ownership)> = None;
+        let mut oldest: Option<(i64, &ServerId, bool)> = None;
         let mut strangers = BTreeSet::new();
         let there = self.standing();
         for server in self.all_shown().filter(|s| there.contains(&s.id)) {
-            let whose = server.ownership(self.snapshot.install, &self.snapshot.group.name);
-            let age = (server.created.0, &server.id, whose);
-            if whose != Ownership::Foreign && oldest.is_none_or(|o| (age.0, age.1) < (o.0, o.1)) {
+            let Some(mark) = server.metadata.get(mark::INSTALL) else { continue };
+            let theirs = mark != self.snapshot.install.as_str();
+            let age = (server.created.0, &server.id, theirs);
+            if oldest.is_none_or(|o| (age.0, age.1) < (o.0, o.1)) {
                 oldest = Some(age);
             }
-            strangers.extend((whose == Ownership::OtherInstall).then_some(&server.id));
+            strangers.extend(theirs.then_some(&server.id));
         }
         let hidden = self.snapshot.known.iter().any(|k| {
             let unseen = there.contains(&k.id) && self.shown(&k.id).is_none();
@@ -328,7 +329,7 @@ impl Judge<'_> {
         if self.decision.plan.iter().any(surplus) {
             return broken("I7", "servers go though another installation works here".to_owned());
         }
-        let first = !hidden && oldest.is_some_and(|(_, _, whose)| whose == Ownership::Ours);
+        let first = !hidden && oldest.is_some_and(|(_, _, theirs)| !theirs);
         if first || self.launched() == 0 {
             return None;
         }

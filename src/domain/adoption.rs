@@ -3,7 +3,7 @@
 //! What is adopted is written on Nova itself: the server gets our marks, and the group's tag if
 //! it lacks it. So it outlives our state, and whoever lists the server sees whose it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,28 @@ pub enum Adoptees {
     /// These servers; those without the group's tag only if `untagged` says so.
     Servers { servers: BTreeSet<ServerId>, untagged: bool },
     /// What this installation launched for a group that is called otherwise now.
-    Renamed(Former),
+    Renamed {
+        #[serde(flatten)]
+        former: Former,
+        /// What was still being launched for it when it was last looked after: of each launch
+        /// the servers that may come.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        coming: BTreeMap<LaunchId, u32>,
+    },
+}
+
+impl Adoptees {
+    /// All of a former group for which nothing was being launched any more.
+    pub fn renamed(former: Former) -> Self {
+        Self::Renamed { former, coming: BTreeMap::new() }
+    }
+
+    pub fn former(&self) -> Option<&Former> {
+        match self {
+            Self::Renamed { former, .. } => Some(former),
+            Self::Servers { .. } => None,
+        }
+    }
 }
 
 /// A group's former name, and the tag that its servers carried.
@@ -98,7 +119,7 @@ impl Adoption {
     }
 
     fn is_of(&self, groups: &BTreeSet<Former>) -> bool {
-        matches!(&self.what, Adoptees::Renamed(former) if groups.contains(former))
+        self.what.former().is_some_and(|former| groups.contains(former))
     }
 }
 

@@ -19,6 +19,7 @@ mod adoption;
 mod command;
 mod waiting;
 
+pub use adoption::{let_go, unlock};
 pub use command::{answer, order, vain};
 
 /// How a group fares, in a word.

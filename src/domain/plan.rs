@@ -181,7 +181,13 @@ pub enum Waiting {
     /// Deleting a server failed; not before then.
     DeleteBackoff { server: ServerId, wait_secs: u64, failure: Failure },
     /// Servers are being adopted, or looked for.
-    Adopting { n: u32, former: Vec<GroupName> },
+    Adopting {
+        n: u32,
+        former: Vec<GroupName>,
+        /// Servers that were being launched for these groups and may still come.
+        #[serde(default)]
+        coming: u32,
+    },
     /// Adopting a server failed; not before then.
     AdoptBackoff { server: ServerId, wait_secs: u64, failure: Failure },
     /// Members carry the mark of another installation, which was there before us.

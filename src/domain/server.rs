@@ -172,7 +172,7 @@ pub enum Ownership {
     Ours,
     /// It carries the tag, but nobody here made it: counted, shown, never touched.
     Foreign,
-    /// It carries the tag and another novascale's metadata.
+    /// It carries the tag and another novascale's mark, whatever its group is called there.
     OtherInstall,
 }
 
@@ -206,16 +206,20 @@ impl Server {
     }
 
     pub fn ownership(&self, install: &InstallId, group: &GroupName) -> Ownership {
-        let get = |key| self.metadata.get(key).map(String::as_str);
-        match (get(mark::INSTALL), get(mark::GROUP)) {
-            (Some(i), Some(g)) if i == install.as_str() && g == group.as_str() => {
-                if self.launched_by_us() { Ownership::Ours } else { Ownership::Foreign }
-            }
-            (Some(i), Some(g)) if i != install.as_str() && g == group.as_str() => {
-                Ownership::OtherInstall
-            }
-            _ => Ownership::Foreign,
+        match self.installation() {
+            Some(mark) if mark != install.as_str() => Ownership::OtherInstall,
+            Some(_) if self.marked_for(group) && self.launched_by_us() => Ownership::Ours,
+            Some(_) | None => Ownership::Foreign,
         }
+    }
+
+    /// The installation whose mark it carries, whatever group it is marked for.
+    pub fn installation(&self) -> Option<&str> {
+        self.metadata.get(mark::INSTALL).map(String::as_str)
+    }
+
+    fn marked_for(&self, group: &GroupName) -> bool {
+        self.metadata.get(mark::GROUP).is_some_and(|name| name == group.as_str())
     }
 
     /// A person said that this server must stay.

@@ -195,14 +195,18 @@ fn adopt(orders: &mut Vec<Adoption>, what: &Adoptees, order: &Ordered) -> Result
     if let Adoptees::Servers { servers, .. } = what {
         orders.iter_mut().for_each(|earlier| earlier.forget(servers));
     }
-    orders.retain(|earlier| !earlier.is_empty() && earlier.what != *what);
+    let again = |earlier: &Adoption| match what.former() {
+        Some(former) => earlier.what.former() == Some(former),
+        None => earlier.what == *what,
+    };
+    orders.retain(|earlier| !earlier.is_empty() && !again(earlier));
     let (by, reason) = (order.by.clone(), order.reason.clone());
     orders.push(Adoption { what: what.clone(), at: order.at, by, reason });
     let (mut waiting, mut former) = (0, 0);
     for order in orders.iter() {
         match &order.what {
             Adoptees::Servers { servers, .. } => waiting += servers.len(),
-            Adoptees::Renamed(_) => former += 1,
+            Adoptees::Renamed { .. } => former += 1,
         }
     }
     match (waiting <= ADOPTED_MOST, former <= FORMER_MOST) {

@@ -1,5 +1,5 @@
 //! `POST /v1/reload`: reads the configuration file again. The body is `{}`, or
-//! `{"confirm": true}` where a large cut of max is meant.
+//! `{"confirm": true}` where the large cuts of max that were shown before are meant.
 //!
 //! Whoever wires the program reads the file and turns the loops over, one reload after the
 //! other; here is only asked for it and waited.
@@ -23,11 +23,18 @@ use crate::domain::time::Wall;
 /// Somebody asks for a reload.
 #[derive(Debug)]
 pub struct Asked {
-    /// Large cuts of max are meant.
+    /// Large cuts of max that waited for a word are meant.
     pub confirm: bool,
     /// Who asks; shown, never secret.
     pub by: String,
     pub answer: oneshot::Sender<Result<Report, Refused>>,
+}
+
+impl Asked {
+    /// A word that nobody stands by any more: whoever gave it went away before it was heard.
+    pub fn is_void(&self) -> bool {
+        self.confirm && self.answer.is_closed()
+    }
 }
 
 /// What a reload changed.
@@ -108,7 +115,7 @@ struct Wish {
     confirm: bool,
 }
 
-/// How long an answer is waited for: within it the loops under way have ended, or been cut.
+/// How long an answer is waited for: several times longer than reading a file may take.
 const PATIENCE: Duration = Duration::from_secs(28);
 
 pub(super) async fn post(
@@ -118,7 +125,7 @@ pub(super) async fn post(
 ) -> Result<Json<Report>, Problem> {
     let wish = wish(&body).ok_or_else(|| {
         Problem::new(Kind::Invalid, "the body must be {} or {\"confirm\": true}")
-            .hint("`confirm` says that a max which was cut by more than half is meant")
+            .hint("`confirm` says that the large cuts of max are meant which were shown before")
     })?;
     let (answer, answered) = oneshot::channel();
     let asked = Asked { confirm: wish.confirm, by: caller.name(), answer };
@@ -131,10 +138,18 @@ pub(super) async fn post(
         Ok(Ok(Err(refused))) => Err(refused.into()),
         Ok(Err(_)) => Err(Problem::new(Kind::NotReady, "novascale is stopping")
             .hint("the next start reads the file")),
-        Err(_) => Err(Problem::new(Kind::Late, "the reload is not done yet, and goes on")
-            .hint("`novascale status` and the log say how it ends")
-            .after(Duration::from_secs(5))),
+        Err(_) => Err(late(wish.confirm)),
     }
+}
+
+fn late(confirm: bool) -> Problem {
+    let why = match confirm {
+        true => "the reload is not done yet: if it has not begun, it is dropped with its word",
+        false => "the reload is not done yet, and goes on",
+    };
+    let problem = Problem::new(Kind::Late, why);
+    let problem = problem.hint("`novascale status` and the log say how it ends");
+    problem.after(Duration::from_secs(5))
 }
 
 /// What a body asks for. A list would do for serde, but not for us.

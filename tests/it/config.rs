@@ -5,6 +5,7 @@ mod clouds;
 mod example;
 mod meaning;
 mod precedence;
+mod reload;
 
 use std::path::{Path, PathBuf};
 

@@ -11,18 +11,20 @@ use novascale::cloud::{
     Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
 use novascale::control::handle::{GroupHandle, Handle};
-use novascale::control::run::{Charge, STOP_WITHIN, start};
+use novascale::control::run::{Loops, STOP_WITHIN};
 use novascale::control::{Parts, Watcher};
+use novascale::domain::count::Bounds;
 use novascale::domain::freeze::NoBrake;
 use novascale::domain::group::Group;
 use novascale::domain::id::{GroupName, InstallId, Region, ServerId, Tag};
-use novascale::domain::outcome::{Failure, FailureKind, Outcome};
+use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::Decision;
 use novascale::domain::server::{Server, Status};
 use novascale::domain::signal::{Command, Ordered};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::probe::stalled;
 use novascale::store::{Admit, MemoryStore, Store as _, What};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +33,8 @@ use crate::deciding::world::group;
 
 const SECOND: Duration = Duration::from_secs(1);
 const OVERDUE: Duration = Duration::from_secs(180);
+/// What a call under way gets when its group is configured otherwise.
+const ROOM: Duration = Duration::from_secs(90);
 
 struct Paused(Instant);
 
@@ -51,8 +55,10 @@ struct Nova {
     lists_hang: AtomicBool,
     lists_fail: AtomicBool,
     audits_hang: AtomicBool,
-    /// The servers come to be, but no create is ever answered.
-    creates_hang: AtomicBool,
+    /// The servers come to be, but no create is answered while this is so.
+    creates_hang: watch::Sender<bool>,
+    /// What became of calls.
+    ended: Mutex<Vec<CallResult>>,
 }
 
 impl Nova {
@@ -66,7 +72,8 @@ impl Nova {
             lists_hang: AtomicBool::default(),
             lists_fail: AtomicBool::default(),
             audits_hang: AtomicBool::default(),
-            creates_hang: AtomicBool::default(),
+            creates_hang: watch::Sender::new(false),
+            ended: Mutex::default(),
         })
     }
 
@@ -135,9 +142,8 @@ impl Compute for Nova {
             let server = self.server(request, n);
             self.servers.lock().unwrap().insert(server.id.clone(), server);
         }
-        if self.creates_hang.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
-        }
+        let mut hang = self.creates_hang.subscribe();
+        let _gone = hang.wait_for(|hangs| !hangs).await;
         Ok(None)
     }
 
@@ -167,13 +173,16 @@ impl Resolve for Nova {
 
 impl Watcher for Nova {
     fn decided(&self, _: &Decision) {}
-    fn ended(&self, _: &Decision, _: &Outcome) {}
+    fn ended(&self, _: &Decision, outcome: &Outcome) {
+        self.ended.lock().unwrap().push(outcome.result.clone());
+    }
 }
 
 /// The loops of one group, running.
 struct Running {
     nova: Arc<Nova>,
     parts: Parts,
+    loops: Loops,
     handle: Handle,
     tracker: TaskTracker,
 }
@@ -202,10 +211,10 @@ impl Running {
             broken: CancellationToken::new(),
         };
         let tracker = TaskTracker::new();
-        let charge = Charge { groups, before: &Handle::default() };
-        let handle = start(&parts, charge, &tracker, || 7);
+        let mut loops = Loops::new(&parts, &tracker, ROOM);
+        let handle = loops.keep(groups, || 7);
         tracker.close();
-        Self { nova: Arc::clone(nova), parts, handle, tracker }
+        Self { nova: Arc::clone(nova), parts, loops, handle, tracker }
     }
 
     fn web(&self) -> &GroupHandle {
@@ -217,6 +226,12 @@ impl Running {
     }
 
     async fn order(&self, capacity: u32) {
+        self.store(capacity).await;
+        self.web().nudge();
+    }
+
+    /// The order is durable, and nobody was nudged for it yet.
+    async fn store(&self, capacity: u32) {
         let at = self.parts.clock.now();
         let order =
             Ordered { command: Command::Set { capacity }, at, by: "test".into(), reason: None };
@@ -224,7 +239,11 @@ impl Running {
         let what = What::Command(order, group.bounds);
         let admit = Admit { group: group.name.clone(), what, key: None, at };
         self.parts.store.admit(&self.parts.lease, admit).await.unwrap();
-        self.web().nudge();
+    }
+
+    /// Another configuration.
+    fn reload(&mut self, groups: &[Arc<Group>]) {
+        self.handle = self.loops.keep(groups, || 7);
     }
 
     fn stalled(&self) -> Vec<String> {
@@ -321,7 +340,7 @@ async fn a_listing_that_hangs_is_given_up_and_no_loop_counts_as_hanging() {
 #[tokio::test(start_paused = true)]
 async fn a_loop_whose_call_never_ends_counts_as_hanging_and_the_observer_does_not() {
     let nova = Nova::new();
-    nova.creates_hang.store(true, Ordering::SeqCst);
+    nova.creates_hang.send_replace(true);
     let run = Running::fresh(&nova);
     sleep(20 * SECOND).await;
     run.order(2).await;
@@ -334,7 +353,7 @@ async fn a_loop_whose_call_never_ends_counts_as_hanging_and_the_observer_does_no
 #[tokio::test(start_paused = true)]
 async fn a_stop_waits_for_a_call_within_its_bound_and_the_next_start_recovers() {
     let nova = Nova::new();
-    nova.creates_hang.store(true, Ordering::SeqCst);
+    nova.creates_hang.send_replace(true);
     let store = Arc::new(MemoryStore::new(InstallId::from_bits(1)));
     let run = Running::on(&nova, Arc::clone(&store));
     sleep(20 * SECOND).await;
@@ -344,7 +363,7 @@ async fn a_stop_waits_for_a_call_within_its_bound_and_the_next_start_recovers() 
     assert_eq!(run.stop().await, STOP_WITHIN);
 
     store.crash();
-    nova.creates_hang.store(false, Ordering::SeqCst);
+    nova.creates_hang.send_replace(false);
     let run = Running::on(&nova, store);
     sleep(120 * SECOND).await;
     assert_eq!((run.serving(), nova.servers.lock().unwrap().len()), (3, 3));
@@ -401,4 +420,150 @@ async fn an_order_that_comes_during_a_pass_is_not_lost() {
     sleep(2 * SECOND).await;
     assert_eq!(nova.servers.lock().unwrap().len(), 6);
     assert!(nova.listings() <= listings + 2, "and it waited for no listing");
+}
+
+fn called(name: &str, max: u32) -> Arc<Group> {
+    let name = GroupName::new(name).unwrap();
+    let tag = Tag::new(format!("novascale:{name}")).unwrap();
+    Arc::new(Group { name, tag, bounds: Bounds::new(0, max), ..group(0, 8) })
+}
+
+/// `web` and `db`, and a create of three under way for `web` that is not answered.
+async fn launching() -> (Running, [Arc<Group>; 2]) {
+    let (nova, groups) = (Nova::new(), [called("web", 8), called("db", 8)]);
+    let run = Running::of(&nova, Arc::new(MemoryStore::new(InstallId::from_bits(1))), &groups);
+    sleep(20 * SECOND).await;
+    nova.creates_hang.send_replace(true);
+    run.order(3).await;
+    sleep(5 * SECOND).await;
+    assert_eq!(nova.servers.lock().unwrap().len(), 3, "the create is under way");
+    (run, groups)
+}
+
+impl Nova {
+    fn launched(&self) -> usize {
+        let ended = self.ended.lock().unwrap();
+        ended.iter().filter(|result| matches!(result, CallResult::Launched { .. })).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_disturbs_no_group_that_it_does_not_change() {
+    let (mut run, [web, _]) = launching().await;
+    let (passes, handle) = (run.web().pulse().passes, run.web().clone());
+    run.reload(&[web, called("db", 5)]);
+    sleep(2 * SECOND).await;
+    let db = run.handle.group("db").unwrap();
+    assert_eq!(db.latest().unwrap().bounds, Bounds::new(0, 5), "its new loop looks at once");
+    // Longer than a stop would wait.
+    sleep(60 * SECOND).await;
+    assert_eq!(run.nova.launched(), 0);
+    run.nova.creates_hang.send_replace(false);
+    sleep(SECOND).await;
+    assert_eq!(run.nova.launched(), 1);
+    assert!(run.web().pulse().passes > passes);
+    sleep(5 * SECOND).await;
+    assert_eq!((run.serving(), handle.pulse().passes), (3, run.web().pulse().passes));
+    assert_eq!(run.stop().await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_group_has_its_next_loop_once_the_call_under_way_has_ended() {
+    let (mut run, [_, db]) = launching().await;
+    let passes = run.web().pulse().passes;
+    run.reload(&[called("web", 4), Arc::clone(&db)]);
+    sleep(60 * SECOND).await;
+    assert_eq!((run.nova.launched(), run.web().pulse().passes), (0, passes), "no second loop");
+    assert_eq!(run.stalled(), Vec::<String>::new());
+    run.nova.creates_hang.send_replace(false);
+    sleep(2 * SECOND).await;
+    assert_eq!((run.nova.launched(), run.serving()), (1, 3));
+    assert!(run.web().pulse().passes > passes + 1, "the last pass of the old loop counts too");
+    assert_eq!(run.web().latest().unwrap().bounds, Bounds::new(0, 4));
+    assert_eq!(run.stop().await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_outlasts_its_room_is_left_to_the_next_loop() {
+    let (mut run, [_, db]) = launching().await;
+    run.reload(&[called("web", 4), db]);
+    sleep(ROOM - SECOND).await;
+    assert_eq!(run.web().latest().unwrap().bounds, Bounds::new(0, 8));
+    sleep(60 * SECOND).await;
+    assert_eq!(run.web().latest().unwrap().bounds, Bounds::new(0, 4));
+    assert_eq!((run.serving(), run.nova.servers.lock().unwrap().len()), (3, 3));
+    assert_eq!(run.stop().await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_after_a_reload_waits_no_longer_than_another() {
+    let (mut run, [_, db]) = launching().await;
+    run.reload(&[called("web", 4), db]);
+    sleep(SECOND).await;
+    assert_eq!(run.stop().await, STOP_WITHIN);
+}
+
+/// It left and came back while a call was under way: still it has one loop at a time.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_comes_back_at_once_waits_for_its_call_too() {
+    let (mut run, [web, db]) = launching().await;
+    run.reload(std::slice::from_ref(&db));
+    assert!(run.handle.group("web").is_none());
+    sleep(5 * SECOND).await;
+    run.reload(&[Arc::clone(&web), Arc::clone(&db)]);
+    run.reload(&[called("web", 5), Arc::clone(&db)]);
+    sleep(30 * SECOND).await;
+    assert!(run.web().latest().is_none(), "it waits");
+    run.nova.creates_hang.send_replace(false);
+    sleep(3 * SECOND).await;
+    assert_eq!((run.nova.launched(), run.serving()), (1, 3));
+    assert_eq!(run.nova.servers.lock().unwrap().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_ordered_during_a_reload_is_looked_at_at_once_and_without_a_listing() {
+    let mut run = Running::fresh(&Nova::new());
+    sleep(33 * SECOND).await;
+    let before = run.web().clone();
+    run.nova.lists_hang.store(true, Ordering::SeqCst);
+    // Stored, and the sender's nudge goes to the loop that ends.
+    run.store(2).await;
+    run.reload(&[called("web", 5)]);
+    before.nudge();
+    sleep(SECOND / 10).await;
+    assert_eq!(run.nova.servers.lock().unwrap().len(), 2);
+    // Whoever still holds the old handle reaches the new loop.
+    sleep(2 * SECOND).await;
+    run.store(3).await;
+    before.nudge();
+    sleep(SECOND + SECOND / 10).await;
+    assert_eq!(run.nova.servers.lock().unwrap().len(), 3);
+    assert_eq!(run.stop().await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_is_looked_at_as_long_as_a_group_is_there() {
+    let there = Region::new("R9").unwrap();
+    let far = Arc::new(Group { region: there.clone(), ..Group::clone(&called("far", 3)) });
+    let web = called("web", 8);
+    let mut run = Running::of(
+        &Nova::new(),
+        Arc::new(MemoryStore::new(InstallId::from_bits(1))),
+        std::slice::from_ref(&web),
+    );
+    sleep(20 * SECOND).await;
+    let listed = |run: &Running| {
+        let pulse = run.handle.observers().into_iter().find(|pulse| pulse.region == there);
+        pulse.map(|pulse| pulse.listings)
+    };
+    assert_eq!(listed(&run), None);
+    run.reload(&[Arc::clone(&web), far]);
+    sleep(SECOND).await;
+    assert_eq!(listed(&run), Some(1), "it is new, and listed at once");
+    assert!(run.handle.group("far").unwrap().latest().is_some());
+    run.reload(&[web]);
+    let before = run.nova.listings();
+    sleep(60 * SECOND).await;
+    assert_eq!((listed(&run), run.nova.listings() - before), (None, 4));
+    assert_eq!(run.stop().await, Duration::ZERO);
 }

@@ -151,9 +151,12 @@ impl Link {
 }
 
 fn came_back(call: &Call) {
-    match (call.service, call.method.as_str()) {
-        (Service::Compute, "POST") => killpoint::reached("link.create"),
-        (Service::Compute, "DELETE") => killpoint::reached("link.delete"),
+    match (call.service, call.method.as_str(), call.template) {
+        (Service::Compute, "POST", "/servers") => killpoint::reached("link.create"),
+        (Service::Compute, "DELETE", "/servers/{id}") => killpoint::reached("link.delete"),
+        (Service::Compute, "PUT", _) => killpoint::reached("link.tag"),
+        (Service::Compute, "POST", _) => killpoint::reached("link.metadata"),
+        (Service::Compute, "DELETE", _) => killpoint::reached("link.untag"),
         _ => {}
     }
 }

@@ -6,14 +6,17 @@ use std::sync::Arc;
 use super::{Crew, result};
 use crate::cloud::Marks;
 use crate::domain::adoption::{Adopt, Former};
+use crate::domain::explain;
 use crate::domain::id::{Tag, mark};
 use crate::domain::outcome::{CallResult, Failure, FailureKind};
 use crate::domain::server::{Ownership, Server, Status};
+use crate::killpoint;
 
 impl Crew<'_> {
     pub(super) async fn adopt(&self, adopt: &Adopt) -> CallResult {
         // Two groups may have orders for one server: the second look sees what the first one wrote.
         let _alone = self.parts.adopting.lock().await;
+        killpoint::reached("adopt.begun");
         if let Some(late) = self.too_late() {
             return late;
         }
@@ -32,7 +35,13 @@ impl Crew<'_> {
         if marks.metadata.is_empty() && marks.tag.is_none() && marks.untag.is_none() {
             return CallResult::Adopted;
         }
-        match self.parts.compute.adopt(&marks).await {
+        if let Err(refused) = can_be_whole(&fresh, &marks) {
+            return CallResult::Refused(refused);
+        }
+        killpoint::reached("adopt.permitted");
+        let adopted = self.parts.compute.adopt(&marks).await;
+        killpoint::reached("adopt.answered");
+        match adopted {
             Ok(()) => CallResult::Adopted,
             Err(failure) => result(failure),
         }
@@ -77,8 +86,11 @@ impl Crew<'_> {
                 "server {id} carries our mark of the group {group}"
             ))
             .hint(format!(
-                "If {group} was renamed, `novascale adopt {} --from {group}` takes it over.",
-                self.group.name
+                "If {group} was renamed, `novascale adopt {} --from {group}` takes it over. If it \
+                 is still a group of its own, {} takes that mark off, and the server can be \
+                 adopted then.",
+                self.group.name,
+                explain::let_go(None, id.as_str())
             ))),
         }
     }
@@ -125,6 +137,16 @@ impl Crew<'_> {
             leave: Arc::clone(&self.leave),
         }
     }
+}
+
+/// Nova tags a locked server, but keeps its metadata: the tag would only come and go.
+fn can_be_whole(fresh: &Server, marks: &Marks) -> Result<(), Failure> {
+    if !fresh.locked || marks.tag.is_none() || marks.metadata.is_empty() {
+        return Ok(());
+    }
+    let id = &marks.server;
+    let failure = Failure::new(FailureKind::Conflict, format!("server {id} is locked in Nova"));
+    Err(failure.hint(format!("{} lets it be adopted.", explain::unlock(id.as_str()))))
 }
 
 /// The tag as the server carries it: Nova compares the letters' case where it removes one.

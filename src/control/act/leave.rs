@@ -11,7 +11,7 @@ use crate::domain::freeze::Holds;
 use crate::domain::group::Group;
 use crate::domain::id::GroupName;
 
-pub(super) const STOPPING: &str = "novascale stops";
+pub(super) const STOPPING: &str = "novascale stops, or has another configuration for the group";
 
 /// Asks the store and the brake.
 pub(super) struct Asked {

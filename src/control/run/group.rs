@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::Turn;
 use super::region::Spur;
-use crate::control::handle::{GroupEnd, LoopPulse, Preview};
+use crate::control::handle::{GroupEnd, GroupHandle, LoopPulse, Preview};
 use crate::control::news::News;
 use crate::control::pass::{PassError, pass, preview};
 use crate::control::{Parts, Watcher};
@@ -82,6 +83,43 @@ pub(super) struct Post {
     pub(super) end: GroupEnd,
     pub(super) seen: watch::Receiver<Observation>,
     pub(super) spur: Arc<Spur>,
+    pub(super) turn: Turn,
+    /// The group's last loop, which may have a call under way.
+    pub(super) before: Option<GroupHandle>,
+    pub(super) stops: Stops,
+}
+
+/// How long a pass under way may take to end once its loop was told to.
+pub(super) struct Stops {
+    /// The whole program stops, and not only this loop.
+    pub(super) stopping: CancellationToken,
+    /// What it gets where only the configuration is another one: enough for the call under way,
+    /// since one that is dropped on its way is unclear for the whole settling time.
+    pub(super) room: Duration,
+}
+
+impl Stops {
+    /// Ready when it has taken too long.
+    async fn time_is_up(&self) {
+        let stop = async {
+            self.stopping.cancelled().await;
+            sleep(STOP_WITHIN).await;
+        };
+        tokio::select! {
+            biased;
+            () = stop => {}
+            () = sleep(self.room) => {}
+        }
+    }
+
+    fn cut_short(&self) -> &'static str {
+        if self.stopping.is_cancelled() {
+            "stopped in the middle of a pass; the next start recovers"
+        } else {
+            "a call did not end in time before the group's new configuration counts; the journal \
+             has it, and the next pass goes on from there"
+        }
+    }
 }
 
 /// One group's loop.
@@ -91,6 +129,9 @@ pub(super) struct GroupLoop {
     seen: watch::Receiver<Observation>,
     end: GroupEnd,
     spur: Arc<Spur>,
+    turn: Turn,
+    before: Option<GroupHandle>,
+    stops: Stops,
     dice: Dice,
     next_look: Option<Instant>,
     /// What was last said of the group, so that only news are.
@@ -100,16 +141,35 @@ pub(super) struct GroupLoop {
 
 impl GroupLoop {
     pub(super) fn new(parts: &Parts, post: Post, dice: Dice) -> Self {
-        let Post { group, end, seen, spur } = post;
+        let Post { group, end, seen, spur, turn, before, stops } = post;
         let alive = Alive { clock: Arc::clone(&parts.clock), pulse: end.pulse.clone() };
         let watcher = Arc::new(Beating { inner: Arc::clone(&parts.watcher), alive });
         let parts = Parts { watcher, ..parts.clone() };
-        let (next_look, said, news) = (None, None, News::default());
-        Self { parts, group, seen, end, spur, dice, next_look, said, news }
+        Self {
+            parts,
+            group,
+            seen,
+            end,
+            spur,
+            turn,
+            before,
+            stops,
+            dice,
+            next_look: None,
+            said: None,
+            news: News::default(),
+        }
     }
 
     pub(super) async fn run(mut self) {
         let stopping = self.parts.stopping.clone();
+        let turn = Arc::clone(&self.turn);
+        let _turn = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            turn = turn.lock() => turn,
+        };
+        self.take_over();
         // Nothing can be decided before the first listing has come or failed.
         tokio::select! {
             biased;
@@ -121,6 +181,17 @@ impl GroupLoop {
             if !self.one_pass(&stopping).await || !self.rest(&stopping, began).await {
                 return;
             }
+        }
+    }
+
+    /// Goes on from the group's last loop, which has ended. What that saw last is still the last
+    /// listing, and is looked at at once: an order may have come in between.
+    fn take_over(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.end.follow(&self.group, &before);
+        }
+        if matches!(*self.seen.borrow(), Observation::Seen(_)) {
+            self.seen.mark_changed();
         }
     }
 
@@ -148,7 +219,7 @@ impl GroupLoop {
         self.end.pulse.send_modify(|pulse| pulse.due = Some(now.steady));
         let Some(result) = self.pass_or_stop(now, stopping).await else {
             let group = &self.group.name;
-            tracing::warn!(group = %group, "stopped in the middle of a pass; the next start recovers");
+            tracing::warn!(group = %group, "{}", self.stops.cut_short());
             return false;
         };
         let ended = self.parts.clock.now().steady;
@@ -170,7 +241,8 @@ impl GroupLoop {
         stopping: &CancellationToken,
     ) -> Option<Result<Arc<Decision>, PassError>> {
         let observation = self.seen.borrow_and_update().clone();
-        let (latest, spur, said) = (&self.end.latest, &self.spur, &mut self.said);
+        let (latest, spur, stops) = (&self.end.latest, &self.spur, &self.stops);
+        let said = &mut self.said;
         let news = &mut self.news;
         let publish = |decision: &Arc<Decision>| {
             tell_servers(news, decision);
@@ -188,7 +260,11 @@ impl GroupLoop {
             result = &mut run => return Some(result),
             () = stopping.cancelled() => {}
         }
-        timeout(STOP_WITHIN, run).await.ok()
+        tokio::select! {
+            biased;
+            result = &mut run => Some(result),
+            () = stops.time_is_up() => None,
+        }
     }
 
     fn report(&self, result: &Result<Arc<Decision>, PassError>, next: Steady) {

@@ -37,21 +37,28 @@ pub(super) struct Spur {
 pub(super) struct Observer {
     pub(super) parts: Parts,
     pub(super) region: Region,
-    pub(super) watched: Arc<[Watched]>,
+    /// The groups that are there: another configuration changes them.
+    pub(super) watched: watch::Receiver<Arc<[Watched]>>,
     pub(super) spur: Arc<Spur>,
     pub(super) pulse: watch::Sender<ObserverPulse>,
 }
 
 impl Observer {
-    /// Lists on its cadence until we stop.
-    pub(super) async fn run(self) {
+    /// Lists on its cadence until we stop, from the moment on that there are groups.
+    pub(super) async fn run(mut self) {
         let (mut round, mut haste) = (Round::default(), Haste::default());
+        let stopping = self.parts.stopping.clone();
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            _ = self.watched.changed() => {}
+        }
         loop {
-            let began = Instant::now();
+            let (began, watched) = (Instant::now(), Arc::clone(&self.watched.borrow_and_update()));
             let result = tokio::select! {
                 biased;
-                () = self.parts.stopping.cancelled() => return,
-                result = self.look(&mut round) => result,
+                () = stopping.cancelled() => return,
+                result = self.look(&watched, &mut round) => result,
             };
             tell(&self.pulse, &self.region, &result);
             if !self.rest(began, result.is_ok(), &mut haste).await {
@@ -61,34 +68,40 @@ impl Observer {
     }
 
     /// One listing with its look-ups, or the failure that every group was told.
-    async fn look(&self, round: &mut Round) -> Result<Now, Failure> {
+    async fn look(&self, watched: &[Watched], round: &mut Round) -> Result<Now, Failure> {
         let (region, clock, began) = (&self.region, &*self.parts.clock, self.parts.clock.now());
         self.pulse.send_modify(|pulse| pulse.tried = began);
         let enough = || sleep(LOOKUPS_WITHIN);
-        let look = observe(&*self.parts.compute, clock, region, &self.watched, round, enough);
+        let look = observe(&*self.parts.compute, clock, region, watched, round, enough);
         match timeout(LOOK_WITHIN, look).await {
             Ok(result) => result,
             Err(_) => {
                 let secs = LOOK_WITHIN.as_secs();
                 let text = format!("listing the servers of {region} did not end within {secs} s");
                 let failure = Failure::new(FailureKind::Unclear, text);
-                void(&self.watched, began, &failure);
+                void(watched, began, &failure);
                 Err(failure)
             }
         }
     }
 
     /// Waits until the next look is due; false once we stop.
-    async fn rest(&self, began: Instant, seen: bool, haste: &mut Haste) -> bool {
+    async fn rest(&mut self, began: Instant, seen: bool, haste: &mut Haste) -> bool {
         let mut next = began + REST_CYCLE;
         loop {
-            if seen && haste.needed(&self.watched, self.parts.clock.now().steady) {
+            let watched = Arc::clone(&self.watched.borrow());
+            if seen && haste.needed(&watched, self.parts.clock.now().steady) {
                 next = next.min(began + BUSY_CYCLE);
             }
             tokio::select! {
                 biased;
                 () = self.parts.stopping.cancelled() => return false,
                 () = sleep_until(next) => return true,
+                // Other groups want to be seen.
+                changed = self.watched.changed() => match changed {
+                    Ok(()) => next = next.min(began + AFTER_CALLS),
+                    Err(_) => return false,
+                },
                 () = self.spur.busy.notified() => {}
                 () = self.spur.acted.notified(), if seen => {
                     next = next.min(began + AFTER_CALLS);
@@ -102,7 +115,7 @@ impl Observer {
 pub(super) struct Auditor {
     pub(super) parts: Parts,
     pub(super) region: Region,
-    pub(super) watched: Arc<[Watched]>,
+    pub(super) watched: watch::Receiver<Arc<[Watched]>>,
     /// While the region cannot be listed, it is not audited either.
     pub(super) listed: watch::Receiver<ObserverPulse>,
 }
@@ -140,7 +153,8 @@ impl Auditor {
         let (parts, region) = (&self.parts, &self.region);
         match parts.compute.audit(region).await {
             Ok(audit) => {
-                let now = findings(&audit, &self.watched, &parts.install);
+                let watched = Arc::clone(&self.watched.borrow());
+                let now = findings(&audit, &watched, &parts.install);
                 if now != *found && !now.is_empty() {
                     tracing::warn!(region = %region, "{now}");
                 }

@@ -3,6 +3,7 @@
 use super::servers;
 use crate::domain::adoption::Adoptees;
 use crate::domain::claim::Claim;
+use crate::domain::id::{Tag, mark};
 use crate::domain::plan::{Decision, Tempering};
 use crate::domain::policy::Velocity;
 
@@ -12,10 +13,25 @@ pub(super) fn ordered(what: &Adoptees) -> String {
         Adoptees::Servers { servers: ids, .. } => {
             format!("adopt {}", servers(u32::try_from(ids.len()).unwrap_or(u32::MAX)))
         }
-        Adoptees::Renamed(former) => {
+        Adoptees::Renamed { former, .. } => {
             format!("take over the servers of {} (tag {})", former.group, former.tag)
         }
     }
+}
+
+/// How a person takes a server out of the group whose mark it carries, and whose tag, so that
+/// another group may adopt it.
+pub fn let_go(tag: Option<&Tag>, server: &str) -> String {
+    let tag = tag.map_or_else(String::new, |tag| format!(" --tag {tag}"));
+    format!(
+        "`openstack --os-compute-api-version 2.26 server unset{tag} --property {} {server}`",
+        mark::GROUP
+    )
+}
+
+/// How a server becomes one that Nova lets be changed.
+pub fn unlock(server: &str) -> String {
+    format!("`openstack server unlock {server}`")
 }
 
 impl Decision {

@@ -53,7 +53,7 @@ impl fmt::Display for Waiting {
             Self::Implausible { missing, known } => implausible(*missing, *known),
             Self::OtherInstall { n, install } => other_install(*n, install.as_ref()),
             Self::Rival { n, install } => rival(*n, install.as_ref()),
-            Self::Adopting { n, former } => being_adopted(*n, former),
+            Self::Adopting { n, former, coming } => being_adopted(*n, former, *coming),
             Self::AdoptBackoff { server, wait_secs, failure } => {
                 let why = failure.in_words();
                 format!("adopting {server} failed, next try in {}: {why}", span(wait_secs))
@@ -126,13 +126,18 @@ fn of_another(n: u32, install: Option<&InstallId>) -> String {
     format!("{} {carry} the mark of another novascale installation{which}", servers(n))
 }
 
-fn being_adopted(n: u32, former: &[GroupName]) -> String {
+fn being_adopted(n: u32, former: &[GroupName], coming: u32) -> String {
     let names = former.iter().map(GroupName::as_str).collect::<Vec<_>>().join(", ");
+    let late = match coming {
+        0 => String::new(),
+        n => format!(", until it is settled whether {} that were being launched come", servers(n)),
+    };
     match (n, former.is_empty()) {
         (n, true) => format!("waiting for {} to be adopted", servers(n)),
-        (0, false) => format!("looking for the servers of {names} to adopt"),
+        (0, false) => format!("looking for the servers of {names} to adopt{late}"),
         (n, false) => {
-            format!("waiting for {} to be adopted, and looking for more of {names}", servers(n))
+            let n = servers(n);
+            format!("waiting for {n} to be adopted, and looking for more of {names}{late}")
         }
     }
 }

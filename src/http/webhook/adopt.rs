@@ -9,7 +9,8 @@
 //! | `reason` | why |
 //!
 //! The order is stored and the loop nudged; the loop finds the servers and marks them. What
-//! is said of them here is what the last decision knows.
+//! is said of them here is what the last decision knows, and of a former group what is
+//! remembered of it.
 
 use std::collections::BTreeSet;
 
@@ -37,6 +38,8 @@ use crate::store::{Admitted, What};
 
 use super::capacity::reason;
 
+mod former;
+
 /// What the body asks for.
 struct Asked {
     which: Which,
@@ -51,11 +54,18 @@ enum Which {
 }
 
 /// What it comes to by what is known.
+#[derive(Default)]
 struct Chosen {
     what: Option<Adoptees>,
     shown: Vec<Shown>,
     /// Of those, how many are no members yet.
     newcomers: u32,
+    /// What is known of the former group and stays as it is.
+    left: Vec<Left>,
+    /// Servers that were being launched for it and were not seen yet.
+    coming: u32,
+    /// Nobody can tell whose the former group's servers are before they are listed.
+    unread: bool,
 }
 
 /// One server that is to be adopted. What only a listing tells is null where its id is all that
@@ -69,10 +79,20 @@ struct Shown {
     install: Option<String>,
 }
 
+/// One server of a former group that is not adopted.
+#[derive(Debug, Serialize)]
+struct Left {
+    #[serde(flatten)]
+    server: Shown,
+    why: String,
+}
+
 #[derive(Debug, Serialize)]
 struct Answer {
     group: String,
     servers: Vec<Shown>,
+    /// Servers of the former group that are not adopted.
+    left: Vec<Left>,
     sentence: String,
     sentences: Vec<String>,
     dry_run: bool,
@@ -89,7 +109,7 @@ pub(in crate::http) async fn post(
 ) -> Result<Response, Problem> {
     let key = idempotency_key(&headers, &method, &uri, &body)?;
     let asked = Asked::read(&body)?;
-    let chosen = chosen(&app, &group, &asked.which)?;
+    let chosen = chosen(&app, &group, &asked.which).await?;
     let sentences = sentences(&group, &chosen, asked.dry_run).await;
     let mut repeated = false;
     if let Some(what) = chosen.what.filter(|_| !asked.dry_run) {
@@ -105,6 +125,7 @@ pub(in crate::http) async fn post(
     let answer = Answer {
         group: group.group.name.to_string(),
         servers: chosen.shown,
+        left: chosen.left,
         sentence: sentences.join(" "),
         sentences,
         dry_run: asked.dry_run,
@@ -154,12 +175,12 @@ fn former(node: &Node, tag: Option<Node>) -> Result<Former, Problem> {
     Ok(Former { group, tag })
 }
 
-fn chosen(app: &App, group: &GroupHandle, which: &Which) -> Result<Chosen, Problem> {
+async fn chosen(app: &App, group: &GroupHandle, which: &Which) -> Result<Chosen, Problem> {
     let latest = group.latest();
     match which {
         Which::Members => members(group, latest.as_deref()),
         Which::Servers(ids) => named(app, group, latest.as_deref(), ids),
-        Which::Renamed(former) => renamed(app, group, former),
+        Which::Renamed(old) => former::chosen(app, group, old).await,
     }
 }
 
@@ -176,7 +197,7 @@ fn members(group: &GroupHandle, latest: Option<&Decision>) -> Result<Chosen, Pro
     let servers: BTreeSet<ServerId> = strangers.iter().map(|m| m.id.clone()).collect();
     let shown = strangers.into_iter().map(Shown::of).collect();
     let what = Adoptees::Servers { servers: servers.clone(), untagged: false };
-    Ok(Chosen { what: (!servers.is_empty()).then_some(what), shown, newcomers: 0 })
+    Ok(Chosen { what: (!servers.is_empty()).then_some(what), shown, ..Chosen::default() })
 }
 
 fn named(
@@ -190,9 +211,14 @@ fn named(
     for (node, text) in ids {
         let id = id_of(node, text, members)?;
         if let Some(other) = member_elsewhere(app, &group.group.name, &id) {
-            return Err(node
-                .fault(format_args!("it is a member of the group {other}"))
-                .hint(format!("take the tag of {other} off it first")));
+            let name = &other.group.name;
+            let fault = node.fault(format_args!("it is a member of the group {name}"));
+            return Err(fault.hint(format!(
+                "{} takes it out of {name}, which launches another in its place unless less is \
+                 asked of it; once `novascale servers {name}` does not show it any more, this \
+                 adopts it",
+                explain::let_go(Some(&other.group.tag), id.as_str())
+            )));
         }
         let member = members.iter().find(|m| m.id == id);
         if member.is_some_and(|m| m.ownership == Ownership::Ours) || servers.contains(&id) {
@@ -203,7 +229,8 @@ fn named(
         servers.insert(id);
     }
     let what = Adoptees::Servers { servers: servers.clone(), untagged: true };
-    Ok(Chosen { what: (!servers.is_empty()).then_some(what), shown, newcomers })
+    let what = (!servers.is_empty()).then_some(what);
+    Ok(Chosen { what, shown, newcomers, ..Chosen::default() })
 }
 
 /// Nova's ids are UUIDs. A name is refused: several servers may have it.
@@ -228,34 +255,13 @@ fn uuid(text: &str) -> bool {
 }
 
 /// Tags are unique over groups, and so are members.
-fn member_elsewhere(app: &App, here: &GroupName, id: &ServerId) -> Option<GroupName> {
+fn member_elsewhere(app: &App, here: &GroupName, id: &ServerId) -> Option<GroupHandle> {
     let all = app.handle();
-    let others = all.groups().filter(|other| other.group.name != *here);
+    let mut others = all.groups().filter(|other| other.group.name != *here);
     let holds = |other: &&GroupHandle| {
         other.latest().is_some_and(|d| d.changes.members.iter().any(|m| m.id == *id))
     };
-    others.into_iter().find(holds).map(|other| other.group.name.clone())
-}
-
-fn renamed(app: &App, group: &GroupHandle, former: &Former) -> Result<Chosen, Problem> {
-    let name = &group.group.name;
-    let refused = |pointer: &str, said: String| Problem::new(Kind::Invalid, said).at(pointer);
-    if let Some(same) = app.handle().group(former.group.as_str()) {
-        let said =
-            format!("the group {} is configured here: its servers are its own", same.group.name);
-        return Err(refused("/from", said).hint(
-            "only what was launched for a group that is called otherwise now is taken over",
-        ));
-    }
-    let holder = |other: &&GroupHandle| {
-        other.group.name != *name && other.group.tag.same(former.tag.as_str())
-    };
-    if let Some(other) = app.handle().groups().find(holder) {
-        let said = format!("{} is the tag of the group {}", former.tag, other.group.name);
-        return Err(refused("/from_tag", said));
-    }
-    let what = Some(Adoptees::Renamed(former.clone()));
-    Ok(Chosen { what, shown: Vec::new(), newcomers: 0 })
+    others.find(holds).cloned()
 }
 
 impl Shown {
@@ -275,9 +281,14 @@ impl Shown {
         Self { id: id.to_string(), name: None, ownership: None, install: None }
     }
 
-    fn in_words(&self) -> String {
+    /// Its name as well, where that is known.
+    fn who(&self) -> String {
         let named = self.name.as_ref().filter(|name| !name.is_empty());
-        let who = named.map_or_else(|| self.id.clone(), |name| format!("{name} ({})", self.id));
+        named.map_or_else(|| self.id.clone(), |name| format!("{name} ({})", self.id))
+    }
+
+    fn in_words(&self) -> String {
+        let who = self.who();
         match (self.ownership, &self.install) {
             (Some(Ownership::OtherInstall), Some(install)) => {
                 format!("{who} carries the mark of the installation {install}")
@@ -285,7 +296,8 @@ impl Shown {
             (Some(Ownership::OtherInstall), None) => {
                 format!("{who} carries the mark of another installation")
             }
-            (Some(_), _) => format!("{who} was tagged by hand"),
+            (Some(Ownership::Foreign), _) => format!("{who} was tagged by hand"),
+            (Some(Ownership::Ours), _) => who,
             (None, _) => format!("{who} is no member yet, and gets the group's tag"),
         }
     }
@@ -304,12 +316,8 @@ async fn sentences(group: &GroupHandle, chosen: &Chosen, dry_run: bool) -> Vec<S
     let means = "it gets novascale's mark in its metadata, and may then be deleted like any other, \
                  unless it is locked or protected";
     match what {
-        Adoptees::Renamed(former) => {
-            let Former { group: old, tag } = former;
-            said.push(format!(
-                "What this installation launched for {old} is looked for by its tag {tag} and \
-                 taken over: each server gets the mark and the tag of {name} and loses that of {old}."
-            ));
+        Adoptees::Renamed { former, .. } => {
+            said.extend(former::sentences(group, chosen, former));
         }
         Adoptees::Servers { servers: ids, .. } => {
             let n = u32::try_from(ids.len()).unwrap_or(u32::MAX);
@@ -334,7 +342,7 @@ async fn sentences(group: &GroupHandle, chosen: &Chosen, dry_run: bool) -> Vec<S
 
 /// What becomes of the group's size, as far as that can be said.
 async fn follows(group: &GroupHandle, chosen: &Chosen) -> Option<String> {
-    if matches!(chosen.what, Some(Adoptees::Renamed(_))) {
+    if matches!(chosen.what, Some(Adoptees::Renamed { .. })) {
         return Some(
             "What is found is held until every signal has data or an operator sets or \
                      pins; what is above max goes, within the speed limit for scaling in."

@@ -141,7 +141,7 @@ async fn adopted(
     let mut world = settled(0, 8, 1);
     let mut server = by_hand(&mut world);
     let what = match &from {
-        Some(former) => Adoptees::Renamed(former.clone()),
+        Some(former) => Adoptees::renamed(former.clone()),
         None => Adoptees::Servers { servers: [server.id.clone()].into(), untagged },
     };
     if from.is_some() {
@@ -181,6 +181,10 @@ async fn an_adoption_writes_what_the_server_lacks() {
     assert_eq!(marked[0].tag.as_ref().map(Tag::as_str), Some("novascale:web"));
     let (result, _) = adopted(None, false, |s| s.locked = true).await;
     assert_eq!(result, CallResult::Adopted, "Nova says whether it may");
+    let locked = |s: &mut Server| (s.locked, s.tags) = (true, Vec::new());
+    let (result, marked) = adopted(None, true, locked).await;
+    assert!(matches!(result, CallResult::Refused(f) if f.in_words().contains("server unlock")));
+    assert!(marked.is_empty(), "its tag would only come and go");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use novascale::domain::adoption::{ADOPTED_MOST, Adoptees, Former};
 use novascale::domain::explain::Situation;
 use novascale::domain::fleet::Observation;
-use novascale::domain::id::{GroupName, InstallId, ServerId, Tag, mark};
+use novascale::domain::id::{GroupName, InstallId, LaunchId, ServerId, Tag, mark};
 use novascale::domain::plan::{Action, Decision, Tempering, Waiting};
 use novascale::domain::server::{Ownership, Status};
 use novascale::domain::signal::{Command, CommandError, Ordered, apply};
@@ -73,7 +73,7 @@ fn hand_tagged_servers_become_ours_and_stay_until_an_operator_speaks() {
     world.order(all(&world));
     let first = world.pass();
     assert_eq!(adoptions(&first).len(), 20, "so many in one pass");
-    assert_eq!(first.waiting[0], Waiting::Adopting { n: 25, former: Vec::new() });
+    assert_eq!(first.waiting[0], Waiting::Adopting { n: 25, former: Vec::new(), coming: 0 });
     let decision = carried_out(&mut world);
     assert_eq!(ours(&world), world.members(), "{} went", world.deleted);
     let held = Tempering::TakenOver { from: 0, to: 25 };
@@ -213,7 +213,7 @@ fn nothing_is_adopted_without_a_sound_listing() {
     world.observation = Observation::Unseen { since: world.now, why: "503".into() };
     let decision = world.pass_on_last_listing();
     assert!(decision.plan.is_empty());
-    assert!(decision.waiting.contains(&Waiting::Adopting { n: 3, former: Vec::new() }));
+    assert!(decision.waiting.contains(&Waiting::Adopting { n: 3, former: Vec::new(), coming: 0 }));
     assert!(matches!(decision.waiting[0], Waiting::Unseen { .. }));
     assert_eq!(adoptions(&world.pass()).len(), 3);
 }
@@ -257,9 +257,10 @@ fn after_a_new_name() -> World {
 #[test]
 fn a_renamed_group_takes_its_servers_over_and_no_tag_is_left() {
     let mut world = after_a_new_name();
-    world.order(Command::Adopt(Adoptees::Renamed(renamed("old"))));
+    world.order(Command::Adopt(Adoptees::renamed(renamed("old"))));
     let decision = world.pass();
-    let looking = Waiting::Adopting { n: 0, former: vec![GroupName::new("old").unwrap()] };
+    let looking =
+        Waiting::Adopting { n: 0, former: vec![GroupName::new("old").unwrap()], coming: 0 };
     assert!(decision.waiting.contains(&looking), "{:?}", decision.sentences());
     world.pass_time(2 * SECOND);
     assert_eq!(adoptions(&world.pass()).len(), 4);
@@ -283,7 +284,7 @@ fn a_renamed_group_that_kept_its_tag_needs_no_other_listing() {
         server.tags[0] = tag.to_string();
     }
     let former = Former { tag, ..renamed("old") };
-    world.order(Command::Adopt(Adoptees::Renamed(former)));
+    world.order(Command::Adopt(Adoptees::renamed(former)));
     let decision = world.pass();
     assert_eq!((adoptions(&decision).len(), decision.changes.sought.len()), (4, 0));
     carried_out(&mut world);
@@ -294,7 +295,7 @@ fn a_renamed_group_that_kept_its_tag_needs_no_other_listing() {
 #[test]
 fn a_former_group_is_looked_for_until_a_listing_has_covered_its_tag() {
     let mut world = after_a_new_name();
-    world.order(Command::Adopt(Adoptees::Renamed(renamed("old"))));
+    world.order(Command::Adopt(Adoptees::renamed(renamed("old"))));
     world.pass_time(5 * MINUTE);
     for _ in 0..5 {
         world.observe();
@@ -307,6 +308,74 @@ fn a_former_group_is_looked_for_until_a_listing_has_covered_its_tag() {
     assert_eq!(adoptions(&world.pass()).len(), 4);
 }
 
+/// A crash, or an answer that was lost, after any of the calls.
+#[test]
+fn what_was_left_half_way_is_finished() {
+    let (tag, old) = (World::new(group(0, 1), 1).group.tag.to_string(), renamed("old"));
+    let mut world = after_a_new_name();
+    let ids: Vec<ServerId> = world.cloud.keys().cloned().collect();
+    let [tagged, marked, ..] = ids.as_slice() else { panic!() };
+    world.cloud.get_mut(tagged).unwrap().tags.push(tag.clone());
+    let server = world.cloud.get_mut(marked).unwrap();
+    server.tags.push(tag.clone());
+    server.metadata.insert(mark::GROUP.into(), "web".into());
+    world.order(Command::Adopt(Adoptees::renamed(old.clone())));
+    world.pass();
+    world.pass_time(2 * SECOND);
+    carried_out(&mut world);
+    assert_eq!(world.cloud.values().filter(|s| s.has_tag(&old.tag)).count(), 0);
+    assert_eq!(world.cloud.len(), ours(&world));
+
+    let mut world = by_hand(1);
+    let id = world.first_id();
+    // Ordered when it had no tag.
+    world.order(servers([id.clone()], true));
+    let decision = world.pass();
+    assert_eq!(adoptions(&decision), [&id]);
+    carried_out(&mut world);
+    assert_eq!(ours(&world), 1);
+}
+
+/// Nobody settles what was under way for a group that is gone: the order waits for it.
+#[test]
+fn a_launch_of_the_former_group_that_lands_late_is_taken_over() {
+    let launch = LaunchId::from_bits(77);
+    let order = |world: &mut World| {
+        let coming = [(launch.clone(), 2)].into();
+        world.order(Command::Adopt(Adoptees::Renamed { former: renamed("old"), coming }));
+    };
+    let mut world = after_a_new_name();
+    let mut late: Vec<_> = world.cloud.values().take(2).cloned().collect();
+    order(&mut world);
+    for _ in 0..54 {
+        world.pass();
+        world.pass_time(10 * SECOND);
+    }
+    assert_eq!(ours(&world), 5);
+    let decision = world.pass();
+    let former = vec![GroupName::new("old").unwrap()];
+    assert!(decision.waiting.contains(&Waiting::Adopting { n: 0, former, coming: 2 }));
+    let words = decision.sentences().join(" ");
+    assert!(words.contains("whether 2 servers that were being launched come"), "{words}");
+    for (at, server) in late.iter_mut().enumerate() {
+        server.id = ServerId::new(format!("t{at}")).unwrap();
+        server.metadata.insert(mark::LAUNCH.into(), launch.to_string());
+        world.cloud.insert(server.id.clone(), server.clone());
+    }
+    carried_out(&mut world);
+    assert_eq!(ours(&world), 7);
+
+    // What never came was waited for, no longer than a launch takes to settle.
+    let mut world = after_a_new_name();
+    order(&mut world);
+    for _ in 0..63 {
+        world.pass();
+        world.pass_time(10 * SECOND);
+    }
+    assert!(world.state.adoptions.is_empty(), "{:?}", world.pass().sentences());
+    assert_eq!(ours(&world), 5);
+}
+
 #[test]
 fn strangers_of_the_former_tag_are_left_alone() {
     let mut world = after_a_new_name();
@@ -314,7 +383,7 @@ fn strangers_of_the_former_tag_are_left_alone() {
     world.cloud.get_mut(&a).unwrap().metadata.clear();
     let theirs = &mut world.cloud.get_mut(&b).unwrap().metadata;
     theirs.insert(mark::INSTALL.into(), "f".repeat(32));
-    world.order(Command::Adopt(Adoptees::Renamed(renamed("old"))));
+    world.order(Command::Adopt(Adoptees::renamed(renamed("old"))));
     world.pass();
     world.pass_time(2 * SECOND);
     assert_eq!(adoptions(&world.pass()).len(), 2);
@@ -364,7 +433,7 @@ fn a_frozen_group_adopts_nothing_until_it_is_let_go() {
     world.order(all(&world));
     let decision = world.pass();
     assert!(decision.plan.is_empty() && decision.situation() == Situation::Frozen);
-    assert!(decision.waiting.contains(&Waiting::Adopting { n: 2, former: Vec::new() }));
+    assert!(decision.waiting.contains(&Waiting::Adopting { n: 2, former: Vec::new(), coming: 0 }));
     world.order(Command::Unfreeze);
     carried_out(&mut world);
     assert_eq!(ours(&world), 2);
@@ -385,10 +454,10 @@ fn orders_are_bounded_and_the_last_word_on_a_server_counts() {
     let mut state = state;
     for n in 0..8 {
         let former = renamed(&format!("old{n}"));
-        state = give(&state, Command::Adopt(Adoptees::Renamed(former))).unwrap();
+        state = give(&state, Command::Adopt(Adoptees::renamed(former))).unwrap();
     }
-    let ninth = Command::Adopt(Adoptees::Renamed(renamed("old9")));
+    let ninth = Command::Adopt(Adoptees::renamed(renamed("old9")));
     assert_eq!(give(&state, ninth), Err(CommandError::TooManyFormer));
-    let eighth = Command::Adopt(Adoptees::Renamed(renamed("old7")));
+    let eighth = Command::Adopt(Adoptees::renamed(renamed("old7")));
     assert!(give(&state, eighth).is_ok(), "it is known");
 }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use novascale::domain::explain::Situation;
-use novascale::domain::id::InstallId;
+use novascale::domain::id::{GroupName, InstallId, LaunchId, ServerId, mark};
 use novascale::domain::plan::{Decision, Waiting};
 use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
+use proptest::prelude::*;
 
 use super::world::{World, group, launches, settled};
 
@@ -16,6 +17,13 @@ fn second() -> World {
     let mut world = World::new(group(0, 20), 2);
     world.install = InstallId::from_bits(2);
     world.serial = 500;
+    world
+}
+
+/// The same tag under another name of the group.
+fn second_called(name: &str) -> World {
+    let mut world = second();
+    world.group.name = GroupName::new(name).unwrap();
     world
 }
 
@@ -124,4 +132,81 @@ fn nobody_is_first_while_a_rivals_server_is_hidden() {
     assert_eq!(launches(&decision), Vec::<u32>::new());
     assert!(decision.waiting.iter().any(|w| matches!(w, Waiting::OtherInstall { n: 2, .. })));
     assert_eq!(launches(&a.pass()).iter().sum::<u32>(), 4, "they came later, as is seen again");
+}
+
+/// They agree on the tag alone: what each calls the group is nothing that the other knows.
+#[test]
+fn a_group_of_another_name_on_the_same_tag_is_a_rival_as_well() {
+    let (mut first, mut second) = (settled(0, 20, 3), second_called("api"));
+    pass_over(&first, &mut second);
+    second.order(Command::Set { capacity: 8 });
+    let (_, refusal) = one_after_the_other(&mut first, &mut second, 5);
+    assert_eq!((second.created, second.deleted), (0, 0));
+    let (n, install) = of(3, 1);
+    assert!(refusal.waiting.contains(&Waiting::OtherInstall { n, install }));
+    first.order(Command::Set { capacity: 5 });
+    first.settle(20);
+    assert_eq!((first.members(), first.created), (5, 5));
+}
+
+/// A server's marks as anybody may have left them, and its age in seconds.
+type Marked = (Option<bool>, Option<&'static str>, Option<bool>, i64);
+
+fn listing() -> impl Strategy<Value = Vec<Marked>> {
+    let install = proptest::option::of(any::<bool>());
+    let named = prop_oneof![Just(None), Just(Some("web")), Just(Some("api")), Just(Some("old"))];
+    let launch = proptest::option::of(any::<bool>());
+    proptest::collection::vec((install, named, launch, 0..4_i64), 0..6)
+}
+
+/// The same servers for both, in whatever order Nova gave out their ids.
+fn show(world: &mut World, listing: &[Marked]) {
+    for (at, (install, named, launch, age)) in listing.iter().enumerate() {
+        world.add_by_hand();
+        let (_, mut server) = world.cloud.pop_last().unwrap();
+        server.id = ServerId::new(format!("s{}", (at * 7 + 3) % 11)).unwrap();
+        (server.status, server.launched) = (Status::Active, true);
+        server.created.0 = age * 1_000;
+        let install = install.map(|first| InstallId::from_bits(if first { 1 } else { 2 }));
+        let launch = launch.map(|valid| match valid {
+            true => LaunchId::from_bits(at as u128).to_string(),
+            false => "not one".to_owned(),
+        });
+        let marks = [
+            (mark::INSTALL, install.map(|id| id.to_string())),
+            (mark::GROUP, named.map(str::to_owned)),
+            (mark::LAUNCH, launch),
+        ];
+        let marks = marks.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        server.metadata.extend(marks);
+        world.cloud.insert(server.id.clone(), server);
+    }
+}
+
+fn goes_on(world: &mut World, listing: &[Marked]) -> bool {
+    show(world, listing);
+    world.order(Command::Set { capacity: 15 });
+    let decision = world.pass();
+    let refuses = decision.waiting.iter().any(|w| matches!(w, Waiting::OtherInstall { .. }));
+    assert_ne!(refuses, !launches(&decision).is_empty(), "{:?}", decision.sentences());
+    !refuses
+}
+
+proptest! {
+    /// Whoever has the mark on the oldest server goes on, by the same rule on both sides.
+    #[test]
+    fn of_any_listing_exactly_one_of_two_goes_on(listing in listing(), same_name in any::<bool>()) {
+        let (mut a, mut b) = (World::new(group(0, 20), 1), second());
+        if !same_name {
+            b = second_called("api");
+        }
+        let (a, b) = (goes_on(&mut a, &listing), goes_on(&mut b, &listing));
+        let of = |first| listing.iter().any(|(install, ..)| *install == Some(first));
+        match (of(true), of(false)) {
+            (false, false) => prop_assert!(a && b, "nobody knows of the other"),
+            (true, false) => prop_assert!(a && !b),
+            (false, true) => prop_assert!(!a && b),
+            (true, true) => prop_assert!(a != b, "a: {a}, b: {b}"),
+        }
+    }
 }

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use novascale::domain::adoption::{Adoptees, Former};
 use novascale::domain::fleet::Member;
+use novascale::domain::id::{IntentId, LaunchId};
+use novascale::domain::intent::{Intent, Launch, State, What};
 use novascale::domain::plan::Waiting;
-use novascale::domain::server::{Ownership, Server, Status};
-use novascale::domain::time::Wall;
+use novascale::domain::server::{Known, KnownState, Ownership, Server, Status};
+use novascale::domain::time::{Steady, Wall};
 use novascale::http::tokens::Scope;
+use novascale::store::Store as _;
 use serde_json::json;
 
 use super::face::{Answer, Face};
@@ -156,6 +159,9 @@ async fn another_groups_member_is_refused() {
     let answer = adopt(&face, &json!({"servers": [HAND, NEW]}).to_string()).await;
     assert_eq!((answer.status, answer.pointer().as_deref()), (422, Some("/servers/1")));
     assert!(answer.json()["detail"].as_str().unwrap().contains("a member of the group db"));
+    let hint = answer.json()["hint"].as_str().unwrap().to_owned();
+    let out = format!("server unset --tag tag-db --property novascale:group {NEW}");
+    assert!(hint.contains(&out), "{hint}");
 }
 
 #[tokio::test]
@@ -163,6 +169,8 @@ async fn a_former_group_must_be_gone_from_the_configuration() {
     let face = face();
     let answer = adopt(&face, r#"{"from": "db"}"#).await;
     assert_eq!((answer.status, answer.pointer().as_deref()), (422, Some("/from")));
+    let hint = answer.json()["hint"].as_str().unwrap().to_owned();
+    assert!(hint.contains("--tag tag-db --property novascale:group ID"), "{hint}");
     let answer = adopt(&face, r#"{"from": "old", "from_tag": "TAG-DB"}"#).await;
     assert_eq!((answer.status, answer.pointer().as_deref()), (422, Some("/from_tag")));
     let answer = adopt(&face, r#"{"from": "old"}"#).await;
@@ -172,7 +180,7 @@ async fn a_former_group_must_be_gone_from_the_configuration() {
     assert_eq!(adopt(&face, r#"{"from": "older", "from_tag": "tag-web"}"#).await.status, 202);
     let state = face.stored("web").await.state;
     let former = |group: &str, tag: &str| {
-        Adoptees::Renamed(Former { group: group.parse().unwrap(), tag: tag.parse().unwrap() })
+        Adoptees::renamed(Former { group: group.parse().unwrap(), tag: tag.parse().unwrap() })
     };
     let ordered: Vec<_> = state.adoptions.into_iter().map(|order| order.what).collect();
     assert_eq!(ordered, [former("old", "novascale:old"), former("older", "tag-web")]);
@@ -187,4 +195,79 @@ async fn the_same_key_orders_once() {
         assert_eq!((answer.status, &answer.json()["repeated"]), (202, &json!(repeated)));
     }
     assert_eq!(face.stored("web").await.state.adoptions.len(), 1);
+}
+
+fn known(id: &str, ownership: Ownership) -> Known {
+    Known {
+        id: id.parse().unwrap(),
+        region: "GRA11".parse().unwrap(),
+        zone: None,
+        launch: None,
+        ownership,
+        state: KnownState::Listed,
+        since: Steady(1),
+        first_seen: Steady(1),
+        served: true,
+        failure: None,
+        rests: false,
+        found: false,
+    }
+}
+
+/// What was kept of `old` when it left the configuration: one server of its own, two that were
+/// not, and a launch of three that nobody knows the end of.
+async fn after_old(face: &Face) {
+    let mut last = face.decide("web", 2);
+    last.group = "old".parse().unwrap();
+    let (at, launch) = (last.at, LaunchId::from_bits(5));
+    let mut came = known(NEW, Ownership::Ours);
+    came.launch = Some(launch.clone());
+    last.changes.known =
+        vec![came, known(HAND, Ownership::Foreign), known(THEIRS, Ownership::OtherInstall)];
+    let what = What::Launch(Launch {
+        launch,
+        n: 3,
+        region: "GRA11".parse().unwrap(),
+        zone: None,
+        flavor: "b3-8".into(),
+        template: last.config_hash.clone(),
+        proven: true,
+    });
+    let state = State::Unsettled { since: at, absent: None };
+    let (id, group) = (IntentId::from_bits(5), last.group.clone());
+    last.changes.intents = vec![Intent { id, group, opened: at, what, state, trouble: None }];
+    face.store.inner.record(&face.lease, &last).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dry_run_for_a_former_group_lists_what_is_taken_over_and_what_stays() {
+    let face = Face::new();
+    face.decide("web", 2);
+    after_old(&face).await;
+    let answer = adopt(&face, r#"{"from": "old", "dry_run": true}"#).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let json = answer.json();
+    assert_eq!(json["servers"].as_array().unwrap().len(), 1);
+    assert_eq!((&json["servers"][0]["id"], &json["left"][0]["id"]), (&json!(NEW), &json!(HAND)));
+    let said = json["sentence"].as_str().unwrap();
+    for words in [
+        &format!("By what was last seen of old, 1 server: {NEW}."),
+        &format!("{HAND} was tagged by hand; it can be adopted by its id"),
+        &format!("{THEIRS} carries the mark of another installation"),
+        "2 servers that were being launched for old may still come",
+        "or for 10 min",
+        "Nothing was ordered.",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(face.stored("web").await.state, Default::default());
+
+    assert_eq!(adopt(&face, r#"{"from": "old"}"#).await.status, 202);
+    let coming = [(LaunchId::from_bits(5), 3)].into();
+    let former = Former { group: "old".parse().unwrap(), tag: "novascale:old".parse().unwrap() };
+    let state = face.stored("web").await.state;
+    assert_eq!(state.adoptions[0].what, Adoptees::Renamed { former, coming });
+    let answer = adopt(&face, r#"{"from": "odl", "dry_run": true}"#).await.json();
+    let said = answer["sentence"].as_str().unwrap();
+    assert!(said.contains("No server of odl is remembered here: is that what"), "{said}");
 }

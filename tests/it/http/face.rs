@@ -390,6 +390,11 @@ impl Face {
         heard
     }
 
+    /// Reloads as they are asked for, which nobody does.
+    pub fn asked(&self) -> mpsc::Receiver<Asked> {
+        self.reloads.lock().unwrap().take().unwrap()
+    }
+
     /// Whoever does reloads has ended.
     pub fn stops_reloading(&self) {
         self.reloads.lock().unwrap().take();

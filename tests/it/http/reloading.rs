@@ -67,6 +67,22 @@ async fn reloads_that_nobody_can_do_are_refused_at_once() {
     assert_eq!((answer.status, answer.code().as_str()), (503, "not-ready"));
 }
 
+/// Its word is for what was shown then; a file may be another one by the time of its turn.
+#[tokio::test]
+async fn a_word_whose_giver_went_away_is_void_and_a_plain_reload_is_not() {
+    for (body, void) in [("{\"confirm\": true}", true), ("{}", false)] {
+        let face = Face::new();
+        let mut asked = face.asked();
+        let asking = face.ask(Scope::Operate, "POST", "/v1/reload").json(body);
+        let mut asking = Box::pin(asking.send());
+        assert!(futures_util::poll!(asking.as_mut()).is_pending());
+        let waiting = asked.recv().await.unwrap();
+        assert!(!waiting.is_void());
+        drop(asking);
+        assert_eq!(waiting.is_void(), void, "{body}");
+    }
+}
+
 fn frozen(face: &Face) {
     let name = GroupName::new("old").unwrap();
     let absent = Absent { name, kept: Some(Kept { servers: 3, open: 1 }), decided: None };

@@ -34,60 +34,45 @@ fn refusal(status: u16, key: &str, text: &str) -> Reply {
     nova(status, json!({ key: { "code": status, "message": text } }).to_string())
 }
 
+fn at(call: &str) -> String {
+    let (method, rest) = call.split_once(' ').unwrap();
+    format!("{method} {NOVA}/servers/s1/{rest}")
+}
+
+fn took() -> Reply {
+    nova(200, json!({"metadata": {}}).to_string())
+}
+
+const TAGS_DENIED: &str =
+    "Policy doesn't allow os_compute_api:os-server-tags:update to be performed.";
+const METADATA_DENIED: &str =
+    "Policy doesn't allow os_compute_api:server-metadata:create to be performed.";
+
 #[tokio::test(start_paused = true)]
-async fn metadata_comes_first_then_the_tag_then_the_former_one_goes() {
-    let took = || nova(200, json!({"metadata": {}}).to_string());
-    let (asked, result) = marked([took(), nova(201, ""), nova(204, "")]).await;
+async fn the_tag_comes_first_then_metadata_then_the_former_tag_goes() {
+    let (asked, result) = marked([nova(201, ""), took(), nova(204, "")]).await;
     assert_eq!(result, Ok(()));
-    let at = format!("{NOVA}/servers/s1");
-    let expected = [
-        format!("POST {at}/metadata"),
-        format!("PUT {at}/tags/novascale:web"),
-        format!("DELETE {at}/tags/novascale:old"),
-    ];
-    assert_eq!(asked, expected);
+    let expected = ["PUT tags/novascale:web", "POST metadata", "DELETE tags/novascale:old"];
+    assert_eq!(asked, expected.map(at));
     let gone = refusal(404, "itemNotFound", "Instance s1 has no tag 'novascale:old'");
-    let (_, result) = marked([took(), nova(204, ""), gone]).await;
+    let (_, result) = marked([nova(204, ""), took(), gone]).await;
     assert_eq!(result, Ok(()), "it was taken off before");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_first_failure_ends_it_and_says_what_to_do() {
-    let took = || nova(200, json!({"metadata": {}}).to_string());
-    let policy = "Policy doesn't allow os_compute_api:server-metadata:create to be performed.";
-    let cases: [(Vec<Reply>, FailureKind, &str); 6] = [
-        (vec![refusal(403, "forbidden", policy)], FailureKind::Denied, "computeOperator"),
-        (
-            vec![
-                took(),
-                refusal(
-                    403,
-                    "forbidden",
-                    "Policy doesn't allow os_compute_api:os-server-tags:update to be performed.",
-                ),
-            ],
-            FailureKind::Denied,
-            "computeOperator",
-        ),
-        (
-            vec![refusal(409, "conflictingRequest", "Instance s1 is locked")],
-            FailureKind::Conflict,
-            "openstack server unlock",
-        ),
+    let full = "The number of tags exceeded the per-server limit 50";
+    let cases: [(Vec<Reply>, FailureKind, &str); 5] = [
+        (vec![refusal(403, "forbidden", TAGS_DENIED)], FailureKind::Denied, "computeOperator"),
+        (vec![refusal(400, "badRequest", full)], FailureKind::Refused, ""),
         (
             vec![refusal(404, "itemNotFound", "Instance s1 could not be found.")],
             FailureKind::Gone,
             "",
         ),
-        (
-            vec![
-                took(),
-                refusal(400, "badRequest", "The number of tags exceeded the per-server limit 50"),
-            ],
-            FailureKind::Refused,
-            "",
-        ),
         (vec![answer(404, &[], "<html>")], FailureKind::Unclear, ""),
+        // What may pass leaves the tag: the next try goes on from there.
+        (vec![nova(201, ""), answer(502, &[], "<html>")], FailureKind::Unclear, ""),
     ];
     for (replies, kind, advice) in cases {
         let n = replies.len();
@@ -96,4 +81,30 @@ async fn the_first_failure_ends_it_and_says_what_to_do() {
         assert_eq!((asked.len(), failure.kind), (n, kind), "{failure:?}");
         assert!(failure.hint.unwrap_or_default().contains(advice), "{advice}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_that_are_refused_take_the_tag_off_again() {
+    let undone = ["PUT tags/novascale:web", "POST metadata", "DELETE tags/novascale:web"];
+    let locked = || refusal(409, "conflictingRequest", "Instance s1 is locked");
+    let denied = || refusal(403, "forbidden", METADATA_DENIED);
+    let cases = [
+        (denied(), FailureKind::Denied, "computeOperator"),
+        (locked(), FailureKind::Conflict, "openstack server unlock"),
+    ];
+    for (refused, kind, advice) in cases {
+        let (asked, result) = marked([nova(201, ""), refused, nova(204, "")]).await;
+        let failure = result.unwrap_err();
+        assert_eq!((asked, failure.kind), (undone.map(at).to_vec(), kind), "{failure:?}");
+        assert!(failure.hint.unwrap_or_default().contains(advice), "{advice}");
+        assert!(!failure.message.contains("stays"), "{}", failure.message);
+    }
+    // A tag that it had before is nobody's to take off.
+    let script = Script::services([denied()]);
+    let tagged = Marks { tag: None, ..marks() };
+    assert!(client(&script).adopt(&tagged).await.is_err());
+    assert_eq!(script.asked().len(), 1);
+    let (_, result) = marked([nova(201, ""), denied(), answer(502, &[], "")]).await;
+    let said = result.unwrap_err().message;
+    assert!(said.contains("the tag novascale:web stays"), "{said}");
 }

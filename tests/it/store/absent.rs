@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use novascale::control::absent::{Absent, Kept, absent};
+use novascale::control::absent::{Absent, Absentees, Kept};
 use novascale::domain::intent::State;
 use novascale::domain::plan::Changes;
 use novascale::domain::server::KnownState;
@@ -52,7 +52,8 @@ async fn what_lives_of_a_group_that_is_not_configured_is_kept_and_found(
     let web = Arc::new(world::group(0, 3));
     desk.record(&eventful(&web.name, 0, Changes::default())).await;
 
-    let found = |secs| absent(desk.store(), std::slice::from_ref(&web), at(secs));
+    let absentees = Absentees::default();
+    let found = |secs| absentees.of(desk.store(), std::slice::from_ref(&web), at(secs));
     let kept = Some(Kept { servers: 2, open: 1 });
     let one = Absent { name: old.clone(), kept, decided: Some(at(0)) };
     assert_eq!(found(1).await.unwrap(), std::slice::from_ref(&one));
@@ -68,4 +69,15 @@ async fn what_lives_of_a_group_that_is_not_configured_is_kept_and_found(
     assert_eq!(left[0].kept, Some(Kept { servers: 1, open: 1 }));
     let all = desk.all(&old).await;
     assert_eq!((all.memory, all.known.len(), all.intents.len()), (Some(memory(3)), 2, 1));
+}
+
+/// A store that fails at a reload hides no group that was shown before it.
+#[test]
+fn what_was_shown_stays_while_nothing_can_be_read() {
+    let absent = |name: &str, kept| Absent { name: group(name), kept, decided: None };
+    let kept = Some(Kept { servers: 2, open: 0 });
+    let shown = [absent("old", kept), absent("web", kept)];
+    let web = Arc::new(world::group(0, 3));
+    let now = Absent::as_before(&shown, &[web], &["gone".to_owned()]);
+    assert_eq!(now, [absent("old", kept), absent("gone", None)]);
 }

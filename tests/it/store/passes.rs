@@ -128,7 +128,7 @@ async fn an_adoption_that_is_over_leaves_the_state_and_a_later_one_stays(
     };
     let former = Former { group: group("old"), tag: "novascale:old".parse().unwrap() };
     desk.admit(command(&web(), 10, adopt(&["a", "b"]))).await.unwrap();
-    let renamed = Command::Adopt(Adoptees::Renamed(former.clone()));
+    let renamed = Command::Adopt(Adoptees::renamed(former.clone()));
     desk.admit(command(&web(), 10, renamed)).await.unwrap();
     desk.admit(command(&web(), 30, adopt(&["c"]))).await.unwrap();
     let servers = ["a", "c"].map(server).into();

@@ -1,7 +1,7 @@
 //! Servers are taken over: tagged by hand, of a lost installation, of a renamed group; and two
 //! installations on one group by mistake.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::canary;
 use super::cloud::Cloud;
@@ -9,27 +9,6 @@ use super::place::{FAST, Place, group};
 
 fn place(cloud: &Cloud, name: &str) -> Place {
     Place::new(&format!("{}{FAST}{}", cloud.section(), group(name, 0, 20)))
-}
-
-/// Somebody's own server.
-fn by_hand(cloud: &Cloud, tags: &[&str]) -> String {
-    let like = cloud.servers();
-    let flavors = cloud.nova("GET", "/flavors", Value::Null);
-    let images = like.first().map(|s| s["image"]["id"].clone());
-    let image = images.expect("a server to take the image from");
-    let server = json!({
-        "name": "by-hand", "flavorRef": flavors["flavors"][0]["id"], "imageRef": image,
-        "networks": "auto", "tags": tags,
-    });
-    let made = cloud.nova("POST", "/servers", json!({ "server": server }));
-    let id = made["server"]["id"].as_str().unwrap().to_owned();
-    let began = std::time::Instant::now();
-    while cloud.nova("GET", &format!("/servers/{id}"), Value::Null)["server"]["status"] != "ACTIVE"
-    {
-        assert!(began.elapsed() < super::place::PATIENCE, "{id} is not built");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    id
 }
 
 fn foreign(place: &Place, name: &str, n: u64) {
@@ -43,7 +22,7 @@ fn hand_made_servers_are_adopted_and_can_be_deleted_then() {
     let daemon = place.start();
     place.does("scale web 2");
     place.until_steady("web", 2);
-    let (tagged, bare) = (by_hand(&cloud, &["novascale:web"]), by_hand(&cloud, &[]));
+    let (tagged, bare) = (cloud.by_hand(&["novascale:web"], &[]), cloud.by_hand(&[], &[]));
     // It counts, so one of our own is too many.
     foreign(&place, "web", 1);
     place.until_steady("web", 2);
@@ -112,6 +91,11 @@ fn a_renamed_group_takes_its_servers_along() {
     place.write("scaling.toml", &format!("{}{FAST}{}", cloud.section(), group("web", 0, 20)));
     let daemon = place.start();
     place.until_steady("web", 0);
+    let shown = place.does("adopt web --from old --dry-run").out;
+    assert!(shown.contains("By what was last seen of old, 3 servers:"), "{shown}");
+    for server in cloud.servers() {
+        assert!(shown.contains(server["id"].as_str().unwrap()), "{shown}");
+    }
     place.does("adopt web --from old");
     place
         .until("web", "3 of its own", |g| g["tally"]["serving"] == 3 && g["tally"]["foreign"] == 0);
@@ -124,6 +108,39 @@ fn a_renamed_group_takes_its_servers_along() {
     assert_eq!(cloud.members("web"), 3);
     place.does("scale web 1");
     place.until("web", "1 that serves", |g| g["tally"]["serving"] == 1 && g["desired"] == 1);
+    canary::search(&place, Some(&cloud));
+}
+
+/// What the first refusal tells a person to do is done; then it works.
+#[test]
+fn a_server_moves_between_two_groups_as_the_hint_says() {
+    let cloud = Cloud::start();
+    let both = format!("{}{}", group("web", 0, 20), group("api", 0, 20));
+    let place = Place::new(&format!("{}{FAST}{both}", cloud.section()));
+    let _daemon = place.start();
+    place.does("scale web 2");
+    place.until_steady("web", 2);
+    place.until_steady("api", 0);
+    let id = cloud.servers()[0]["id"].as_str().unwrap().to_owned();
+    let order = format!("adopt api {id}");
+    let refused = place.novascale(&order);
+    let said = refused.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    let out = format!("server unset --tag novascale:web --property novascale:group {id}`");
+    assert!(refused.code == 1 && said.contains(&out), "{said}");
+    let other = place.novascale("adopt api --from web");
+    let said = other.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(other.code == 1 && said.contains("then `novascale adopt api ID`"), "{said}");
+
+    place.does("scale web 1");
+    cloud.nova("DELETE", &format!("/servers/{id}/tags/novascale:web"), Value::Null);
+    cloud.nova("DELETE", &format!("/servers/{id}/metadata/novascale:group"), Value::Null);
+    place.until_steady("web", 1);
+    place.does(&order);
+    place.until("api", "one that serves", |g| g["tally"]["serving"] == 1);
+    let shown = place.does("servers api -f json").json();
+    assert_eq!(shown["servers"][0]["id"], id.as_str());
+    assert_eq!(shown["servers"][0]["ownership"], "ours");
+    assert_eq!((cloud.members("web"), cloud.members("api")), (1, 1));
     canary::search(&place, Some(&cloud));
 }
 
@@ -156,11 +173,36 @@ fn of_two_installations_on_one_group_the_second_refuses() {
     canary::search(&second, Some(&cloud));
 }
 
+/// Each calls it by a name of its own; the tag is what they have in common.
+#[test]
+fn of_two_groups_on_one_tag_the_second_refuses_whatever_it_is_called() {
+    let cloud = Cloud::start();
+    let (first, second) = (place(&cloud, "web"), place(&cloud, "api"));
+    let _one = first.start();
+    first.does("scale web 2");
+    first.until_steady("web", 2);
+    let file = std::fs::read_to_string(second.path().join("scaling.toml")).unwrap();
+    let shared = file.replace("[group.api]\n", "[group.api]\ntag = \"novascale:web\"\n");
+    second.write("scaling.toml", &shared);
+    let two = second.start();
+    second.does("scale api 6");
+    two.says("the mark of another novascale installation");
+    second.until("api", "a refusal", |g| g["situation"] == "holding");
+    let status = second.does("status").out;
+    assert!(status.contains("stop one of the two"), "{status}");
+    first.does("scale web 4");
+    first.until_steady("web", 4);
+    assert_eq!(cloud.members("web"), 4);
+    assert!(!two.stop().log.contains("launch 6"));
+    canary::search(&second, Some(&cloud));
+}
+
 /// Both find the group empty, and neither can know of the other yet.
 #[test]
 fn two_installations_that_start_at_once_cost_no_server() {
     let cloud = Cloud::start();
-    let (a, b) = (place(&cloud, "web"), place(&cloud, "web"));
+    let places = [place(&cloud, "web"), place(&cloud, "web")];
+    let [a, b] = &places;
     let daemons = [a.start(), b.start()];
     std::thread::scope(|scope| {
         scope.spawn(|| a.does("scale web 3"));
@@ -171,19 +213,30 @@ fn two_installations_that_start_at_once_cost_no_server() {
             g["tally"]["building"] == 0 && g["tally"]["coming"] == 0 && g["tally"]["serving"] != 0
         })
     };
-    let (in_a, in_b) = (agreed(&a), agreed(&b));
+    let (in_a, in_b) = (agreed(a), agreed(b));
     let there = cloud.members("web");
     assert!(there == 3 || there == 6, "{there}: {in_a} {in_b}");
     let words = |place: &Place| place.explain("web");
     if there == 6 {
         let came_later = "came later and should refuse";
         let refuses = "nothing is changed. If the other one";
-        let (a, b) = (words(&a), words(&b));
+        let (a, b) = (words(a), words(b));
         let one = a.contains(came_later) && b.contains(refuses);
         assert!(one || b.contains(came_later) && a.contains(refuses), "{a}\n{b}");
+        whoever_looks_is_told(&places);
     }
     for daemon in daemons {
         assert!(!daemon.stop().log.contains("terminate"));
     }
     assert_eq!(cloud.members("web"), there, "nothing was deleted");
+}
+
+/// On both sides: all that stands, and what to do.
+fn whoever_looks_is_told(places: &[Place; 2]) {
+    for place in places {
+        let status = place.does("status").out;
+        assert!(status.contains("stop one of the two") || status.contains("Stop the"), "{status}");
+        let shown = place.does("servers web -f json").json();
+        assert_eq!(shown["servers"].as_array().unwrap().len(), 6, "{shown}");
+    }
 }

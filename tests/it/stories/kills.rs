@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use novascale::domain::id::{LaunchId, mark};
 use novascale::killpoint;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::cloud::{Answer, Ask, Cloud, Fault};
-use super::place::{Daemon, FAST, Place, group};
+use super::place::{Daemon, FAST, PATIENCE, Place, group};
 
 /// Stories at a time: most of their time is spent waiting for settling times.
 const AT_ONCE: usize = 12;
@@ -47,14 +48,16 @@ enum Story {
     Reload,
     /// Told to stop while it launches.
     Stop,
+    /// Two servers of a group that has a new name are taken over.
+    Adopt,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Case {
     point: &'static str,
     /// It dies when it comes there for the so-manieth time.
     time: u32,
-    stories: &'static [Story],
+    stories: Vec<Story>,
 }
 
 /// What NOVASCALE_KILLS asks for.
@@ -69,7 +72,7 @@ fn chosen() -> VecDeque<Case> {
                 all.into_iter().filter(|case| case.time == first_time(case.point)).enumerate();
             let one = |(at, case): (usize, Case)| {
                 let at = at % case.stories.len();
-                Case { stories: &case.stories[at..=at], ..case }
+                Case { stories: vec![case.stories[at]], ..case }
             };
             first.map(one).collect()
         }
@@ -94,22 +97,26 @@ fn cases() -> Vec<Case> {
             ("start", "drawn" | "made") => (&[1], &[First]),
             // What was never stored is not swept.
             (_, "sweep") => (&[1], &[Again]),
+            // A state is bound to its project once.
+            (_, "bind") => (&[1], &[First]),
             ("start", _) | (_, "acquire" | "mark" | "note") => (&[1], &[First, Again]),
-            ("admit", _) | (_, "admit") => (&[1], &[Launch, Terminate]),
+            ("admit", _) | (_, "admit") => (&[1], &[Launch, Terminate, Adopt]),
             (_, "freeze") => (&[1], &[Freeze]),
             ("reload", _) => (&[1], &[Reload]),
             ("launch", _) | (_, "create") => (&[1, 2], &[Launch, Replace]),
             ("terminate", _) | (_, "delete") => (&[1, 2], &[Terminate, Replace]),
-            (_, "settle" | "settled") => (&[1, 2], &[Launch, Terminate, Replace]),
-            ("pass" | "cloud", _) | (_, "record") => (&[1], &[Launch, Terminate, Replace]),
+            ("adopt", _) | (_, "tag" | "metadata" | "untag") => (&[1, 2], &[Adopt]),
+            (_, "settle" | "settled") => (&[1, 2], &[Launch, Terminate, Replace, Adopt]),
+            ("pass" | "cloud", _) | (_, "record") => (&[1], &[Launch, Terminate, Replace, Adopt]),
             ("embedded", _) => (&[2], &[Launch, Terminate]),
             ("stop", _) => (&[1], &[Stop]),
             _ => panic!("no story leads to {point}"),
         };
         for time in times {
             // A server that failed is replaced by one call of each kind.
-            let most = if *time > 1 && stories.ends_with(&[Replace]) { 1 } else { 0 };
-            cases.push(Case { point, time: *time, stories: &stories[..stories.len() - most] });
+            let comes = |story: &Story| *time == 1 || *story != Replace;
+            let stories = stories.iter().copied().filter(comes).collect();
+            cases.push(Case { point, time: *time, stories });
         }
     }
     cases
@@ -153,7 +160,7 @@ impl Wire {
 }
 
 fn changes(ask: &Ask) -> bool {
-    ask.creates() || ask.deletes()
+    ask.creates() || ask.deletes() || ask.marks()
 }
 
 fn kill(pid: u32) {
@@ -297,6 +304,7 @@ impl<'p> Run<'p> {
             Story::Freeze => self.freeze(),
             Story::Reload => self.reload(),
             Story::Stop => self.stop(),
+            Story::Adopt => self.adopt(),
         }
     }
 
@@ -405,6 +413,64 @@ impl<'p> Run<'p> {
         assert_eq!(self.deleted(), BTreeSet::new());
     }
 
+    fn adopt(&mut self) {
+        let n = self.grown_to(2);
+        let theirs = self.of_the_old_name(2);
+        self.start_to_die();
+        self.daemon().is_ready();
+        let _unheard = self.takes_over();
+        self.dies_and_starts();
+        let heard = self.takes_over().unwrap();
+        assert_eq!(heard.status, 202, "{heard:?}");
+        let fleet: BTreeSet<String> = self.fleet.union(&theirs).cloned().collect();
+        self.place.until("web", "the fleet of both", |g| {
+            g["tally"]["serving"] == fleet.len() && g["tally"]["foreign"] == 0
+        });
+        assert_eq!(fleet.len(), n + 2);
+        let began = Instant::now();
+        // The order itself goes on looking for more; nothing of it is under way any more.
+        while !self.all_are_whole(&fleet) || !self.open_in_the_journal().is_empty() {
+            assert!(began.elapsed() < PATIENCE, "left half way: {:#?}", self.truth());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(self.deleted(), BTreeSet::new());
+        self.fleet = fleet;
+    }
+
+    /// So many servers as a group that was called `old` has left them.
+    fn of_the_old_name(&self, n: u128) -> BTreeSet<String> {
+        let install = std::fs::read_to_string(self.place.state("controller.id")).unwrap();
+        let one = |at| {
+            let launch = LaunchId::from_bits(at).to_string();
+            let marks = [
+                (mark::INSTALL, install.trim()),
+                (mark::GROUP, "old"),
+                (mark::LAUNCH, launch.as_str()),
+            ];
+            self.cloud.unwrap().by_hand(&["novascale:old"], &marks)
+        };
+        (0..n).map(one).collect()
+    }
+
+    fn takes_over(&self) -> Result<super::place::Heard, reqwest::Error> {
+        let how = ("operate", Some("take over"));
+        let body = json!({ "from": "old" });
+        self.place.try_to_ask("admin", "POST /v1/groups/web/adopt", how, Some(body))
+    }
+
+    /// Each has the group's tag and mark, and none of another group's.
+    fn all_are_whole(&mut self, fleet: &BTreeSet<String>) -> bool {
+        let servers = self.truth();
+        let ids = servers.iter().map(|s| s["id"].as_str().unwrap().to_owned());
+        assert_eq!(ids.collect::<BTreeSet<_>>(), *fleet);
+        let whole = |server: &Value| {
+            let tags = server["tags"].as_array().unwrap();
+            let ours = tags.iter().filter(|tag| !tag.as_str().unwrap().contains("launch"));
+            server["metadata"][mark::GROUP] == "web" && ours.eq(["novascale:web"])
+        };
+        servers.iter().all(whole)
+    }
+
     /// The size of the fleet, which is made to be there.
     fn grown_to(&mut self, n: usize) -> usize {
         if self.fleet.is_empty() {
@@ -415,11 +481,15 @@ impl<'p> Run<'p> {
         self.fleet.len()
     }
 
+    fn open_in_the_journal(&self) -> Vec<String> {
+        let open = "SELECT body FROM intent WHERE state NOT IN ('closed', 'abandoned')";
+        self.place.rows(open)
+    }
+
     /// Stopped at the end: nothing is open in the journal, and it knows who is there.
     fn journal_is_closed(&mut self) {
         self.ends_well();
-        let open = "SELECT body FROM intent WHERE state NOT IN ('closed', 'abandoned')";
-        assert_eq!(self.place.rows(open), Vec::<String>::new());
+        assert_eq!(self.open_in_the_journal(), Vec::<String>::new());
         let known: BTreeSet<_> =
             self.place.rows("SELECT server FROM known WHERE ended IS NULL").into_iter().collect();
         assert_eq!(known, self.fleet);
@@ -458,7 +528,7 @@ fn tell(case: Case) -> String {
     let web = group("web", 0, 8).replace("batch = 4", &format!("batch = {BATCH}"));
     let place = Place::new(&format!("{section}{FAST}{web}"));
     let mut run = Run {
-        case,
+        case: case.clone(),
         place: &place,
         cloud: cloud.as_ref(),
         wire,
@@ -466,11 +536,11 @@ fn tell(case: Case) -> String {
         fleet: BTreeSet::new(),
         orders: 0,
     };
-    for story in case.stories {
+    let Case { point, time, stories } = case.clone();
+    for story in &stories {
         run.tell(*story);
     }
     run.journal_is_closed();
-    let Case { point, time, stories } = case;
     format!("{point}:{time} {stories:?}: {:.1} s", began.elapsed().as_secs_f64())
 }
 

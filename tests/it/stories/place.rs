@@ -315,20 +315,24 @@ impl<'p> Daemon<'p> {
 
     /// Waits for a line with these words, and returns it.
     pub fn says(&self, words: &str) -> String {
+        self.says_often(words, 1)
+    }
+
+    /// The same for so many such lines; the last one.
+    pub fn says_often(&self, words: &str, often: usize) -> String {
         let began = Instant::now();
         let mut lines = self.log.lines.lock().unwrap();
-        let mut read = 0;
         loop {
-            if let Some(line) = lines.0.iter().skip(read).find(|line| line.contains(words)) {
+            let mut said = lines.0.iter().filter(|line| line.contains(words));
+            if let Some(line) = said.nth(often - 1) {
                 return line.clone();
             }
-            read = lines.0.len();
             let left = PATIENCE.saturating_sub(began.elapsed());
             if lines.1 || left.is_zero() {
                 // Not to be held by whoever looks at the log while the story ends.
                 let all = lines.0.join("\n");
                 drop(lines);
-                panic!("the daemon never said {words:?}:\n{all}");
+                panic!("the daemon never said {words:?} {often} times:\n{all}");
             }
             lines = self.log.news.wait_timeout(lines, left).unwrap().0;
         }

@@ -5,6 +5,8 @@
 //! answers may repeat is tried in `tests/it/openstack/hush.rs`, what senders send in
 //! `tests/it/http/secrets.rs`.
 
+use serde_json::json;
+
 use super::canary;
 use super::cloud::{APPLICATION_SECRET, CLIENT_SECRET, Cloud, Fault, PASSWORD};
 use super::place::{FAST, Place, group};
@@ -168,24 +170,28 @@ fn a_secret_is_shown_from_no_place_that_it_may_stand_in() {
     });
 }
 
-/// Files that a slip has broken at the secret itself, or beside it.
+/// `[cloud]` as a slip has broken it at the secret itself, or beside it.
+fn broken(cloud: &Cloud) -> [String; 9] {
+    let inline = password(cloud, &format!("\"{PASSWORD}\""));
+    let url = cloud.auth_url().replace("http://", &format!("http://operator:{PASSWORD}@"));
+    [
+        inline.clone(),
+        inline.replace("password = \"", "password = "),
+        inline.replace("password = \"", "pasword = \""),
+        password(cloud, &format!("{{ file = 7, text = \"{PASSWORD}\" }}")),
+        password(cloud, &format!("{{ text = \"{PASSWORD}\" }}")),
+        password(cloud, &format!("[\"{PASSWORD}\"]")),
+        password(cloud, &format!("\"\"\"\n{PASSWORD}")),
+        password(cloud, "{ file = \"password\" }").replace(&cloud.auth_url(), &url),
+        format!("{inline}[[group\n"),
+    ]
+}
+
 #[test]
 fn a_secret_in_a_broken_file_is_not_shown() {
     let cloud = Cloud::start();
     let rest = format!("{FAST}{}", group("web", 1, 3));
-    let inline = password(&cloud, &format!("\"{PASSWORD}\""));
-    let url = cloud.auth_url().replace("http://", &format!("http://operator:{PASSWORD}@"));
-    let files = [
-        inline.clone(),
-        inline.replace("password = \"", "password = "),
-        inline.replace("password = \"", "pasword = \""),
-        password(&cloud, &format!("{{ file = 7, text = \"{PASSWORD}\" }}")),
-        password(&cloud, &format!("{{ text = \"{PASSWORD}\" }}")),
-        password(&cloud, &format!("[\"{PASSWORD}\"]")),
-        password(&cloud, &format!("\"\"\"\n{PASSWORD}")),
-        password(&cloud, "{ file = \"password\" }").replace(&cloud.auth_url(), &url),
-        format!("{inline}[[group\n"),
-    ];
+    let files = broken(&cloud);
     let place = Place::new(&rest);
     for file in &files {
         place.write("scaling.toml", &format!("{file}{rest}"));
@@ -211,4 +217,34 @@ fn a_secret_in_a_broken_file_is_not_shown() {
     for (who, text) in place.said() {
         assert!(!text.contains(PASSWORD), "{who}: {text}");
     }
+}
+
+/// What a daemon says of a file that is read again, by a signal or by a command.
+#[test]
+fn a_secret_in_a_file_that_is_not_taken_is_not_shown() {
+    let cloud = Cloud::start();
+    let (rest, web) = (format!("{FAST}{}", group("web", 1, 3)), group("web", 1, 3));
+    let place = Place::new(&format!("{}{rest}", cloud.section()));
+    let daemon = place.start();
+    place.until_steady("web", 1);
+    let user_data = "user_data = \"#!/bin/sh";
+    let of_group = [
+        web.replace(user_data, "user_data = 7 # #!/bin/sh"),
+        web.replace(user_data, "user_date = \"#!/bin/sh"),
+        web.replace(user_data, "user_data = [\"#!/bin/sh"),
+        web.replace("min = 1", "min = \"many\""),
+    ];
+    let files = broken(&cloud).map(|section| format!("{section}{rest}")).into_iter();
+    let of_group = of_group.map(|web| format!("{}{FAST}{web}", cloud.section())).into_iter();
+    for (told, file) in files.chain(of_group).enumerate() {
+        place.write("scaling.toml", &file);
+        daemon.signal("HUP");
+        daemon.says_often("not reloaded: ", 2 * told + 1);
+        let heard = place.ask("admin", "POST /v1/reload", "operate", Some(json!({})));
+        assert_eq!(heard.status, 422, "{heard:?}\n{file}");
+        place.novascale("status --state-dir .novascale");
+        canary::ask_everything(&place);
+    }
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, Some(&cloud));
 }

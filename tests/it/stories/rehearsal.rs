@@ -152,3 +152,18 @@ fn the_embedded_cloud_runs_alone_and_a_daemon_is_pointed_at_it() {
     assert!(Command::new("/bin/sh").args(["-c", &kill]).status().unwrap().success());
     assert!(cloud.0.wait().unwrap().success());
 }
+
+/// What a real cloud is signed in to with is none of the embedded one's business.
+#[test]
+fn beside_a_real_clouds_file_the_embedded_cloud_asks_for_none_of_its_secrets() {
+    let place = Place::new(&format!(
+        "[cloud]\nauth_type = \"v3password\"\nauth_url = \"https://keystone.example/v3\"\n\
+         username = \"robot\"\npassword = {{ env = \"NOT_SET\" }}\nproject_id = \"p\"\n\
+         region = \"R1\"\n\n[controller]\nstate_dir = \"elsewhere\"\n\n{}",
+        group("web", 1, 3)
+    ));
+    assert_eq!(place.novascale("check").code, 78, "the secret is wanted there");
+    let (_cloud, found) = Alone::start(&place, &[]);
+    let token = found["fault_token"].as_str().unwrap();
+    assert!(token.ends_with("elsewhere/sandbox/faults.token"), "{token}");
+}

@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::canary;
+use super::cloud::{Ask, Cloud, Fault};
 use super::place::{FAST, Place, Ran, group};
 use super::starting::shipped;
 use super::systemd::Manager;
@@ -159,6 +160,110 @@ fn a_large_cut_waits_by_reload_and_by_restart_until_it_is_confirmed() {
     let log = daemon.stop().log;
     assert!(log.contains("max 2 rather than 10 is confirmed"), "{log}");
     canary::search(&place, None);
+}
+
+/// Nobody confirms what nobody has been shown.
+#[test]
+fn a_word_does_not_count_for_a_cut_that_comes_with_it() {
+    let place = place(&[group("web", 0, 10), group("db", 0, 10)]);
+    let daemon = place.start();
+    for name in ["web", "db"] {
+        place.does(&format!("scale {name} 6"));
+        place.until_steady(name, 6);
+    }
+    rewrite(&place, &[group("web", 0, 2), group("db", 0, 10)]);
+    place.does("reload");
+    // Meant for web; by a slip db is cut as well, and web's min is another one.
+    rewrite(&place, &[group("web", 1, 2), group("db", 0, 1)]);
+    let ran = place.does("reload --confirm");
+    assert!(all(&ran).contains("Confirmed: web has at most 2 rather than 10."), "{ran:?}");
+    assert!(!all(&ran).contains("Confirmed: db"), "{ran:?}");
+    let said = "db has 6 servers, and its max was cut from 10 to 1: none goes for that before \
+                `novascale reload --confirm` comes once more, for this cut was not shown before";
+    assert!(all(&ran).contains(said), "{ran:?}");
+    place.until_steady("web", 2);
+    place.until("db", "waiting", |db| db["situation"] == "holding");
+    assert_eq!(ids(&place, "db").len(), 6);
+    let ran = place.does("reload --confirm");
+    assert!(all(&ran).contains("Confirmed: db has at most 1 rather than 10."), "{ran:?}");
+    place.until_steady("db", 1);
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, None);
+}
+
+#[test]
+fn a_group_that_left_is_shown_until_its_servers_are_gone() {
+    let cloud = Cloud::start();
+    let file = |groups: &[String]| format!("{}{FAST}{}", cloud.section(), groups.concat());
+    let (web, db) = (group("web", 1, 4), group("db", 2, 4));
+    let place = Place::new(&file(&[web.clone(), db]));
+    let daemon = place.start();
+    place.until_steady("db", 2);
+    let servers = ids(&place, "db");
+    place.write("scaling.toml", &file(&[web]));
+    place.does("reload");
+    let delete = |id: &String| {
+        cloud.nova("DELETE", &format!("/servers/{}", id.trim_matches('"')), Value::Null)
+    };
+    let shown = |n: Option<u64>| {
+        // After a reload it is looked for soon.
+        place.does("reload");
+        place.until("web", "so many servers of db", |_| {
+            let groups = place.ask("admin", "GET /v1/groups", "read", None).json();
+            let all = groups["groups"].as_array().unwrap();
+            let db = all.iter().find(|group| group["name"] == "db");
+            db.map(|db| db["known_servers"].as_u64().unwrap()) == n
+        });
+    };
+    shown(Some(2));
+    delete(&servers[0]);
+    // What Nova cannot tell is no proof.
+    let asked = cloud.asked(Ask::gets);
+    cloud.tamper(|ask| ask.gets().then(|| Fault::Answer(503, &[], String::new())));
+    place.does("reload");
+    place.until("web", "a look", |_| cloud.asked(Ask::gets) >= asked + 2);
+    assert!(place.does("status").out.contains("db "));
+    cloud.mend();
+    shown(Some(1));
+    delete(&servers[1]);
+    shown(None);
+    daemon.says("nothing is left of it: it is not shown any more");
+    assert!(!place.does("status").out.contains("db"));
+    assert_eq!(cloud.asked(Ask::deletes), 0);
+    assert_eq!(daemon.stop().code, 0);
+    canary::search(&place, Some(&cloud));
+}
+
+/// The tag makes a member, but only our mark for the group makes it one that may go.
+#[test]
+fn a_group_that_takes_anothers_tag_takes_none_of_its_servers() {
+    let cloud = Cloud::start();
+    let file = |groups: &[String]| format!("{}{FAST}{}", cloud.section(), groups.concat());
+    let (old, new) = (group("old", 2, 4), group("new", 0, 4));
+    let place = Place::new(&file(&[old, new.clone()]));
+    let daemon = place.start();
+    place.until_steady("old", 2);
+    let before = cloud.servers();
+    let taken = new.replace("min = 0", "tag = \"novascale:old\"\nmin = 0");
+    place.write("scaling.toml", &file(&[taken]));
+    place.does("reload");
+    let shown = place.until("new", "two that are foreign", |new| new["tally"]["foreign"] == 2);
+    assert_eq!(shown["desired"], 0, "{shown:#}");
+    let said = place.explain("new");
+    assert!(said.contains("2 are foreign, with the tag but not launched here"), "{said}");
+    let table = all(&place.does("servers new"));
+    assert_eq!(table.matches("not launched by novascale, never touched").count(), 2, "{table}");
+    assert!(all(&place.does("status old")).contains("2 servers are left as they are"));
+    place.does("scale new 3");
+    place.until("new", "one of its own", |new| new["tally"]["serving"] == 3);
+    place.does("scale new 0");
+    place.until("new", "its own gone", |new| {
+        new["tally"]["serving"] == 2 && new["tally"]["leaving"] == 0
+    });
+    assert_eq!(daemon.stop().code, 0);
+    let ids = |servers: &[Value]| servers.iter().map(|s| s["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&cloud.servers()), ids(&before));
+    canary::search(&place, Some(&cloud));
 }
 
 #[test]
