@@ -215,9 +215,11 @@ fn only_looked_at(mut failure: Failure) -> Failure {
 }
 
 fn result(failure: Failure) -> CallResult {
-    match failure.kind {
-        FailureKind::Held => CallResult::NotSent { why: failure.message },
-        kind if kind.certain() => CallResult::Refused(failure),
-        _ => CallResult::Unclear(failure),
+    if failure.kind == FailureKind::Held {
+        CallResult::NotSent { why: failure.message }
+    } else if failure.kind.certain() {
+        CallResult::Refused(failure)
+    } else {
+        CallResult::Unclear(failure)
     }
 }

@@ -306,6 +306,9 @@ impl Judge<'_> {
     /// I7: while members carry another installation's mark, nothing that serves goes, and only
     /// whose mark is on the oldest member launches.
     fn one_installation(&self) -> Option<Violation> {
+        if self.decision.plan.is_empty() {
+            return None;
+        }
         let install = self.snapshot.install.as_str();
         let there = self.standing();
         let shown = self.all_shown().filter(|s| there.contains(&s.id));
