@@ -176,13 +176,24 @@ async fn a_plan_is_good_to_its_last_moment() {
 /// An id behind a name may be another one by now.
 #[tokio::test]
 async fn a_refused_create_has_its_names_looked_up_anew_and_no_other_failure_has() {
-    for (kind, forgotten) in
-        [(FailureKind::Refused, 1), (FailureKind::Busy, 0), (FailureKind::Unclear, 0)]
-    {
+    for (kind, forgotten, ends) in [
+        (FailureKind::Refused, 1, "refused"),
+        (FailureKind::Busy, 0, "refused"),
+        (FailureKind::Unclear, 0, "unclear"),
+        (FailureKind::Held, 0, "not sent"),
+    ] {
         let (world, decision) = launching();
         let fails = Some(Failure::new(kind, "so it goes"));
-        let (_, cloud) = acted_on(Cloud { fails, ..Cloud::default() }, &world, &decision).await;
+        let cloud = Cloud { fails, ..Cloud::default() };
+        let (outcomes, cloud) = acted_on(cloud, &world, &decision).await;
         assert_eq!(*cloud.forgotten.lock().unwrap(), forgotten, "{kind:?}");
+        let ended = match &outcomes[0].result {
+            CallResult::Refused(_) => "refused",
+            CallResult::Unclear(_) => "unclear",
+            CallResult::NotSent { .. } => "not sent",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ended, ends, "{kind:?}");
     }
 }
 

@@ -3,11 +3,12 @@
 
 mod good;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use novascale::domain::adoption::{Adopt, Adoptees, Former};
 use novascale::domain::count::Bounds;
-use novascale::domain::fleet::{Observation, Seen};
+use novascale::domain::fleet::{Found, Lookup, Observation, Seen};
 use novascale::domain::id::{IntentId, LaunchId, Region, ServerId, Tag, mark};
 use novascale::domain::intent::{Intent, Launch, State, Terminate, Trouble, What};
 use novascale::domain::outcome::{Failure, FailureKind};
@@ -149,10 +150,18 @@ fn seen(world: &mut World) -> &mut Seen {
     }
 }
 
+/// A look by id at some other server, and what was found.
+fn look_up(world: &mut World, found: impl FnOnce(Server) -> Found) {
+    let id = ServerId::new("other").unwrap();
+    let server = Server { id: id.clone(), ..world.cloud[&world.first_id()].clone() };
+    let (began, found) = (world.now, found(server));
+    seen(world).lookups.push(Lookup { id, began, found });
+}
+
 type Case = fn(&mut World, Decision) -> Decision;
 
 /// The rule that is broken, in which words, and how.
-const BAD: [(&str, &str, Case); 49] = [
+const BAD: [(&str, &str, Case); 52] = [
     ("I1", "3 more beside 3 and 0 coming exceed max 5", |w, mut d| {
         plan_launch(w, &mut d, 1, 3);
         d
@@ -211,6 +220,11 @@ const BAD: [(&str, &str, Case); 49] = [
         end_of(w, |s| {
             s.metadata.insert(mark::INSTALL.into(), "f".repeat(32));
         })
+    }),
+    ("I3", "server nobody is not ours to delete", |w, mut d| {
+        look_up(w, |server| Found::Present(Arc::new(server)));
+        plan_end(w, &mut d, 1, &ServerId::new("nobody").unwrap());
+        d
     }),
     ("I3", "server nobody is not ours to delete", |w, mut d| {
         plan_end(w, &mut d, 1, &ServerId::new("nobody").unwrap());
@@ -310,6 +324,11 @@ const BAD: [(&str, &str, Case); 49] = [
         other.state = State::Closed { at: w.now, done: 1 };
         d.changes.intents.push(other);
         plan_launch(w, &mut d, 1, 1);
+        d
+    }),
+    ("I1", "3 more beside 3 and 0 coming exceed max 5", |w, mut d| {
+        look_up(w, |_| Found::Absent);
+        plan_launch(w, &mut d, 1, 3);
         d
     }),
     ("I1", "2 more beside 3 and 1 coming exceed max 5", |w, mut d| {
@@ -416,6 +435,11 @@ const BAD: [(&str, &str, Case); 49] = [
     ("I14", "1 go by a cut of max from 9 to 4 that waits", |w, _| {
         let mut d = cut(w);
         (d.tally.building, d.tally.unsure) = (1, 1);
+        d
+    }),
+    ("I14", "1 go by a cut of max from 9 to 4 that waits", |w, _| {
+        let mut d = cut(w);
+        d.tally.building = 5;
         d
     }),
     ("I14", "1 go by a cut of max from 9 to 4 that waits", |w, _| {

@@ -134,7 +134,11 @@ fn the_next_look_is_when_the_minute_is_over() {
     let first = world.pass();
     world.pass_time(30 * SECOND);
     let decision = world.pass();
-    assert_eq!(decision.next_look, first.at.steady.plus(MINUTE), "{:?}", decision.sentences());
+    let end = first.at.steady.plus(MINUTE);
+    assert_eq!(decision.next_look, end, "{:?}", decision.sentences());
+    world.observe();
+    world.now.steady = end;
+    assert_eq!(terminations(&world.decide()).len(), 3, "a quarter of 15");
 }
 
 #[test]
@@ -150,6 +154,18 @@ fn neither_launches_nor_the_sweep_of_what_never_served_take_of_the_velocity() {
     world.pass_time(SECOND);
     let decision = world.pass();
     assert_eq!(terminations(&decision).len(), 2, "a quarter of 8: {:?}", decision.sentences());
+}
+
+#[test]
+fn the_sweep_of_what_served_and_what_is_too_much_share_the_velocity() {
+    let mut world = settled(0, 40, 20);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    world.cloud.values_mut().take(3).for_each(|s| s.status = Status::Error);
+    world.order(Command::Set { capacity: 1 });
+    let decision = world.pass();
+    let surplus = |(_, cause): &&(_, Cause)| *cause == Cause::Surplus;
+    let going = terminations(&decision);
+    assert_eq!((going.len(), going.iter().filter(surplus).count()), (4, 1), "a quarter of 17");
 }
 
 /// What still comes and what Nova cannot tell of may go later: it is not what stays for good.

@@ -267,6 +267,34 @@ fn what_was_not_ours_or_never_served_is_no_loss() {
     assert_eq!(stopped(&world.pass()), None, "they were still built");
 }
 
+/// Once they are gone they were not serving before.
+#[test]
+fn servers_that_are_stopped_and_deleted_at_once_stop_the_group() {
+    let mut world = fleet_of(8);
+    world.faults.delete_hangs = 100;
+    for id in stop(&mut world, 5) {
+        world.cloud.get_mut(&id).unwrap().deleting = true;
+    }
+    assert_eq!(stopped(&world.pass()), Some((5, 8)));
+    world.faults.delete_hangs = 0;
+    world.pass_time(MINUTE);
+    assert_eq!((world.cloud.len(), stopped(&world.pass())), (3, Some((5, 8))));
+}
+
+/// They may be there, or may go on to serve.
+#[test]
+fn what_a_listing_lacks_or_cannot_tell_of_is_no_loss() {
+    let mut world = fleet_of(10);
+    world.faults.blind = 100;
+    world.observe();
+    let Observation::Seen(seen) = &mut world.observation else { panic!("seen") };
+    seen.servers.truncate(3);
+    let decision = world.pass_on_last_listing();
+    assert_eq!(stopped(&decision), None, "{:?}", decision.sentences());
+    world.cloud.values_mut().take(6).for_each(|s| s.status = Status::Unknown);
+    assert_eq!(stopped(&world.pass()), None);
+}
+
 /// What the second judge says of a plan that is made while five of eight are in ERROR, with what
 /// was otherwise: none, or how many of how many are lost.
 fn judged(change: impl FnOnce(&mut World, &[ServerId])) -> Option<String> {
@@ -320,6 +348,28 @@ fn the_second_judge_knows_what_we_ended() {
     }
 }
 
+/// What Nova cannot tell of, or deletes already, is not lost yet.
+#[test]
+fn the_second_judge_counts_what_is_down_for_certain() {
+    for (status, deleting, lost) in [
+        (Status::Error, false, true),
+        (Status::Shutoff, false, true),
+        (Status::Error, true, false),
+        (Status::Unknown, false, false),
+        (Status::Active, false, false),
+    ] {
+        let case = format!("{status:?}, deleting: {deleting}");
+        let judged = judged(|world, failed| {
+            let Observation::Seen(seen) = &mut world.observation else { panic!("seen") };
+            for server in seen.servers.iter_mut().filter(|s| failed.contains(&s.id)) {
+                let server = Arc::make_mut(server);
+                (server.status, server.deleting) = (status.clone(), deleting);
+            }
+        });
+        assert_eq!(judged.is_some(), lost, "{case}: {judged:?}");
+    }
+}
+
 /// The share is of all that served and stand, whoever else is there.
 #[test]
 fn the_second_judge_counts_what_stood() {
@@ -346,7 +396,8 @@ fn the_second_judge_counts_what_stood() {
         let hidden =
             |known: &Known, n: u32| (ServerId::new(format!("hidden{n}")).unwrap(), known.clone());
         let plain = world.known[&three[0].id].clone();
-        let changes: [fn(&mut Known); 5] = [
+        let changes: [fn(&mut Known); 6] = [
+            |_| (),
             |_| (),
             |k| k.served = false,
             |k| k.state = KnownState::Gone,
@@ -360,7 +411,7 @@ fn the_second_judge_counts_what_stood() {
             world.known.insert(id, known);
         }
     });
-    assert_eq!(more, Some("5 of 11".to_owned()), "the active, the failed and the hidden one");
+    assert_eq!(more, Some("5 of 12".to_owned()), "the active, the failed and two hidden ones");
 }
 
 /// Losses of before count as long as they are young, and until a person let the group go on.

@@ -336,3 +336,21 @@ fn who_was_active_once_has_served() {
         assert_eq!(world.known[&id].served, served, "{status:?}, launched: {launched}");
     }
 }
+
+/// What is stopped for that long has not failed.
+#[test]
+fn a_build_beyond_its_patience_found_no_host() {
+    for (status, failure) in [
+        (Status::Build, Some(FailureKind::Capacity)),
+        (Status::Shutoff, None),
+        (Status::Unknown, None),
+        (Status::Active, None),
+    ] {
+        let mut world = settled(0, 8, 2);
+        let id = world.first_id();
+        world.pass_time(16 * MINUTE);
+        world.cloud.get_mut(&id).unwrap().status = status.clone();
+        world.pass();
+        assert_eq!(world.known[&id].failure, failure, "{status:?}");
+    }
+}

@@ -118,10 +118,12 @@ fn the_next_look_is_at_the_end_of_a_reservation() {
         world.order(Command::Reserve { owner, capacity: 2, until });
     }
     world.observe();
-    for (secs, next) in [(10, 20), (20, 40), (30, 40), (40, 100), (50, 110)] {
+    let looks = [(10, 20, 2), (20, 40, 1), (30, 40, 1), (40, 100, 0), (50, 110, 0)];
+    for (secs, next, count) in looks {
         world.now = begin.plus(secs * SECOND);
         let decision = world.decide();
         assert_eq!(decision.next_look, begin.steady.plus(next * SECOND), "{secs} s after it");
+        assert_eq!(decision.claims.len(), 1 + count, "{secs} s after it");
     }
 }
 

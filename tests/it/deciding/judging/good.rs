@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use novascale::domain::adoption::Adopt;
+use novascale::domain::fleet::{Found, Lookup};
 use novascale::domain::id::ServerId;
-use novascale::domain::intent::State;
+use novascale::domain::intent::{Launch, State, What};
 use novascale::domain::policy::Velocity;
+use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
 
-use super::{Case, adoption, again, at_rest, before, cut, former, order_old, order_one};
+use super::{
+    Case, adoption, again, at_rest, before, cut, former, launch, line, order_old, order_one,
+    plan_end,
+};
 use super::{plan_adoption, plan_ends, plan_launch, seen, terminate};
 
 /// Each to the edge of what its rule allows.
-const GOOD: [(&str, Case); 9] = [
+const GOOD: [(&str, Case); 13] = [
     ("a delete of a minute ago does not count", |w, mut d| {
         w.group.behaviour.scale_in.velocity.percent = 25.0;
         let mut old = terminate(w, 9, &ServerId::new("gone").unwrap());
@@ -54,6 +59,32 @@ const GOOD: [(&str, Case); 9] = [
         }
         seen(w).servers.clear();
         plan_launch(w, &mut d, 1, 1);
+        d
+    }),
+    ("what is soft-deleted takes no place", |w, mut d| {
+        Arc::make_mut(&mut seen(w).servers[0]).status = Status::SoftDeleted;
+        plan_launch(w, &mut d, 1, 3);
+        d
+    }),
+    ("nor does what is without the tag", |w, mut d| {
+        Arc::make_mut(&mut seen(w).servers[0]).tags.clear();
+        plan_launch(w, &mut d, 1, 3);
+        d
+    }),
+    ("what has come of a launch is not awaited beside it", |w, mut d| {
+        let came = w.cloud[&w.first_id()].launch().unwrap();
+        let coming = Launch { launch: came, ..launch(w, 9, 3) };
+        let coming = line(w, 9, What::Launch(coming));
+        before(w, coming, State::Open);
+        plan_launch(w, &mut d, 1, 2);
+        d
+    }),
+    ("a server that only a look by id shows may go", |w, mut d| {
+        let hidden = seen(w).servers.pop().unwrap();
+        let (id, began) = (hidden.id.clone(), w.now);
+        let found = Found::Present(hidden);
+        seen(w).lookups.push(Lookup { id: id.clone(), began, found });
+        plan_end(w, &mut d, 1, &id);
         d
     }),
     ("two missing at once are believed", |w, mut d| {
