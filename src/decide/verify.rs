@@ -306,6 +306,9 @@ impl Judge<'_> {
     /// I7: while members carry another installation's mark, nothing that serves goes, and only
     /// whose mark is on the oldest member launches.
     fn one_installation(&self) -> Option<Violation> {
+        if self.decision.plan.is_empty() {
+            return None;
+        }
         let mut oldest: Option<(i64, &ServerId, bool)> = None;
         let mut strangers = BTreeSet::new();
         let there = self.standing();

@@ -133,6 +133,20 @@ pub struct ObserverView {
     pub failure: Option<String>,
 }
 
+/// How a group fares. What was decided before its last pass failed says how it fared then; but
+/// who holds it is still what a person has to know first.
+fn situation(
+    decision: Option<&Decision>,
+    held: Option<Situation>,
+    failed: bool,
+) -> Option<Situation> {
+    match decision.map(Decision::situation).or(held) {
+        frozen @ Some(Situation::Frozen) => frozen,
+        _ if failed => Some(Situation::Failing),
+        fares => fares,
+    }
+}
+
 /// What a group says before its first decision.
 pub const NO_LOOK_YET: &str = "starting: no look yet";
 
@@ -155,6 +169,7 @@ impl GroupView {
         let (group, latest) = (&*handle.group, handle.latest().map(|d| d.held(holds)));
         let (decision, failure) = (latest.as_ref(), handle.pulse().failure);
         let observer = observers.iter().find(|pulse| pulse.region == group.region);
+        let fares = situation(decision, held.as_ref().map(|(held, _)| *held), failure.is_some());
         Self {
             name: group.name.to_string(),
             configured: true,
@@ -169,12 +184,11 @@ impl GroupView {
             freeze: state.freeze.as_ref().map(FreezeView::of),
             reservations: reservations(state, now),
             tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
-            situation: decision
-                .map(Decision::situation)
-                .or(held.as_ref().map(|(situation, _)| *situation))
-                .or(failure.as_ref().map(|_| Situation::Failing))
-                .map(Situation::word),
+            situation: fares.map(Situation::word),
             headline: match (decision, held, &failure) {
+                (Some(decision), _, Some(_)) if fares == Some(Situation::Failing) => {
+                    format!("left as it is, its last pass failed; before: {}", decision.headline())
+                }
                 (Some(decision), ..) => decision.headline(),
                 (None, Some((_, held)), _) => held,
                 (None, None, Some(failure)) => format!("left as it is: {failure}"),

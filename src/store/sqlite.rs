@@ -39,6 +39,7 @@ use crate::domain::signal::{Ordered, Sample};
 use crate::domain::time::{Now, Steady};
 
 mod admit;
+mod check;
 mod dir;
 mod fault;
 mod gather;

@@ -166,6 +166,9 @@ impl World {
     fn told(&mut self, group: usize, command: Command) {
         let lease = self.lease.lock().unwrap().clone();
         let at = self.clock.now();
+        if command == Command::Unfreeze {
+            self.nova.state().oracle.groups[group].melt.let_go(at.steady);
+        }
         let order = Ordered { command, at, by: "sim".into(), reason: None };
         let of = &self.groups[group];
         let what = What::Command(order, of.bounds);

@@ -44,13 +44,15 @@ pub enum Broken {
     DrainsWhatLeft,
     /// freeze: neither command nor file stops it.
     IgnoresFreezes,
+    /// meltdown: whatever others take is replaced at once.
+    IgnoresMeltdowns,
     /// I14: it does not know what was accepted, and so takes every max at once.
     ForgetsTheOldMax,
     /// I15: an intent never ends.
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 17] = [
+pub const ALL: [(Broken, &str); 18] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -66,6 +68,7 @@ pub const ALL: [(Broken, &str); 17] = [
     (Broken::ForgetsCooldown, "I13"),
     (Broken::DrainsWhatLeft, "I14"),
     (Broken::IgnoresFreezes, "freeze"),
+    (Broken::IgnoresMeltdowns, "meltdown"),
     (Broken::ForgetsTheOldMax, "I14"),
     (Broken::NeverSettles, "I15"),
 ];

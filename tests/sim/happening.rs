@@ -230,6 +230,9 @@ impl World {
         if how == Fault::Vanish {
             state.bodies.remove(id);
         }
+        if matches!(how, Fault::Vanish | Fault::Untagged) {
+            state.oracle.groups[group].melt.took(id);
+        }
         let serves = |b: &Body| b.serves() && b.server.has_tag(tag);
         if served && !state.bodies.get(id).is_some_and(serves) {
             state.oracle.groups[group].harm.push(now);

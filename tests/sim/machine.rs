@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::dice::Dice;
 use super::nova::Nova;
+use super::oracle::Context;
 
 /// As the daemon has it: the wait after a pass that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -47,6 +48,16 @@ struct Loop {
     nudged: bool,
     /// Its last pass changed nothing, and had nothing to do.
     still: bool,
+}
+
+/// A pass that has begun.
+struct Turn {
+    /// Its group's place among the loops.
+    at: usize,
+    now: Now,
+    observation: Observation,
+    /// The pass in the middle of which it began.
+    around: Option<Context>,
 }
 
 /// What a pass decided, if that was durable.
@@ -124,63 +135,73 @@ impl Machine {
 
     /// One cycle of the observer; false if the machine crashed in it.
     pub fn listing(&mut self, nova: &Nova) -> bool {
+        nova.gate.run(Box::pin(self.list())).is_some()
+    }
+
+    async fn list(&mut self) {
         let began = self.parts.clock.now().steady;
         let region = self.watched[0].group.region.clone();
         let Self { parts, watched, round, .. } = self;
         let look =
             observe(&*parts.compute, &*parts.clock, &region, watched, round, std::future::pending);
-        let Some(result) = nova.gate.run(Box::pin(look)) else { return false };
+        let result = look.await;
         self.listed = Some(began);
         let now = self.parts.clock.now().steady;
         self.seen = result.is_ok();
         let busy = self.seen && self.haste.needed(&self.watched, now);
         self.next_listing = began.plus(if busy { BUSY_CYCLE } else { REST_CYCLE }).max(now);
-        true
     }
 
     /// One pass of one group, judged by the oracle, and what it decided if that was durable.
     pub fn pass(&mut self, of: usize, nova: &Nova, dice: &mut Dice) -> (Passed, Made) {
-        let Some(at) = self.loops.iter().position(|group| group.of == of) else {
-            return (Passed::Quietly, None);
-        };
+        let Some(turn) = self.turn(of, nova) else { return (Passed::Quietly, None) };
+        let result = nova.gate.run(Box::pin(self.take(&turn, nova, dice)));
+        let passed = result.map_or(Passed::Crashed, |result| self.taken(&turn, result));
+        (passed, nova.pass_ends(of, turn.around))
+    }
+
+    fn turn(&mut self, of: usize, nova: &Nova) -> Option<Turn> {
+        let at = self.loops.iter().position(|group| group.of == of)?;
         let now = self.parts.clock.now();
         let observation = self.loops[at].seen.borrow_and_update().clone();
         let around = nova.pass_begins(of, observation.clone(), self.parts.lease.epoch());
-        let passed = self.pass_at(at, &observation, now, nova, dice);
-        (passed, nova.pass_ends(of, around))
+        Some(Turn { at, now, observation, around })
     }
 
-    fn pass_at(
-        &mut self,
-        at: usize,
-        observation: &Observation,
-        now: Now,
+    async fn take(
+        &self,
+        turn: &Turn,
         nova: &Nova,
         dice: &mut Dice,
-    ) -> Passed {
-        let Loop { of, group, latest, .. } = &self.loops[at];
+    ) -> Result<Arc<Decision>, PassError> {
+        let Loop { of, group, latest, .. } = &self.loops[turn.at];
         let publish = |decision: &Arc<Decision>| {
             nova.state().published(*of, decision, &nova.trace);
             latest.send_replace(Some(Arc::clone(decision)));
         };
-        let run = pass(&self.parts, group, observation, now, dice, publish);
-        let Some(result) = nova.gate.run(Box::pin(run)) else { return Passed::Crashed };
-        let group = &mut self.loops[at];
-        (group.last, group.nudged) = (Some(now.steady), false);
+        pass(&self.parts, group, &turn.observation, turn.now, dice, publish).await
+    }
+
+    fn taken(&mut self, turn: &Turn, result: Result<Arc<Decision>, PassError>) -> Passed {
+        let (group, now) = (&mut self.loops[turn.at], turn.now.steady);
+        (group.last, group.nudged) = (Some(now), false);
         group.still = result.as_ref().is_ok_and(|d| d.quiet() && d.plan.is_empty());
         group.next = match &result {
             Ok(decision) => decision.next_look,
-            Err(_) => now.steady.plus(AFTER_FAILURE),
+            Err(_) => now.plus(AFTER_FAILURE),
         };
         self.report(result)
     }
 
     /// A cycle of the observer, then a pass of every group.
-    pub fn once(&mut self, nova: &Nova, dice: &mut Dice) {
-        self.listing(nova);
+    pub async fn once(&mut self, nova: &Nova, dice: &mut Dice) {
+        self.list().await;
         let groups: Vec<usize> = self.loops.iter().map(|group| group.of).collect();
-        for group in groups {
-            self.pass(group, nova, dice);
+        for of in groups {
+            let Some(turn) = self.turn(of, nova) else { continue };
+            let result = self.take(&turn, nova, dice).await;
+            self.taken(&turn, result);
+            nova.pass_ends(of, turn.around);
         }
     }
 

@@ -254,6 +254,7 @@ impl Nova {
         if served && !state.bodies.get(id).is_some_and(Body::serves) {
             state.taken(&self.trace);
         }
+        state.told_of_delete(id, &done);
         self.event(4, u64::from(done.is_ok()), || format!("delete {id}: {done:?}"));
         done
     }

@@ -22,9 +22,14 @@
 //! | I13 | a decision: desired does not fall within the cooldown | here |
 //! | I14 | a change begins: its group is in the configuration; a delete: a large cut of max was confirmed | [`change`], [`cut`] |
 //! | freeze | a change begins: nobody has frozen its group | `brake` |
+//! | meltdown | a change begins: others did not take too much of what served at once, as far as passes were shown it | [`melt`] |
 //! | I15 | at the end: within a span and a number of passes all serve that are desired, and nothing moves | `calm` |
 //!
 //! What `verify` refuses is a failure too: the controller has to get along without it.
+//!
+//! That an invalid file never takes effect (I14) cannot be asked here: a world hands the
+//! controller groups, and what reads files stands before them. The story of it is
+//! `tests/it/stories/reloading.rs::a_file_with_faults_changes_nothing_and_is_told_everywhere`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
@@ -44,6 +49,7 @@ use novascale::store::{Gathered, MemoryStore, Store, Window};
 use self::calls::Calls;
 use self::cut::Cut;
 use self::input::Inputs;
+use self::melt::Melt;
 use super::nova::Nova;
 use super::servers::{Body, State};
 use super::trace::Trace;
@@ -55,6 +61,7 @@ mod create;
 pub mod cut;
 mod delete;
 pub mod input;
+pub mod melt;
 
 pub struct Oracle {
     pub groups: Vec<Watch>,
@@ -89,6 +96,7 @@ pub struct Watch {
     /// Passes that tried to launch since one succeeded.
     tries: VecDeque<Steady>,
     pub cut: Cut,
+    pub melt: Melt,
 }
 
 impl Watch {
@@ -106,6 +114,7 @@ impl Watch {
             adoptees: BTreeSet::new(),
             tries: VecDeque::new(),
             cut: Cut::default(),
+            melt: Melt::default(),
         }
     }
 
@@ -121,6 +130,7 @@ impl Watch {
         (self.desired, self.fed) = (None, None);
         self.inputs = Inputs::default();
         self.cut = Cut::default();
+        self.melt = Melt::default();
         self.taken.clear();
         self.tries.clear();
     }
@@ -176,7 +186,15 @@ impl Oracle {
 
     /// What would be found of a group after a crash: all that is live, and what was given up.
     pub fn journal(&self, group: usize, now: Now) -> Gathered {
-        let window = Window { now, signals: Duration::ZERO, past: Duration::ZERO };
+        self.journal_of(group, Window { now, signals: Duration::ZERO, past: Duration::ZERO })
+    }
+
+    /// With all that has ended.
+    fn whole_journal(&self, group: usize, now: Now) -> Gathered {
+        self.journal_of(group, Window { now, signals: Duration::ZERO, past: Duration::MAX })
+    }
+
+    fn journal_of(&self, group: usize, window: Window) -> Gathered {
         let read = pin!(self.store.gather(&self.groups[group].group.name, window));
         match read.poll(&mut Task::from_waker(Waker::noop())) {
             Poll::Ready(gathered) => gathered.unwrap(),
@@ -270,11 +288,12 @@ impl Nova {
     pub fn pass_ends(&self, group: usize, around: Option<Context>) -> Option<Arc<Decision>> {
         let oracle = &mut self.state().oracle;
         let context = std::mem::replace(&mut oracle.context, around)?;
-        let decision = context.decision;
+        let decision = context.decision.clone();
         if decision.is_none() {
             let unsure = &mut oracle.groups[group].unsure;
             *unsure = unsure.or(Some(context.began_at));
             oracle.groups[group].cut.unsure = true;
+            oracle.doubt_losses(group, &context);
         }
         decision
     }
@@ -283,7 +302,8 @@ impl Nova {
 impl State {
     /// A decision is durable: what it was made from is known from here on.
     pub fn published(&mut self, at: usize, decision: &Arc<Decision>, trace: &Trace) {
-        if let Some(Context { observation: Observation::Seen(seen), .. }) = &self.oracle.context {
+        let context = self.oracle.context.take();
+        if let Some(Context { observation: Observation::Seen(seen), .. }) = &context {
             let found = seen.lookups.iter().filter_map(|lookup| match &lookup.found {
                 Found::Present(server) => Some(server),
                 Found::Absent | Found::Unclear(_) => None,
@@ -293,7 +313,9 @@ impl State {
                     body.shown = Some(seen.began.steady);
                 }
             }
+            self.oracle.judge_losses(at, seen, decision.at);
         }
+        self.oracle.context = context;
         self.oracle.published(at, decision, trace);
     }
 

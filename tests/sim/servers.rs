@@ -30,6 +30,14 @@ pub struct Body {
     pub shown: Option<Steady>,
 }
 
+/// Of a server that serves, if it is not on its way out.
+pub fn up(status: &Status) -> bool {
+    matches!(
+        status,
+        Status::Active | Status::Migrating | Status::Resize | Status::Reboot | Status::Password
+    )
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Active,
@@ -61,11 +69,7 @@ impl Body {
     }
 
     pub fn serves(&self) -> bool {
-        let up = matches!(
-            self.server.status,
-            Status::Active | Status::Migrating | Status::Resize | Status::Reboot | Status::Password
-        );
-        up && !self.deleting()
+        up(&self.server.status) && !self.deleting()
     }
 
     /// Somebody put it to rest.

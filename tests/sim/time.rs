@@ -31,6 +31,14 @@ impl SimClock {
         self.steady.fetch_add(millis, Ordering::Relaxed);
     }
 
+    /// The same where futures wait: whoever slept wakes late.
+    pub async fn stand_still(&self, span: Duration) {
+        match &self.timer {
+            Some(_) => tokio::time::advance(span).await,
+            None => self.pass(span),
+        }
+    }
+
     /// The wall clock is set by somebody; the steady one does not notice.
     pub fn jump(&self, by_millis: i64) {
         self.wall.fetch_add(by_millis, Ordering::Relaxed);

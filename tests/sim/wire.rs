@@ -206,6 +206,7 @@ impl Compute for Client {
         drop(self.nova.counted(Kind::Delete));
         let id = permit.id().clone();
         let done = self.cloud.delete(region, permit).await;
+        self.nova.state().told_of_delete(&id, &done);
         self.nova.event(4, u64::from(done.is_ok()), || format!("delete {id}: {done:?}"));
         done
     }
@@ -236,16 +237,20 @@ struct Wire {
 #[async_trait]
 impl Transport for Wire {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        self.nova.gate.pass().await;
         let line = line(&request);
         let (way, reads) = (meter::way(&request), request.method == Method::GET);
         let embedded = self.nova.embedded.as_ref().unwrap();
+        if !reads {
+            self.nova.tick();
+        }
+        // Judged as the call begins: what changes while it is on its way is nobody's fault.
+        self.judge(&request);
+        self.nova.gate.pass().await;
         if reads {
             embedded.impose(&self.nova.state());
         } else {
             self.nova.tick();
         }
-        self.judge(&request);
         let takes = self.dice.lock().unwrap().millis(2, 40);
         tokio::time::sleep(takes).await;
         let refused = self.refused();

@@ -167,8 +167,6 @@ impl World {
         drop(state);
         if let Some(call) = crash {
             self.nova.gate.crash_at(call);
-        } else if self.setting.on_the_wire() {
-            // Time passes there by itself, and for everybody at once.
         } else if let Some((call, span)) = pause {
             self.nova.gate.at(call, self.pause(span));
         } else if let Some(call) = twice {
@@ -179,9 +177,9 @@ impl World {
     /// The machine stands still, and then goes on where it was.
     fn pause(&self, span: Duration) -> Event {
         let nova = Arc::clone(&self.nova);
-        Box::new(move || {
+        Box::pin(async move {
             nova.event(9, 0, || format!("the machine stands still for {} s", span.as_secs()));
-            nova.clock.pass(span);
+            nova.clock.stand_still(span).await;
             nova.tick();
         })
     }
@@ -192,11 +190,11 @@ impl World {
         let (store, lease) = (Arc::clone(&self.store), Arc::clone(&self.lease));
         let (groups, started) = (self.configured(), self.started + 1);
         let second = Arc::clone(&self.second);
-        Box::new(move || {
+        Box::pin(async move {
             nova.event(10, 0, || "started twice, in the middle of a pass".to_owned());
             let spare = Spare { setting: &setting, nova: &nova, store: &store, lease: &lease };
             let mut machine = spare.start(groups);
-            machine.once(&nova, &mut Dice::new(setting.seed, u64::from(started)));
+            machine.once(&nova, &mut Dice::new(setting.seed, u64::from(started))).await;
             *second.lock().unwrap() = Some(machine);
         })
     }
@@ -391,7 +389,10 @@ struct Spare<'a> {
 }
 
 impl Spare<'_> {
-    fn start(&self, groups: Vec<(usize, Group)>) -> Machine {
+    fn start(&self, mut groups: Vec<(usize, Group)>) -> Machine {
+        if self.setting.broken == Some(Broken::IgnoresMeltdowns) {
+            groups.iter_mut().for_each(|(_, group)| group.behaviour.meltdown.percent = 100.0);
+        }
         Machine::start(parts(self.setting, self.nova, self.store, self.lease), groups)
     }
 }

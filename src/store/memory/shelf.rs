@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::claim;
@@ -30,7 +31,7 @@ pub(super) struct Shelf {
     intents: BTreeMap<IntentId, Intent>,
     known: BTreeMap<ServerId, Known>,
     /// Each with whether it repeats the one before.
-    decisions: VecDeque<(Decision, bool)>,
+    decisions: VecDeque<(Arc<Decision>, bool)>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -175,16 +176,18 @@ impl Shelf {
 
     /// Whether anything was written.
     pub(super) fn record(&mut self, decision: &Decision) -> bool {
-        let last = self.decisions.back().map(|(last, again)| (last, *again));
+        let last = self.decisions.back().map(|(last, again)| (&**last, *again));
         let line = row::next_line(last, decision);
         match line {
             Line::Skip if decision.quiet() => return false,
             Line::Skip => {}
             Line::Replace => {
                 self.decisions.pop_back();
-                self.decisions.push_back((row::stored(decision), true));
+                self.decisions.push_back((Arc::new(row::stored(decision)), true));
             }
-            Line::Append { again } => self.decisions.push_back((row::stored(decision), again)),
+            Line::Append { again } => {
+                self.decisions.push_back((Arc::new(row::stored(decision)), again));
+            }
         }
         let changes = &decision.changes;
         if let Some(memory) = &changes.memory {
@@ -214,7 +217,7 @@ impl Shelf {
 
     pub(super) fn decisions(&self, limit: u32) -> Vec<Decision> {
         let newest = self.decisions.iter().rev().take(limit as usize);
-        newest.map(|(decision, _)| decision.clone()).collect()
+        newest.map(|(decision, _)| Decision::clone(decision)).collect()
     }
 
     pub(super) fn orders(&self, limit: u32) -> Vec<Ordered> {

@@ -1,5 +1,7 @@
 //! Reading: everything a pass looks at, and what people ask for.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
@@ -51,9 +53,11 @@ pub(super) async fn project(conn: &mut SqliteConnection) -> Result<Option<String
 
 const STATE: &str = "SELECT CAST(body AS BLOB) FROM group_state WHERE group_name = ?";
 const MEMORY: &str = "SELECT CAST(body AS BLOB) FROM memory WHERE group_name = ?";
-const INTENTS: &str = "SELECT id, CAST(body AS BLOB) FROM intent WHERE group_name = ?1
+const INTENTS: &str =
+    "SELECT CAST(id AS BLOB), CAST(body AS BLOB) FROM intent WHERE group_name = ?1
      AND (state <> 'closed' OR ended >= ?2) ORDER BY opened, id";
-const KNOWN: &str = "SELECT server, CAST(body AS BLOB) FROM known WHERE group_name = ?1
+const KNOWN: &str =
+    "SELECT CAST(server AS BLOB), CAST(body AS BLOB) FROM known WHERE group_name = ?1
      AND (ended IS NULL OR ended >= ?2) ORDER BY server";
 
 pub(super) async fn state(
@@ -83,13 +87,19 @@ async fn bodies<T: DeserializeOwned>(
     group: &GroupName,
     bound: i64,
 ) -> Result<Vec<T>, Fault> {
-    let rows: Vec<(String, Vec<u8>)> =
+    let rows: Vec<(Vec<u8>, Vec<u8>)> =
         sqlx::query_as(sql).bind(group.as_str()).bind(bound).fetch_all(conn).await?;
-    rows.iter().map(|(key, body)| Ok(row::read(table, key, body)?)).collect()
+    let read = |(key, body): &(Vec<u8>, Vec<u8>)| row::read(table, &lossy(key), body);
+    rows.iter().map(|row| Ok(read(row)?)).collect()
+}
+
+/// A key as it is shown: what is damaged may be no text.
+fn lossy(key: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(key)
 }
 
 /// Name, server, measured at, value, received by both clocks.
-type SampleRow = (String, String, i64, f64, i64, i64);
+type SampleRow = (Vec<u8>, Vec<u8>, i64, f64, i64, i64);
 
 async fn newest(
     conn: &mut SqliteConnection,
@@ -97,7 +107,8 @@ async fn newest(
     since: Steady,
 ) -> Result<Vec<Sample>, Fault> {
     let rows: Vec<SampleRow> = sqlx::query_as(
-        "SELECT name, server, at_wall, value, received_wall, received FROM newest
+        "SELECT CAST(name AS BLOB), CAST(server AS BLOB), at_wall, value, received_wall, received
+         FROM newest
          WHERE group_name = ?1 AND received >= ?2
          AND NOT EXISTS (SELECT 1 FROM known WHERE known.group_name = ?1
              AND known.server = newest.server AND known.ended IS NOT NULL)
@@ -117,7 +128,8 @@ pub(super) async fn history(
     since: Steady,
 ) -> Result<Vec<Sample>, Fault> {
     let rows: Vec<SampleRow> = sqlx::query_as(
-        "SELECT name, server, at_wall, value, received_wall, received FROM sample
+        "SELECT CAST(name AS BLOB), CAST(server AS BLOB), at_wall, value, received_wall, received
+         FROM sample
          WHERE group_name = ? AND name = ? AND received >= ? ORDER BY at_wall, server",
     )
     .bind(group.as_str())
@@ -129,14 +141,16 @@ pub(super) async fn history(
 }
 
 fn sample(table: &str, group: &GroupName, row: SampleRow) -> Result<Sample, Fault> {
-    let (name, server, at, value, wall, received) = row;
+    let (name, server, at, value, wall, received) = &row;
+    let (name, server) = (lossy(name), lossy(server));
+    let (at, value, wall, received) = (*at, *value, *wall, *received);
     let poison = |why: String| row::corrupt(table, &format!("{group} {name} {server}"), &why);
     Ok(Sample {
-        name: SignalName::new(name.as_str()).map_err(|e| poison(e.to_string()))?,
+        name: SignalName::new(&*name).map_err(|e| poison(e.to_string()))?,
         value: Value::new(value).map_err(|e| poison(e.to_string()))?,
         at: Wall(at),
         received: Now { wall: Wall(wall), steady: row::steady(received) },
-        server: match server.as_str() {
+        server: match &*server {
             "" => None,
             id => Some(ServerId::new(id).map_err(|e| poison(e.to_string()))?),
         },
@@ -149,16 +163,15 @@ pub(super) async fn decisions(
     limit: u32,
 ) -> Result<Vec<Decision>, Fault> {
     let mut conn = readers.acquire().await?;
-    let sql = "SELECT CAST(seq AS TEXT), CAST(body AS BLOB) FROM decision WHERE group_name = ?1
+    let sql = "SELECT CAST(body AS BLOB) FROM decision WHERE group_name = ?1
          ORDER BY seq DESC LIMIT ?2";
-    let rows: Vec<(String, Vec<u8>)> = sqlx::query_as(sql)
+    let bodies: Vec<Vec<u8>> = sqlx::query_scalar(sql)
         .bind(group.as_str())
         .bind(i64::from(limit))
         .fetch_all(&mut *conn)
         .await?;
     // For people alone, and nothing is decided by them: one that cannot be read hides no other.
-    let readable = |(key, body): &(String, Vec<u8>)| row::read("decision", key, body).ok();
-    Ok(rows.iter().filter_map(readable).collect())
+    Ok(bodies.iter().filter_map(|body| serde_json::from_slice(body).ok()).collect())
 }
 
 pub(super) async fn orders(
@@ -167,19 +180,19 @@ pub(super) async fn orders(
     limit: u32,
 ) -> Result<Vec<Ordered>, Fault> {
     let mut conn = readers.acquire().await?;
-    let sql = "SELECT CAST(seq AS TEXT), CAST(body AS BLOB) FROM command WHERE group_name = ?1
+    let sql = "SELECT CAST(seq AS BLOB), CAST(body AS BLOB) FROM command WHERE group_name = ?1
          ORDER BY seq DESC LIMIT ?2";
     bodies(&mut conn, "command", sql, group, i64::from(limit)).await
 }
 
 /// Every group that anything is stored of.
 pub(super) async fn groups(readers: &SqlitePool) -> Result<Vec<GroupName>, Fault> {
-    let names: Vec<String> =
-        sqlx::query_scalar("SELECT group_name FROM group_state ORDER BY group_name")
+    let names: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT CAST(group_name AS BLOB) FROM group_state ORDER BY group_name")
             .fetch_all(readers)
             .await?;
     // A name that is none belongs to no group that could be configured: left alone.
-    Ok(names.into_iter().filter_map(|name| GroupName::new(name).ok()).collect())
+    Ok(names.iter().filter_map(|name| GroupName::new(lossy(name)).ok()).collect())
 }
 
 pub(super) async fn origin(readers: &SqlitePool) -> Result<Origin, Fault> {

@@ -19,7 +19,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
 use super::dir::Home;
 use super::fault::{DAMAGED, told};
-use super::{Options, gather};
+use super::{Options, check, gather};
 use crate::domain::id::InstallId;
 use crate::killpoint;
 use crate::store::install::sync_dir;
@@ -62,6 +62,7 @@ pub(super) async fn open(home: &Home, options: &Options) -> Result<Opened, Store
     check_whole(&mut conn, home).await?;
     use_wal(&mut conn, home).await?;
     migrate(&mut conn, home).await?;
+    check::check(&mut conn, home).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(READER_PATIENCE)

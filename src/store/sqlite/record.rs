@@ -35,7 +35,9 @@ impl Write for Acquire {
     }
 
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Lease, Fault> {
-        let epoch = tx.epoch() + 1;
+        let next = tx.epoch().checked_add(1).filter(|next| i64::try_from(*next).is_ok());
+        let spent = || row::corrupt("controller", "1", "its epoch cannot be counted up");
+        let epoch = next.ok_or_else(spent)?;
         sqlx::query("UPDATE controller SET epoch = ?, holder = ?")
             .bind(epoch.cast_signed())
             .bind(&self.holder)

@@ -323,6 +323,22 @@ fn desired_is_not_lowered_within_the_cooldown() {
 }
 
 #[test]
+fn the_cooldown_counts_from_the_first_launch_too() {
+    let mut world = World::new(group(1, 10), 1);
+    world.group.policies = vec![target("load", 10.0)];
+    world.group.behaviour.scale_in.cooldown = 2 * MINUTE;
+    world.measure("load", 60.0);
+    assert_eq!(launches(&world.pass()), [6], "nothing was decided before");
+    world.settle(10);
+    world.measure("load", 10.0);
+    world.pass_time(MINUTE);
+    let decision = world.pass();
+    assert_eq!((decision.desired, terminations(&decision)), (6, vec![]));
+    world.pass_time(MINUTE);
+    assert_eq!(world.pass().desired, 1);
+}
+
+#[test]
 fn a_reservation_counts_until_its_end() {
     let mut world = settled(1, 10, 2);
     let until = world.now.plus(10 * MINUTE);

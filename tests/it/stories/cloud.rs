@@ -3,11 +3,10 @@
 //! It outlives every daemon of its story. What it holds is asked in process, past the
 //! wire: that is the truth, which no fault touches and no count includes.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -25,8 +24,6 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
-
-use super::place::PATIENCE;
 
 pub const CLIENT_SECRET: &str = "canary-client-secret-31d7";
 pub const PASSWORD: &str = "canary-password-90ce";
@@ -247,26 +244,6 @@ impl Cloud {
             }
             listed.extend(page.iter().cloned());
         }
-    }
-
-    /// Somebody's own server, like one that is there already, once it is built; its id.
-    pub fn by_hand(&self, tags: &[&str], metadata: &[(&str, &str)]) -> String {
-        let (like, flavors) = (self.servers(), self.nova("GET", "/flavors", Value::Null));
-        let image = like.first().map(|s| s["image"]["id"].clone());
-        let image = image.expect("a server to take the image from");
-        let metadata: BTreeMap<_, _> = metadata.iter().copied().collect();
-        let server = json!({
-            "name": "by-hand", "flavorRef": flavors["flavors"][0]["id"], "imageRef": image,
-            "networks": "auto", "tags": tags, "metadata": metadata,
-        });
-        let made = self.nova("POST", "/servers", json!({ "server": server }));
-        let id = made["server"]["id"].as_str().unwrap().to_owned();
-        let (began, path) = (Instant::now(), format!("/servers/{id}"));
-        while self.nova("GET", &path, Value::Null)["server"]["status"] != "ACTIVE" {
-            assert!(began.elapsed() < PATIENCE, "{id} is not built");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        id
     }
 
     /// The servers of a group, by its tag, in any state.

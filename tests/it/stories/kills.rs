@@ -16,6 +16,7 @@ use novascale::killpoint;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use super::adopted::by_hand;
 use super::cloud::{Answer, Ask, Cloud, Fault};
 use super::place::{Daemon, FAST, PATIENCE, Place, group};
 
@@ -447,7 +448,7 @@ impl<'p> Run<'p> {
                 (mark::GROUP, "old"),
                 (mark::LAUNCH, launch.as_str()),
             ];
-            self.cloud.unwrap().by_hand(&["novascale:old"], &marks)
+            by_hand(self.cloud.unwrap(), &["novascale:old"], &marks)
         };
         (0..n).map(one).collect()
     }

@@ -14,6 +14,8 @@ mod cloud;
 mod crowded;
 mod envelope;
 mod freezing;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod killed;
 #[cfg(debug_assertions)]
 mod kills;

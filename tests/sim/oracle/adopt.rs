@@ -21,6 +21,9 @@ impl State {
         if !journal.iter().any(|intent| open(intent) && of(intent)) {
             trace.broken(now.steady, "I4", &format!("{id} is adopted without an intent"));
         }
+        if let Some(decision) = &context.decision {
+            self.judge_melt(context.group, decision.at.steady, (now.steady, trace));
+        }
         if !self.oracle.groups[context.group].adoptees.contains(id) {
             trace.broken(now.steady, "I8", &format!("nobody ordered to adopt {id}"));
         }

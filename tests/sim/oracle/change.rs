@@ -1,4 +1,4 @@
-//! What every change has to keep, create or delete: I6, I7, I14.
+//! What every change has to keep, create or delete: I6, I7, I14, the meltdown guard.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,6 +31,7 @@ impl State {
         if self.oracle.groups[context.group].absent {
             trace.broken(at, "I14", "a change for a group that is not in the configuration");
         }
+        self.judge_melt(context.group, decision.at.steady, (at, trace));
         if let Some(seen) = context.seen() {
             self.judge_plausibility(context.group, seen, decision, journal, (at, trace));
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use novascale::cloud::Deleted;
 use novascale::domain::id::{ServerId, mark};
 use novascale::domain::intent::State as Progress;
+use novascale::domain::outcome::Failure;
 use novascale::domain::plan::{Action, Decision};
 use novascale::domain::time::{Now, Steady};
 
@@ -68,6 +70,14 @@ impl State {
         let looked = self.oracle.looked.get(id).copied().unwrap_or_default();
         let came_up = |body: &Body| body.built.max(body.touched);
         self.bodies.get(id).is_some_and(|body| body.serves() && came_up(body) <= looked)
+    }
+
+    /// Nova's own 404 to a delete proves that the server is gone.
+    pub fn told_of_delete(&mut self, id: &ServerId, answer: &Result<Deleted, Failure>) {
+        let of = self.oracle.context.as_ref().filter(|_| matches!(answer, Ok(Deleted::Gone)));
+        if let Some(group) = of.map(|context| context.group) {
+            self.oracle.groups[group].melt.gone(id);
+        }
     }
 
     fn ours(&self, body: &Body, group: usize) -> bool {

@@ -89,7 +89,8 @@ fn list(
             true => stub(world, server),
             false => write(pen, server),
         };
-        let mut body = json!({ "servers": page.iter().map(write).collect::<Vec<_>>() });
+        let mut body = json!({});
+        body["servers"] = page.iter().map(write).collect();
         // A full page promises another, even if that turns out empty (Nova
         // `api/openstack/common.py`).
         if let Some(last) = page.last().filter(|_| page.len() == limit && sight.tells_of_next()) {

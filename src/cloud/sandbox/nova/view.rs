@@ -47,7 +47,7 @@ impl Pen<'_> {
     }
 
     fn always(self, server: &Server) -> Value {
-        json!({
+        let mut out = json!({
             "id": server.id,
             "name": server.name,
             "status": server.status(),
@@ -55,26 +55,28 @@ impl Pen<'_> {
             "user_id": server.owner.user_id(),
             "metadata": server.metadata,
             "hostId": self.host_id(server),
-            "image": self.image(server),
-            "flavor": self.flavor(server),
             "created": seconds(server.created),
             "updated": seconds(server.updated),
-            "addresses": self.addresses(server),
             "accessIPv4": "",
             "accessIPv6": "",
-            "links": links(self.world, "servers", &server.id),
             "OS-DCF:diskConfig": server.disk_config.word(),
             "OS-EXT-AZ:availability_zone": server.zone.as_deref().unwrap_or_default(),
             "config_drive": if server.config_drive { "True" } else { "" },
             "key_name": server.key_name,
             "OS-SRV-USG:launched_at": server.launched.map(micros),
             "OS-SRV-USG:terminated_at": null,
-            "security_groups": groups(server),
             "OS-EXT-STS:task_state": server.task.map(Task::word),
             "OS-EXT-STS:vm_state": server.vm.word(),
             "OS-EXT-STS:power_state": server.vm.power(),
-            "os-extended-volumes:volumes_attached": self.volumes(server),
-        })
+        });
+        // Written by `json!` they would be made twice: every listing has them for every server.
+        out["image"] = self.image(server);
+        out["flavor"] = self.flavor(server);
+        out["addresses"] = self.addresses(server);
+        out["links"] = links(self.world, "servers", &server.id);
+        out["security_groups"] = groups(server);
+        out["os-extended-volumes:volumes_attached"] = self.volumes(server);
+        out
     }
 
     fn since_versions(self, server: &Server, out: &mut Value) {
