@@ -304,7 +304,7 @@ fn judged(change: impl FnOnce(&mut World, &[ServerId])) -> Option<String> {
     world.observe();
     let decision = world.decide();
     assert!(!decision.plan.is_empty());
-    world.group.behaviour.meltdown.percent = 45.0;
+    world.group.behaviour.meltdown.percent = 40.0;
     change(&mut world, &failed);
     said(&world, &decision)
 }
