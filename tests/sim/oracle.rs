@@ -242,7 +242,8 @@ impl Watch {
             return;
         }
         let cooldown = self.group.behaviour.scale_in.cooldown;
-        if now.since(changed) < cooldown && self.ordered <= changed {
+        // What was not given while a cut of max waits is not taken away.
+        if now.since(changed) < cooldown && self.ordered <= changed && !self.cut.idle {
             let said = format!("desired fell from {last} to {desired} within the cooldown");
             trace.broken(now, "I13", &said);
         }

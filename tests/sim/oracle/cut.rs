@@ -15,6 +15,8 @@ pub struct Cut {
     pub confirmed: Option<u32>,
     /// The last decision had to wait for a person.
     pub waits: bool,
+    /// It may have had to: nothing is launched for it then, and nothing taken away.
+    pub idle: bool,
     /// A pass may have accepted it and not been published.
     pub unsure: bool,
 }
@@ -28,6 +30,7 @@ impl Cut {
         let doubted = max * 2 < last && self.confirmed.is_none();
         let waits = doubted && stands.is_none_or(|there| there > max);
         self.waits = waits && !self.unsure;
+        self.idle = waits;
         let next = match self.confirmed {
             Some(_) => max,
             None => max.max(stands.map_or(last, |there| last.min(there))),
