@@ -130,7 +130,7 @@ impl Watch {
     pub fn forget(&mut self) {
         (self.desired, self.fed) = (None, None);
         self.inputs = Inputs::default();
-        self.cut = Cut::default();
+        self.cut.forget();
         self.melt = Melt::default();
         self.taken.clear();
         self.tries.clear();
@@ -242,8 +242,9 @@ impl Watch {
             return;
         }
         let cooldown = self.group.behaviour.scale_in.cooldown;
-        // What was not given while a cut of max waits is not taken away.
-        if now.since(changed) < cooldown && self.ordered <= changed && !self.cut.idle {
+        let idle = self.cut.idle(bounds.max, decision);
+        // What is not given while a cut of max waits cannot be taken away.
+        if now.since(changed) < cooldown && self.ordered <= changed && !idle {
             let said = format!("desired fell from {last} to {desired} within the cooldown");
             trace.broken(now, "I13", &said);
         }

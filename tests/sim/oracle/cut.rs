@@ -15,10 +15,10 @@ pub struct Cut {
     pub confirmed: Option<u32>,
     /// The last decision had to wait for a person.
     pub waits: bool,
-    /// It may have had to: nothing is launched for it then, and nothing taken away.
-    pub idle: bool,
     /// A pass may have accepted it and not been published.
     pub unsure: bool,
+    /// The largest max that was configured since one was confirmed.
+    largest: u32,
 }
 
 impl Cut {
@@ -26,11 +26,11 @@ impl Cut {
     /// falls only as the fleet does.
     pub fn decided(&mut self, max: u32, stands: Option<u32>) {
         self.confirmed = self.confirmed.filter(|confirmed| *confirmed == max);
+        self.largest = if self.confirmed.is_some() { max } else { max.max(self.largest) };
         let last = self.accepted.unwrap_or(max.max(stands.unwrap_or(0)));
         let doubted = max * 2 < last && self.confirmed.is_none();
         let waits = doubted && stands.is_none_or(|there| there > max);
         self.waits = waits && !self.unsure;
-        self.idle = waits;
         let next = match self.confirmed {
             Some(_) => max,
             None => max.max(stands.map_or(last, |there| last.min(there))),
@@ -40,6 +40,17 @@ impl Cut {
         } else if !waits {
             (self.accepted, self.confirmed) = (Some(next), None);
         }
+    }
+
+    /// It may wait for a person's word, and takes nothing away for being too many.
+    pub fn idle(&self, max: u32, decision: &Decision) -> bool {
+        let surplus = |a: &Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        max * 2 < self.largest && !decision.plan.iter().any(surplus)
+    }
+
+    /// All that was kept is gone.
+    pub fn forget(&mut self) {
+        *self = Self { largest: self.largest, ..Self::default() };
     }
 }
 
