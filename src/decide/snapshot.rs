@@ -1,7 +1,5 @@
 //! All that a decision may look at.
 
-use std::time::Duration;
-
 use crate::domain::claim::Memory;
 use crate::domain::fleet::{Observation, Seen};
 use crate::domain::freeze::{Braked, Freeze, Holds};
@@ -46,10 +44,5 @@ impl<'a> Snapshot<'a> {
             Observation::Seen(seen) => Some(seen),
             Observation::Unseen { .. } => None,
         }
-    }
-
-    /// How old the listing is, by the steady clock.
-    pub fn listing_age(&self) -> Option<Duration> {
-        self.seen().map(|seen| self.now.steady.since(seen.began.steady))
     }
 }

@@ -135,9 +135,7 @@ impl<'a> Run<'a> {
         let Some(peak) = self.memory.peaks.first().copied() else { return };
         if peak.wanted > self.desired {
             let end = peak.until.plus(window);
-            let is_last = self.memory.peaks.len() == 1 && self.measured() == Some(peak.wanted);
-            let left = if is_last { window } else { end.since(now) };
-            let left_secs = left_secs(left);
+            let left_secs = left_secs(end.since(now));
             let (from, to, window_secs) = (self.desired, peak.wanted, window.as_secs());
             self.step(to, Tempering::Stabilized { from, to, window_secs, left_secs });
             self.wake_at(end);

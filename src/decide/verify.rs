@@ -309,30 +309,25 @@ impl Judge<'_> {
         if self.decision.plan.is_empty() {
             return None;
         }
-        let mut oldest: Option<(i64, &ServerId, bool)> = None;
-        let mut strangers = BTreeSet::new();
+        let install = self.snapshot.install.as_str();
         let there = self.standing();
-        for server in self.all_shown().filter(|s| there.contains(&s.id)) {
-            let Some(mark) = server.metadata.get(mark::INSTALL) else { continue };
-            let theirs = mark != self.snapshot.install.as_str();
-            let age = (server.created.0, &server.id, theirs);
-            if oldest.is_none_or(|o| (age.0, age.1) < (o.0, o.1)) {
-                oldest = Some(age);
-            }
-            strangers.extend(theirs.then_some(&server.id));
-        }
+        let shown = self.all_shown().filter(|s| there.contains(&s.id));
+        let marked: Vec<(&Server, bool)> =
+            shown.filter_map(|s| Some((s, s.metadata.get(mark::INSTALL)? != install))).collect();
+        let oldest = marked.iter().min_by_key(|(s, _)| (s.created.0, &s.id));
+        let strangers = marked.iter().any(|(_, theirs)| *theirs);
         let hidden = self.snapshot.known.iter().any(|k| {
             let unseen = there.contains(&k.id) && self.shown(&k.id).is_none();
             unseen && k.ownership == Ownership::OtherInstall
         });
-        if strangers.is_empty() && !hidden {
+        if !strangers && !hidden {
             return None;
         }
         let surplus = |a: &Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
         if self.decision.plan.iter().any(surplus) {
             return broken("I7", "servers go though another installation works here".to_owned());
         }
-        let first = !hidden && oldest.is_some_and(|(_, _, theirs)| !theirs);
+        let first = !hidden && oldest.is_some_and(|(_, theirs)| !theirs);
         if first || self.launched() == 0 {
             return None;
         }

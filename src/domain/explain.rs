@@ -443,7 +443,7 @@ fn apart(tally: &Tally) -> Vec<String> {
 }
 
 /// A phrase as a sentence: capital at the start, full stop at the end.
-fn sentence(phrase: &str) -> String {
+pub fn sentence(phrase: &str) -> String {
     let mut letters = phrase.chars();
     let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
     let end = if phrase.ends_with(['.', '!', '?']) { "" } else { "." };

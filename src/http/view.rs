@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::reload::Standing;
 use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
 use crate::domain::claim::Claim;
-use crate::domain::explain::Situation;
+use crate::domain::explain::{Situation, sentence};
 use crate::domain::fleet::{Member, Tally};
 use crate::domain::freeze::Freeze;
 use crate::domain::group::GroupState;
@@ -164,6 +164,7 @@ pub struct Shown<'a> {
 impl GroupView {
     pub fn of(handle: &GroupHandle, shown: Shown<'_>) -> Self {
         let Shown { state, holds, observers, now, sentences } = shown;
+        let undecided = holds.iter().map(|hold| sentence(&hold.to_string())).collect();
         let held = holds.first().map(|hold| (held_so(hold), hold.to_string()));
         let (group, latest) = (&*handle.group, handle.latest().map(|d| d.held(holds)));
         let (decision, failure) = (latest.as_ref(), handle.pulse().failure);
@@ -199,7 +200,7 @@ impl GroupView {
             told_since: decision.and_then(|d| told_since(state, d)),
             observer: observer.map(ObserverView::of).unwrap_or_default(),
             failure,
-            sentences: sentences.then(|| decision.map(Decision::sentences).unwrap_or_default()),
+            sentences: sentences.then(|| decision.map_or(undecided, Decision::sentences)),
         }
     }
 

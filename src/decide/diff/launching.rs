@@ -37,20 +37,16 @@ impl Planner<'_> {
 
     fn launch(&mut self, n: u32) {
         let journal = Journal::of(&self.fleet.intents, &self.snapshot.group.template.hash);
-        let mut soonest: Option<Wait> = None;
+        let mut waits: Vec<Wait> = Vec::new();
         for flavor in &self.snapshot.group.template.flavors {
             let (open, wait) = self.open_zones(&journal, flavor);
-            if let Some(wait) = wait
-                && soonest.as_ref().is_none_or(|s| wait.until < s.until)
-            {
-                soonest = Some(wait);
+            if !open.is_empty() {
+                self.launch_in(n, flavor, &open);
+                return;
             }
-            if open.is_empty() {
-                continue;
-            }
-            self.launch_in(n, flavor, &open);
-            return;
+            waits.extend(wait);
         }
+        let soonest = waits.into_iter().min_by_key(|wait| wait.until);
         if let Some(Wait { until, attempts, failure }) = soonest {
             let wait_secs = left_secs(until.since(self.snapshot.now.steady));
             self.out.waiting.push(Waiting::Backoff { until, wait_secs, attempts, failure });
@@ -66,19 +62,15 @@ impl Planner<'_> {
         } else {
             group.template.zones.iter().cloned().map(Some).collect()
         };
-        let (mut open, mut soonest): (Vec<Place>, Option<Wait>) = (Vec::new(), None);
+        let (mut open, mut waits): (Vec<Place>, Vec<Wait>) = (Vec::new(), Vec::new());
         for zone in zones {
             let now = self.snapshot.now.steady;
             match journal.verdict(flavor, zone.as_ref(), now, &group.launch) {
                 Verdict::Go { batch, fits } => open.push(Place { zone, batch, fits }),
-                Verdict::Wait(wait) => {
-                    if soonest.as_ref().is_none_or(|s| wait.until < s.until) {
-                        soonest = Some(wait);
-                    }
-                }
+                Verdict::Wait(wait) => waits.push(wait),
             }
         }
-        (open, soonest)
+        (open, waits.into_iter().min_by_key(|wait| wait.until))
     }
 
     fn launch_in(&mut self, n: u32, flavor: &str, places: &[Place]) {

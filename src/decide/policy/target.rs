@@ -145,6 +145,7 @@ mod tests {
             assert_eq!(needed(load, per), servers, "{load} / {per}");
         }
         assert_eq!(needed(0.3, 0.1), 3, "rounding error adds no server");
+        assert_eq!(needed(90.000_000_001, 0.1), 900, "nor does that of a large quotient");
         assert_eq!(needed(f64::MAX, f64::MIN_POSITIVE), MOST);
     }
 

@@ -69,14 +69,11 @@ fn fresh(snapshot: &Snapshot<'_>, fleet: &Fleet) -> BTreeSet<ServerId> {
     }
     let before: BTreeMap<&ServerId, &Known> = snapshot.known.iter().map(|k| (&k.id, k)).collect();
     let ours: BTreeSet<&ServerId> = snapshot.intents.iter().filter_map(taken).collect();
-    let idle = fleet.members.iter().filter(|m| m.standing == Standing::Idle);
-    let idle: BTreeSet<&ServerId> = idle.map(|m| &m.id).collect();
     let lost = fleet.changed_known.iter().filter(|after| {
         let served = before.get(&after.id).is_some_and(|before| stood(before));
         let gone = matches!(after.state, KnownState::Gone | KnownState::Detached);
-        let failed = after.state.lives() && after.failure.is_some();
-        let stopped = after.rests && idle.contains(&after.id);
-        served && (gone || failed || stopped) && !ours.contains(&after.id)
+        let down = after.failure.is_some() || after.rests;
+        served && (gone || down) && !ours.contains(&after.id)
     });
     lost.map(|after| after.id.clone()).collect()
 }

@@ -12,7 +12,7 @@ use crate::decide::snapshot::Snapshot;
 use crate::decide::sooner;
 use crate::domain::fleet::{Member, Standing, Tally};
 use crate::domain::id::{LaunchId, Region, ServerId, mark};
-use crate::domain::intent::{Intent, State};
+use crate::domain::intent::{Intent, Launch, State};
 use crate::domain::server::{Known, Ownership, Server, Status};
 
 /// Judges every member and adds up.
@@ -47,9 +47,10 @@ pub(super) fn gather(
     }
     fleet.found = stood.capacity();
     // Most groups have nothing under way, and then nothing is counted.
-    let under_way = intents.iter().any(|i| i.state.live() && i.launch().is_some());
-    let arrived = if under_way { arrivals(known) } else { BTreeMap::new() };
-    for launch in intents.iter().filter(|i| i.state.live()).filter_map(Intent::launch) {
+    let under_way = intents.iter().filter(|i| i.state.live()).filter_map(Intent::launch);
+    let under_way: Vec<&Launch> = under_way.collect();
+    let arrived = if under_way.is_empty() { BTreeMap::new() } else { arrivals(known) };
+    for launch in under_way {
         let came = arrived.get(&launch.launch).copied().unwrap_or(0);
         let coming = launch.n.saturating_sub(came);
         fleet.tally.coming = fleet.tally.coming.saturating_add(coming);

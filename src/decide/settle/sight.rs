@@ -49,7 +49,7 @@ impl<'a> Sight<'a> {
                     let fresh = Shown { server, listed: false };
                     let told = sight.shown.entry(&lookup.id).or_insert(fresh);
                     // A listing may lack the fault that GET by id tells.
-                    if told.server.fault.is_none() && server.fault.is_some() {
+                    if server.fault.is_some() {
                         told.server = server;
                     }
                 }

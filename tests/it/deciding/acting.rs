@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use novascale::cloud::{Audit, Compute, Create, Deleted, Marks, MayDelete};
+use novascale::cloud::{
+    Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, Wanted,
+};
 use novascale::control::act::{PLAN_GOOD_FOR, act};
 use novascale::control::pass::{PassError, pass};
 use novascale::decide::Draws;
 use novascale::domain::adoption::{Adoptees, Former};
 use novascale::domain::fleet::{Observation, Seen};
-use novascale::domain::id::{Region, ServerId, Tag, mark};
+use novascale::domain::id::{InstallId, Region, ServerId, Tag, mark};
 use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::{Action, Cause, Decision};
 use novascale::domain::server::{Server, Status};
@@ -19,7 +21,7 @@ use novascale::domain::signal::Command;
 use novascale::domain::time::{Now, Steady};
 use novascale::store::Window;
 
-use super::loops::{order, parts};
+use super::loops::{Empty, order, parts};
 use super::world::{World, group, settled};
 
 /// Shows servers as they are by now, and notes the deletes and creates that it is asked for.
@@ -28,6 +30,15 @@ struct Cloud {
     servers: Vec<Server>,
     asked: Mutex<Vec<Steady>>,
     marked: Mutex<Vec<Marks>>,
+    /// Every look and every create ends so.
+    fails: Option<Failure>,
+    forgotten: Mutex<u32>,
+}
+
+impl Cloud {
+    fn answer<T>(&self, answer: T) -> Result<T, Failure> {
+        self.fails.clone().map_or(Ok(answer), Err)
+    }
 }
 
 #[async_trait]
@@ -37,7 +48,7 @@ impl Compute for Cloud {
     }
 
     async fn get(&self, _: &Region, id: &ServerId) -> Result<Option<Server>, Failure> {
-        Ok(self.servers.iter().find(|s| s.id == *id).cloned())
+        self.answer(self.servers.iter().find(|s| s.id == *id).cloned())
     }
 
     async fn audit(&self, _: &Region) -> Result<Audit, Failure> {
@@ -46,7 +57,7 @@ impl Compute for Cloud {
 
     async fn create(&self, request: &Create) -> Result<Option<ServerId>, Failure> {
         self.asked.lock().unwrap().push(request.not_after);
-        Ok(None)
+        self.answer(None)
     }
 
     async fn adopt(&self, request: &Marks) -> Result<(), Failure> {
@@ -60,15 +71,31 @@ impl Compute for Cloud {
     }
 }
 
+#[async_trait]
+impl Resolve for Cloud {
+    async fn resolve(&self, wanted: &Wanted<'_>) -> Result<Resolved, Failure> {
+        Empty.resolve(wanted).await
+    }
+
+    fn forget(&self, _: &Region) {
+        *self.forgotten.lock().unwrap() += 1;
+    }
+}
+
 /// What becomes of the decision's calls on a cloud that shows the servers so.
 async fn acted(
     world: &World,
     decision: &Decision,
     servers: Vec<Server>,
 ) -> (Vec<Outcome>, Arc<Cloud>) {
-    let cloud = Arc::new(Cloud { servers, ..Cloud::default() });
+    acted_on(Cloud { servers, ..Cloud::default() }, world, decision).await
+}
+
+async fn acted_on(cloud: Cloud, world: &World, decision: &Decision) -> (Vec<Outcome>, Arc<Cloud>) {
+    let cloud = Arc::new(cloud);
     let mut parts = parts(0);
     parts.compute = Arc::clone(&cloud) as Arc<dyn Compute>;
+    parts.resolve = Arc::clone(&cloud) as Arc<dyn Resolve>;
     let outcomes = act(&parts, &world.group, decision).collect().await;
     (outcomes, cloud)
 }
@@ -123,6 +150,68 @@ async fn every_change_says_until_when_its_plan_is_good() {
     let servers: Vec<Server> = world.cloud.values().cloned().collect();
     let (_, cloud) = acted(&world, &decision, servers).await;
     assert_eq!(*cloud.asked.lock().unwrap(), [end]);
+}
+
+/// A decision to launch, made when the clock that acts stands.
+fn launching() -> (World, Decision) {
+    let mut world = settled(0, 8, 3);
+    world.order(Command::Set { capacity: 6 });
+    world.observe();
+    world.now.steady = Steady(1_000_000);
+    let decision = world.decide();
+    (world, decision)
+}
+
+#[tokio::test]
+async fn a_plan_is_good_to_its_last_moment() {
+    for (late, sent) in [(0, 1), (1, 0)] {
+        let (world, mut decision) = launching();
+        let late = Duration::from_millis(late);
+        decision.at.steady = decision.at.steady.minus(PLAN_GOOD_FOR).minus(late);
+        let (outcomes, cloud) = acted(&world, &decision, Vec::new()).await;
+        assert_eq!(cloud.asked.lock().unwrap().len(), sent, "{late:?} late: {outcomes:?}");
+    }
+}
+
+/// An id behind a name may be another one by now.
+#[tokio::test]
+async fn a_refused_create_has_its_names_looked_up_anew_and_no_other_failure_has() {
+    for (kind, forgotten, ends) in [
+        (FailureKind::Refused, 1, "refused"),
+        (FailureKind::Busy, 0, "refused"),
+        (FailureKind::Unclear, 0, "unclear"),
+        (FailureKind::Held, 0, "not sent"),
+    ] {
+        let (world, decision) = launching();
+        let fails = Some(Failure::new(kind, "so it goes"));
+        let cloud = Cloud { fails, ..Cloud::default() };
+        let (outcomes, cloud) = acted_on(cloud, &world, &decision).await;
+        assert_eq!(*cloud.forgotten.lock().unwrap(), forgotten, "{kind:?}");
+        let ended = match &outcomes[0].result {
+            CallResult::Refused(_) => "refused",
+            CallResult::Unclear(_) => "unclear",
+            CallResult::NotSent { .. } => "not sent",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ended, ends, "{kind:?}");
+    }
+}
+
+/// Nothing was touched, so nothing is unclear: only this server waits.
+#[tokio::test]
+async fn a_look_without_an_answer_is_no_delete_without_one() {
+    let mut world = settled(0, 8, 3);
+    let decision = sweeping(&mut world);
+    for (kind, becomes) in [
+        (FailureKind::Unclear, FailureKind::Conflict),
+        (FailureKind::Busy, FailureKind::Busy),
+        (FailureKind::Denied, FailureKind::Denied),
+    ] {
+        let fails = Some(Failure::new(kind, "so it goes"));
+        let (outcomes, _) = acted_on(Cloud { fails, ..Cloud::default() }, &world, &decision).await;
+        let result = &outcomes[0].result;
+        assert!(matches!(result, CallResult::Refused(f) if f.kind == becomes), "{result:?}");
+    }
 }
 
 fn by_hand(world: &mut World) -> Server {
@@ -214,10 +303,7 @@ async fn what_changed_since_the_order_is_not_adopted() {
     assert!(matches!(result, CallResult::Refused(f) if f.message.contains("no longer carries")));
     assert!(marked.is_empty());
     let taken = |s: &mut Server| {
-        s.metadata.insert(
-            mark::INSTALL.into(),
-            novascale::domain::id::InstallId::from_bits(1).to_string(),
-        );
+        s.metadata.insert(mark::INSTALL.into(), InstallId::from_bits(1).to_string());
         s.metadata.insert(mark::GROUP.into(), "api".into());
     };
     let (result, marked) = adopted(None, false, taken).await;
@@ -232,6 +318,43 @@ async fn what_changed_since_the_order_is_not_adopted() {
     let (result, marked) = adopted(None, true, theirs).await;
     assert!(matches!(&result, CallResult::Refused(why) if why.message.contains("installation")));
     assert!(marked.is_empty());
+}
+
+/// Puts marks on a server.
+fn marked(marks: &[(&str, &str)], tags: &[&str]) -> impl Fn(&mut Server) {
+    let own = |text: &str| text.to_owned();
+    let marks: Vec<_> = marks.iter().map(|(key, value)| (own(key), own(value))).collect();
+    let tags: Vec<String> = tags.iter().map(|tag| own(tag)).collect();
+    move |server| {
+        server.metadata.extend(marks.iter().cloned());
+        server.tags.clone_from(&tags);
+    }
+}
+
+#[tokio::test]
+async fn what_is_ours_already_or_was_given_to_us_is_adopted() {
+    let ours = InstallId::from_bits(1).to_string();
+    let (ours, theirs, launch) = (ours.as_str(), "f".repeat(32), "0".repeat(32));
+    let tag = Tag::new("novascale:old").unwrap();
+    let former = Some(Former { group: "old".parse().unwrap(), tag });
+    let web = &["novascale:web"][..];
+    let done = [(mark::INSTALL, ours), (mark::GROUP, "web"), (mark::LAUNCH, launch.as_str())];
+    let (result, marks) = adopted(former, true, marked(&done, web)).await;
+    assert_eq!((result, marks.len()), (CallResult::Adopted, 0), "a crash left nothing to do");
+
+    for (words, marks, tags) in [
+        ("another installation's, with our tag on it", vec![(mark::INSTALL, &*theirs)], web),
+        ("and its group", vec![(mark::INSTALL, &*theirs), (mark::GROUP, "api")], web),
+        ("ours, and the tag was lost", vec![(mark::INSTALL, ours)], &[]),
+        ("left half way", vec![(mark::INSTALL, ours), (mark::GROUP, "web")], web),
+    ] {
+        let (result, written) = adopted(None, true, marked(&marks, tags)).await;
+        assert_eq!((result, written.len()), (CallResult::Adopted, 1), "{words}");
+        let kept = |key| written[0].metadata.get(key);
+        let install = marks.iter().find(|(key, _)| *key == mark::INSTALL).unwrap().1;
+        assert_eq!(kept(mark::INSTALL).is_none(), install == ours, "{words}");
+        assert!(kept(mark::LAUNCH).is_some(), "{words}");
+    }
 }
 
 /// Dice that always fall the same: launches would share one id.

@@ -16,20 +16,20 @@ use super::world::{World, group, launches, settled, target, terminations};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn servers(ids: impl IntoIterator<Item = ServerId>, untagged: bool) -> Command {
+pub(super) fn servers(ids: impl IntoIterator<Item = ServerId>, untagged: bool) -> Command {
     Command::Adopt(Adoptees::Servers { servers: ids.into_iter().collect(), untagged })
 }
 
-fn all(world: &World) -> Command {
+pub(super) fn all(world: &World) -> Command {
     servers(world.cloud.keys().cloned(), false)
 }
 
-fn renamed(group: &str) -> Former {
+pub(super) fn renamed(group: &str) -> Former {
     let tag = Tag::new(format!("novascale:{group}")).unwrap();
     Former { group: GroupName::new(group).unwrap(), tag }
 }
 
-fn adoptions(decision: &Decision) -> Vec<&ServerId> {
+pub(super) fn adoptions(decision: &Decision) -> Vec<&ServerId> {
     let adopted = decision.plan.iter().filter_map(|action| match action {
         Action::Adopt { adopt, .. } => Some(&adopt.server),
         Action::Launch { .. } | Action::Terminate { .. } => None,
@@ -37,13 +37,13 @@ fn adoptions(decision: &Decision) -> Vec<&ServerId> {
     adopted.collect()
 }
 
-fn ours(world: &World) -> usize {
+pub(super) fn ours(world: &World) -> usize {
     let (install, group) = (&world.install, &world.group.name);
     world.cloud.values().filter(|s| s.ownership(install, group) == Ownership::Ours).count()
 }
 
 /// So many servers that people made and tagged for the group.
-fn by_hand(n: usize) -> World {
+pub(super) fn by_hand(n: usize) -> World {
     let mut world = World::new(group(0, 20), 1);
     (0..n).for_each(|_| world.add_by_hand());
     for server in world.cloud.values_mut() {
@@ -243,7 +243,7 @@ fn a_lost_install_id_freezes_the_group_until_it_is_adopted() {
 }
 
 /// As it is after `[group.old]` has become `[group.web]`.
-fn after_a_new_name() -> World {
+pub(super) fn after_a_new_name() -> World {
     let mut world = settled(1, 10, 4);
     let former = renamed("old");
     for server in world.cloud.values_mut() {

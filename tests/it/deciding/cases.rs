@@ -136,7 +136,10 @@ fn nothing_is_done_without_a_fresh_listing() {
     let mut world = settled(0, 8, 3);
     world.order(Command::Set { capacity: 6 });
     world.observe();
-    world.now = world.now.plus(31 * SECOND);
+    let Observation::Seen(seen) = &world.observation else { panic!("seen") };
+    world.now.steady = seen.began.steady.plus(seen.fresh_for);
+    assert_eq!(launches(&world.decide()), [3], "it is fresh until then");
+    world.now = world.now.plus(Duration::from_millis(1));
     let decision = world.pass_on_last_listing();
     assert!(decision.plan.is_empty());
     assert_eq!(decision.situation().word(), "holding");
@@ -639,6 +642,14 @@ fn only_what_has_not_come_yet_is_called_unclear() {
     let decision = world.pass_on_last_listing();
     let one = Waiting::Coming { n: 1, unclear: 1 };
     assert!(decision.waiting.contains(&one), "{:?}", decision.waiting);
+
+    for (reply_lost, unclear) in [(100, 4), (0, 0)] {
+        let mut world = World::new(group(0, 8), 1);
+        world.faults.reply_lost = reply_lost;
+        world.order(Command::Set { capacity: 4 });
+        world.pass();
+        assert_eq!(world.pass_on_last_listing().waiting, [Waiting::Coming { n: 4, unclear }]);
+    }
 }
 
 #[test]

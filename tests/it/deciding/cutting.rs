@@ -95,6 +95,9 @@ fn a_max_that_is_raised_again_ends_the_waiting() {
 
 #[test]
 fn a_cut_that_takes_nothing_away_needs_no_word() {
+    let mut world = settled(0, 10, 3);
+    world.group.bounds = Bounds::new(0, 3);
+    assert_eq!(waits(&world.pass()), None, "all that stands may stay");
     let mut world = settled(0, 10, 2);
     world.group.bounds = Bounds::new(0, 3);
     assert_eq!(waits(&world.pass()), None);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use novascale::decide::backoff::delete_wait;
 use novascale::domain::id::TemplateHash;
 use novascale::domain::outcome::FailureKind;
 use novascale::domain::plan::{Cause, Waiting};
@@ -138,4 +139,145 @@ fn one_failure_to_delete_is_no_reason_to_take_another() {
     assert_eq!(terminations(&world.pass()), [(&newest, Cause::Surplus)]);
     world.pass_time(500 * Duration::from_millis(1));
     assert_eq!(terminations(&world.pass()), []);
+}
+
+#[test]
+fn what_may_go_at_once_waits_for_no_velocity() {
+    let mut world = settled(0, 40, 20);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    world.order(Command::Set { capacity: 15 });
+    let decision = world.pass();
+    assert_eq!((terminations(&decision).len(), &decision.waiting[..]), (5, &[][..]));
+}
+
+#[test]
+fn the_next_look_is_when_the_minute_is_over() {
+    let mut world = settled(0, 40, 20);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    world.order(Command::Set { capacity: 0 });
+    let first = world.pass();
+    world.pass_time(30 * SECOND);
+    let decision = world.pass();
+    let end = first.at.steady.plus(MINUTE);
+    assert_eq!(decision.next_look, end, "{:?}", decision.sentences());
+    world.observe();
+    world.now.steady = end;
+    assert_eq!(terminations(&world.decide()).len(), 3, "a quarter of 15");
+}
+
+#[test]
+fn neither_launches_nor_the_sweep_of_what_never_served_take_of_the_velocity() {
+    let mut world = settled(0, 20, 8);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    world.faults.build_fails = 100;
+    world.order(Command::Set { capacity: 10 });
+    assert_eq!(world.pass().plan.len(), 1);
+    world.pass_time(6 * SECOND);
+    assert_eq!(terminations(&world.pass()).len(), 2);
+    world.order(Command::Set { capacity: 1 });
+    world.pass_time(SECOND);
+    let decision = world.pass();
+    assert_eq!(terminations(&decision).len(), 2, "a quarter of 8: {:?}", decision.sentences());
+}
+
+#[test]
+fn the_sweep_of_what_served_and_what_is_too_much_share_the_velocity() {
+    let mut world = settled(0, 40, 20);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    world.cloud.values_mut().take(3).for_each(|s| s.status = Status::Error);
+    world.order(Command::Set { capacity: 1 });
+    let decision = world.pass();
+    let surplus = |(_, cause): &&(_, Cause)| *cause == Cause::Surplus;
+    let going = terminations(&decision);
+    assert_eq!((going.len(), going.iter().filter(surplus).count()), (4, 1), "a quarter of 17");
+}
+
+/// What still comes and what Nova cannot tell of may go later: it is not what stays for good.
+#[test]
+fn only_what_may_never_be_deleted_is_said_to_stay() {
+    let kept = |world: &mut World| {
+        let decision = world.pass();
+        decision.waiting.into_iter().filter(|w| matches!(w, Waiting::Kept { .. })).collect()
+    };
+    let mut world = settled(0, 10, 5);
+    world.faults.request_lost = 100;
+    world.order(Command::Set { capacity: 8 });
+    world.pass();
+    for (index, server) in world.cloud.values_mut().enumerate() {
+        server.locked = index < 2;
+        server.status = if index == 2 { Status::Unknown } else { Status::Active };
+    }
+    world.order(Command::Set { capacity: 0 });
+    let said: Vec<Waiting> = kept(&mut world);
+    assert_eq!(said, [Waiting::Kept { n: 2 }]);
+    world.cloud.values_mut().for_each(|s| s.locked = false);
+    let said: Vec<Waiting> = kept(&mut world);
+    assert_eq!(said, []);
+}
+
+#[test]
+fn what_is_built_and_what_leaves_is_said_once() {
+    let mut world = World::new(group(0, 10), 1);
+    world.order(Command::Set { capacity: 3 });
+    world.pass();
+    assert_eq!(world.pass().waiting, [Waiting::Building { n: 3 }]);
+    world.order(Command::Set { capacity: 1 });
+    assert_eq!(world.pass().waiting, [Waiting::Building { n: 2 }]);
+    world.pass_time(10 * SECOND);
+    world.pass();
+    assert_eq!(world.pass().waiting, [Waiting::Leaving { n: 2 }]);
+}
+
+#[test]
+fn a_server_of_unknown_status_is_deleted_on_no_older_word() {
+    let mut world = settled(0, 8, 3);
+    let id = world.first_id();
+    world.cloud.get_mut(&id).unwrap().status = Status::Error;
+    world.faults.denied = 100;
+    assert_eq!(terminations(&world.pass()), [(&id, Cause::Error)]);
+    world.faults.denied = 0;
+    world.cloud.get_mut(&id).unwrap().status = Status::Unknown;
+    for _ in 0..10 {
+        world.pass_time(MINUTE);
+        let decision = world.pass();
+        assert_eq!((terminations(&decision).len(), decision.tally.failed), (0, 1));
+    }
+    world.cloud.get_mut(&id).unwrap().status = Status::Error;
+    assert_eq!(terminations(&world.pass()), [(&id, Cause::Error)]);
+}
+
+/// Somebody else deletes it, and Nova does not get on with it either.
+#[test]
+fn a_delete_that_others_asked_for_is_not_asked_for_again() {
+    let mut world = settled(0, 8, 3);
+    world.faults.delete_hangs = 100;
+    let theirs = world.first_id();
+    world.cloud.get_mut(&theirs).unwrap().deleting = true;
+    world.order(Command::Set { capacity: 1 });
+    let mut asked = std::collections::BTreeSet::new();
+    for _ in 0..60 {
+        let decision = world.pass();
+        asked.extend(terminations(&decision).into_iter().map(|(id, _)| id.clone()));
+        world.pass_time(MINUTE);
+    }
+    assert!(!asked.contains(&theirs));
+    assert!(world.asked > 2, "ours was asked for {} times", world.asked);
+}
+
+#[test]
+fn a_delete_is_tried_again_in_the_moment_that_its_wait_ends() {
+    let mut world = settled(0, 8, 3);
+    let id = world.first_id();
+    world.cloud.get_mut(&id).unwrap().status = Status::Error;
+    world.stubborn = Some((id.clone(), FailureKind::Conflict));
+    world.pass();
+    let intents: Vec<_> = world.intents.values().cloned().collect();
+    let wait = delete_wait(&intents, &id, &world.group.launch.backoff).unwrap();
+    world.observe();
+    world.now.steady = wait.until.minus(Duration::from_millis(1));
+    let decision = world.decide();
+    assert_eq!(terminations(&decision), []);
+    assert_eq!(decision.next_look, world.now.steady.plus(SECOND), "as soon as may be");
+    world.now.steady = wait.until;
+    assert_eq!(terminations(&world.decide()), [(&id, Cause::Error)]);
 }

@@ -45,7 +45,7 @@ impl Clock for Still {
 
 /// Lists nothing and accepts every create. Of servers called `down…` it says nothing, of
 /// those called `slow…` never; all others are gone.
-struct Empty;
+pub(super) struct Empty;
 
 #[async_trait]
 impl Compute for Empty {

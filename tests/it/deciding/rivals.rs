@@ -74,6 +74,25 @@ fn the_second_refuses_and_the_first_is_not_disturbed() {
     assert_eq!((first.members(), second.created), (2, 0));
 }
 
+#[test]
+fn the_first_is_who_has_the_oldest_server_whatever_it_is_called() {
+    let mut first = World::new(group(0, 20), 1);
+    first.serial = 900;
+    first.order(Command::Set { capacity: 2 });
+    first.settle(20);
+    let mut second = second();
+    second.now = first.now;
+    second.order(Command::Set { capacity: 1 });
+    second.pass();
+    first.cloud.extend(second.cloud.clone());
+    pass_over(&first, &mut second);
+    let (goes_on, refuses) = one_after_the_other(&mut first, &mut second, 2);
+    let (n, install) = of(1, 2);
+    assert!(goes_on.waiting.contains(&Waiting::Rival { n, install }), "{:?}", goes_on.waiting);
+    let (n, install) = of(2, 1);
+    assert!(refuses.waiting.contains(&Waiting::OtherInstall { n, install }));
+}
+
 /// Neither can know of the other before its servers are seen.
 #[test]
 fn of_two_that_start_at_once_on_an_empty_group_one_goes_on_and_nothing_is_deleted() {

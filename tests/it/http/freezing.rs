@@ -60,7 +60,7 @@ async fn what_holds_a_group_is_shown_before_its_next_look() {
         put(&face, WEB, "{\"reason\": \"storm\"}").await;
         let (frozen, said) = shown("frozen").await;
         assert!(frozen && said.contains("storm"), "{said}");
-        assert_eq!(said.contains("Frozen for"), decided, "it is read out as well: {said}");
+        assert!(said.contains("Frozen for"), "it is read out as well: {said}");
         delete(&face, WEB).await;
         assert!(!shown("let go").await.0);
         put(&face, "/v1/freeze", "{}").await;

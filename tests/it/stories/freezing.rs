@@ -35,6 +35,7 @@ fn a_frozen_group_stays_as_it_is_over_a_restart() {
 
     let daemon = place.start();
     frozen(&place, "web");
+    place.until("web", "decided for", |g| g["desired"] == 5);
     let why = place.explain("web");
     assert!(why.contains("(storm): nothing is changed") && why.contains("Desired is 5"), "{why}");
     let metrics = place.ask("admin", "GET /metrics", "read", None).body;
