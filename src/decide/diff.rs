@@ -267,7 +267,14 @@ impl<'a> Planner<'a> {
 
     fn recent(&self) -> impl Iterator<Item = &Intent> {
         let start = self.snapshot.now.steady.minus(Velocity::PERIOD);
-        self.fleet.intents.iter().filter(move |i| counts(i) && i.opened.steady > start)
+        let recent = self.fleet.intents.iter().filter(move |i| i.opened.steady > start);
+        recent.filter(|i| counts(i) || self.left_all_the_same(i))
+    }
+
+    /// A proxy may refuse in its own name what Nova does all the same.
+    fn left_all_the_same(&self, intent: &Intent) -> bool {
+        let mut leaving = self.fleet.members.iter().filter(|m| m.standing == Standing::Leaving);
+        intent.terminate().is_some_and(|t| t.served && leaving.any(|m| m.id == t.server))
     }
 
     /// Said once, whatever else has to wait for it.

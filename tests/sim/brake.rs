@@ -11,6 +11,7 @@ use novascale::cloud::Leave;
 use novascale::domain::freeze::{Brake, Braked, Freeze};
 use novascale::domain::id::GroupName;
 use novascale::domain::outcome::{Failure, FailureKind};
+use novascale::domain::plan::Waiting;
 use novascale::domain::signal::{Command, Ordered};
 use novascale::domain::time::{Clock, Steady, Wall};
 use novascale::store::{Admit, Store, What};
@@ -149,11 +150,16 @@ impl World {
         self.told(group, Command::Unfreeze);
     }
 
-    /// A person who looks in now and then lets go on what stopped by itself.
+    /// A person who looks in now and then lets go on what stopped by itself, and says that a cut
+    /// of max is meant where that is asked for.
     pub fn look_in(&mut self) {
         for group in 0..self.groups.len() {
-            if self.machine.latest(group).is_some_and(|decision| decision.frozen().is_some()) {
+            let Some(decision) = self.machine.latest(group) else { continue };
+            if decision.frozen().is_some() {
                 self.let_go(group);
+            }
+            if decision.waiting.iter().any(|w| matches!(w, Waiting::Unconfirmed { .. })) {
+                self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
             }
         }
     }

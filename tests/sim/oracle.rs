@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
+use novascale::control::act::CALLS_AT_ONCE;
 use novascale::domain::claim::{Claim, Source};
 use novascale::domain::fleet::{Found, Observation, Seen};
 use novascale::domain::group::Group;
@@ -129,7 +130,7 @@ impl Watch {
     pub fn forget(&mut self) {
         (self.desired, self.fed) = (None, None);
         self.inputs = Inputs::default();
-        self.cut = Cut::default();
+        self.cut.forget();
         self.melt = Melt::default();
         self.taken.clear();
         self.tries.clear();
@@ -152,6 +153,8 @@ pub struct Context {
     pub observation: Observation,
     /// Of the lease that it runs under.
     pub epoch: u64,
+    /// Calls of one pass that may be under way when another takes over.
+    at_once: u32,
     /// Changes that it began after another had taken over.
     fenced: u32,
     /// Writes that the disk refused: it could not see then that another had taken over.
@@ -239,7 +242,9 @@ impl Watch {
             return;
         }
         let cooldown = self.group.behaviour.scale_in.cooldown;
-        if now.since(changed) < cooldown && self.ordered <= changed {
+        let idle = self.cut.idle(bounds.max, decision);
+        // What is not given while a cut of max waits cannot be taken away.
+        if now.since(changed) < cooldown && self.ordered <= changed && !idle {
             let said = format!("desired fell from {last} to {desired} within the cooldown");
             trace.broken(now, "I13", &said);
         }
@@ -277,6 +282,8 @@ impl Nova {
             began_at: now,
             observation,
             epoch,
+            // Without a wire calls come one by one.
+            at_once: if self.embedded.is_some() { CALLS_AT_ONCE as u32 } else { 1 },
             fenced: 0,
             refused: 0,
             decision: None,

@@ -58,6 +58,30 @@ fn a_delete_counts_for_its_minute_though_its_server_loses_the_tag() {
 }
 
 #[test]
+fn a_delete_that_was_refused_counts_where_its_server_leaves_all_the_same() {
+    let mut world = settled(0, 10, 5);
+    world.pass_time(MINUTE);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    let newest = world.first_id();
+    world.stubborn = Some((newest.clone(), FailureKind::Denied));
+    world.order(Command::Set { capacity: 1 });
+    assert_eq!(terminations(&world.pass()), [(&newest, Cause::Surplus)]);
+    // A proxy said no, after Nova had said yes.
+    world.stubborn = None;
+    world.cloud.get_mut(&newest).unwrap().deleting = true;
+    world.faults.delete_hangs = 100;
+    for _ in 0..9 {
+        world.pass_time(6 * SECOND);
+        let decision = world.pass();
+        let more = terminations(&decision).into_iter().filter(|(id, _)| **id != newest);
+        assert_eq!(more.count(), 0, "{:?}", decision.sentences());
+    }
+    world.pass_time(7 * SECOND);
+    let decision = world.pass();
+    assert!(terminations(&decision).iter().any(|(id, _)| **id != newest), "one a minute");
+}
+
+#[test]
 fn a_pin_counts_until_its_end() {
     let mut world = settled(1, 10, 3);
     let until = world.now.plus(10 * MINUTE);

@@ -15,8 +15,6 @@ use crate::trace::Trace;
 
 /// A listing and a plan are acted on for so long.
 const GOOD_FOR: Duration = Duration::from_secs(30);
-/// Calls of one pass that are under way when another takes over: here calls come one by one.
-const UNDER_WAY: u32 = 1;
 
 impl State {
     pub(super) fn judge_change(
@@ -102,7 +100,7 @@ impl Context {
             return;
         }
         self.fenced += 1;
-        if self.fenced > UNDER_WAY + self.refused {
+        if self.fenced > self.at_once + self.refused {
             trace.broken(at, "I7", "a controller went on though another had taken over");
         }
     }

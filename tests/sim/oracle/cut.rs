@@ -17,6 +17,8 @@ pub struct Cut {
     pub waits: bool,
     /// A pass may have accepted it and not been published.
     pub unsure: bool,
+    /// The largest max that was configured since one was confirmed.
+    largest: u32,
 }
 
 impl Cut {
@@ -24,6 +26,7 @@ impl Cut {
     /// falls only as the fleet does.
     pub fn decided(&mut self, max: u32, stands: Option<u32>) {
         self.confirmed = self.confirmed.filter(|confirmed| *confirmed == max);
+        self.largest = if self.confirmed.is_some() { max } else { max.max(self.largest) };
         let last = self.accepted.unwrap_or(max.max(stands.unwrap_or(0)));
         let doubted = max * 2 < last && self.confirmed.is_none();
         let waits = doubted && stands.is_none_or(|there| there > max);
@@ -37,6 +40,17 @@ impl Cut {
         } else if !waits {
             (self.accepted, self.confirmed) = (Some(next), None);
         }
+    }
+
+    /// It may wait for a person's word, and takes nothing away for being too many.
+    pub fn idle(&self, max: u32, decision: &Decision) -> bool {
+        let surplus = |a: &Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        max * 2 < self.largest && !decision.plan.iter().any(surplus)
+    }
+
+    /// All that was kept is gone.
+    pub fn forget(&mut self) {
+        *self = Self { largest: self.largest, ..Self::default() };
     }
 }
 
