@@ -64,6 +64,11 @@ use root::make_private;
 
 pub use reload::Reread;
 
+/// What the wall clock shows, for commands that ask no daemon.
+pub fn now() -> crate::domain::time::Wall {
+    crate::clock::wall()
+}
+
 /// What the command line hands in.
 #[derive(Debug)]
 pub struct Options {

@@ -154,6 +154,7 @@ fn group(n: u32) -> Group {
             hash: hash.clone(),
         },
         policies: vec![Policy::Target(TotalTarget { signal, per_server: 100.0, stale_after })],
+        schedules: Vec::new(),
         behaviour: Behaviour::default(),
         patience: Patience::default(),
         launch: LaunchLimits::default(),

@@ -179,7 +179,7 @@ impl Reloader {
         let window = Window { now, signals: nothing, past: nothing };
         let Gathered { state, memory, intents, known, .. } =
             self.parts.store.gather(&group.name, window).await?;
-        let max = group.bounds.max;
+        let max = group.max_ever();
         let accepted = memory.and_then(|memory| memory.accepted);
         let Some(accepted) = accepted.filter(|last| last.doubts(max, state.confirmed)) else {
             return Ok(None);
@@ -194,7 +194,7 @@ impl Reloader {
     }
 
     async fn confirm(&self, group: &Group, by: &str) -> Result<(), StoreError> {
-        let (at, command) = (self.parts.clock.now(), Command::Confirm { max: group.bounds.max });
+        let (at, command) = (self.parts.clock.now(), Command::Confirm { max: group.max_ever() });
         let order = Ordered { command, at, by: by.to_owned(), reason: None };
         let what = What::Command(order, group.bounds);
         let admit = Admit { group: group.name.clone(), what, key: None, at };
@@ -254,7 +254,7 @@ impl Reloader {
 
 /// Whether the other configuration had the group with this max.
 fn same_max(last: &Group, group: &Group) -> bool {
-    last.name == group.name && last.bounds.max == group.bounds.max
+    last.name == group.name && last.max_ever() == group.max_ever()
 }
 
 /// Which groups came, changed, went and stayed.

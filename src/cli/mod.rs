@@ -33,6 +33,7 @@ pub mod reserve;
 pub mod run;
 pub mod sandbox;
 pub mod scale;
+pub mod schedule;
 pub mod servers;
 pub mod signal;
 pub mod status;
@@ -50,9 +51,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("NOVASCALE
     None => env!("CARGO_PKG_VERSION").to_owned(),
 });
 
-const EXAMPLES: &str = "\
-Examples:
-  novascale signal web requests 540      tell the group `web` its load
+const EXAMPLES: &str = "  novascale signal web requests 540      tell the group `web` its load
   novascale scale web +2 --reason sale   ask for two servers more";
 
 const EXIT_CODES: &str = "\
@@ -73,8 +72,8 @@ Exit codes:
     version = VERSION.as_str(),
     max_term_width = 100,
     subcommand_help_heading = "Commands (`run` if none is given)",
-    after_help = format!("{EXAMPLES}\n\n`--help` says more and lists the exit codes."),
-    after_long_help = format!("{EXIT_CODES}\n\n{EXAMPLES}")
+    after_help = format!("Examples (`--help` says more and lists the exit codes):\n{EXAMPLES}"),
+    after_long_help = format!("{EXIT_CODES}\n\nExamples:\n{EXAMPLES}")
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -146,6 +145,8 @@ pub enum Command {
     Run(run::Args),
     /// Check the configuration and show all its faults
     Check(check::Args),
+    /// Show when windows of capacity open next, or a cron expression fires
+    Schedule(schedule::Args),
     /// Run the embedded cloud alone, and rehearse an outage on it
     Sandbox(sandbox::Args),
     #[command(flatten)]
@@ -256,6 +257,9 @@ fn perform(cli: &Cli) -> Exit {
     let done = match &cli.command {
         None | Some(Command::Run(_)) => run::run(&cli.run, &cli.global, output),
         Some(Command::Check(args)) => check::run(args, cli.global.config(), output),
+        Some(Command::Schedule(args)) => {
+            schedule::run(args, cli.global.config(), crate::app::now(), output)
+        }
         Some(Command::Sandbox(args)) => sandbox::run(args, &cli.global, output),
         Some(Command::Ask(what)) => {
             let answer = ask(what, &cli.global, output).map_err(|error| what.blamed(error));

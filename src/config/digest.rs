@@ -11,6 +11,8 @@ use crate::domain::group::{
 };
 use crate::domain::id::TemplateHash;
 use crate::domain::policy::{Behaviour, Meltdown, Policy};
+use crate::domain::schedule::{Ends, Gives, Lead, Schedule, When};
+use crate::domain::time::Wall;
 
 /// Of all that servers are made from; the group's name and the template's `hash` have no part.
 pub(super) fn template(template: &Template) -> TemplateHash {
@@ -60,6 +62,9 @@ pub(super) fn group(group: &Group) -> TemplateHash {
     for policy in &group.policies {
         write_policy(&mut writer, policy);
     }
+    for schedule in &group.schedules {
+        write_schedule(&mut writer, schedule);
+    }
     write_behaviour(&mut writer, group.behaviour, group.patience, group.launch);
     writer.finish()
 }
@@ -71,6 +76,32 @@ fn write_policy(writer: &mut Writer, policy: &Policy) {
             writer.number("target.per_server", target.per_server.to_bits());
             writer.span("target.stale_after", target.stale_after);
         }
+    }
+}
+
+fn write_schedule(writer: &mut Writer, schedule: &Schedule) {
+    let at = |wall: &Wall| wall.0.to_be_bytes();
+    let number = |n: u32| u64::from(n).to_be_bytes();
+    writer.text("schedule.name", &schedule.name);
+    match &schedule.when {
+        When::Recurring(opens, ends) => {
+            writer.text("schedule.cron", opens.to_string());
+            match ends {
+                Ends::After(span) => writer.span("schedule.duration", *span),
+                Ends::At(closes) => writer.text("schedule.end", closes.to_string()),
+            }
+        }
+        When::Once { from, until } => {
+            writer.text("schedule.from", at(from));
+            writer.list("schedule.until", until.as_ref().map(at).as_slice());
+        }
+    }
+    let Gives { min, max, capacity } = schedule.gives;
+    writer.list("schedule.min", min.map(number).as_slice());
+    writer.list("schedule.max", max.map(number).as_slice());
+    writer.list("schedule.capacity", capacity.map(number).as_slice());
+    if let Lead::Fixed(lead) = schedule.lead {
+        writer.span("schedule.lead", lead);
     }
 }
 

@@ -141,6 +141,7 @@ section! {
         launch: LaunchText,
         meltdown: MeltdownText,
         target: Vec<At<TargetText>>,
+        schedule: Vec<At<ScheduleText>>,
     }
 }
 
@@ -170,6 +171,22 @@ section! {
 
 section! {
     TargetText { signal: String, per_server: f64, stale_after: Duration }
+}
+
+section! {
+    ScheduleText {
+        name: String,
+        cron: String,
+        timezone: String,
+        duration: Duration,
+        end: String,
+        from: MomentText,
+        until: MomentText,
+        min: u64,
+        max: u64,
+        capacity: u64,
+        lead: LeadText,
+    }
 }
 
 section! {
@@ -231,6 +248,40 @@ impl Read for SecretText {
             return None;
         }
         wrong(raw, "a table that says where the secret is", spot, sink)
+    }
+}
+
+/// A date and time as TOML writes it, in quotes or without.
+#[derive(Debug, Clone)]
+pub(super) struct MomentText(pub(super) String);
+
+impl Read for MomentText {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        match raw.get_ref() {
+            DeValue::Datetime(moment) => Some(Self(moment.to_string())),
+            DeValue::String(text) => Some(Self(text.trim().to_owned())),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => wrong(raw, "a date and time", spot, sink),
+        }
+    }
+}
+
+/// `"auto"`, or a span of time.
+#[derive(Debug, Clone)]
+pub(super) enum LeadText {
+    Auto,
+    Span(Duration),
+}
+
+impl Read for LeadText {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        if raw.get_ref().as_str() == Some("auto") {
+            return Some(Self::Auto);
+        }
+        Duration::read(raw, spot, sink).map(Self::Span)
     }
 }
 

@@ -19,7 +19,7 @@ impl Cut {
     /// that cannot be told. What was accepted falls only as the fleet does, so that a cut in
     /// steps is held against where it began; and where nothing is remembered, what stands counts.
     pub fn of(snapshot: &Snapshot<'_>, tally: &Tally) -> Self {
-        let (max, now) = (snapshot.group.bounds.max, snapshot.now.steady);
+        let (max, now) = (snapshot.group.max_ever(), snapshot.now.steady);
         let word = snapshot.state.confirmed;
         let unseen = snapshot.seen().is_none();
         // What is stopped or failed may serve again.
@@ -38,7 +38,7 @@ impl Cut {
 
     /// What is waited for, if anything is.
     pub fn waiting(&self, snapshot: &Snapshot<'_>) -> Option<Waiting> {
-        let (from, to) = (self.accepted.max, snapshot.group.bounds.max);
+        let (from, to) = (self.accepted.max, snapshot.group.max_ever());
         self.waits.then_some(Waiting::Unconfirmed { from, to })
     }
 }

@@ -44,7 +44,8 @@ pub const LOOK_LEAST: Duration = Duration::from_secs(1);
 pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
     let measured = policy::measured(snapshot, &fleet.members);
-    let claims = policy::claims(snapshot, &measured);
+    let schedules = policy::schedule::in_force(snapshot);
+    let claims = policy::claims(snapshot, &schedules, &measured);
     let stands = fleet.tally.capacity();
     let cut = Cut::of(snapshot, &fleet.tally);
     let kept = cut.waits.then_some(cut.accepted.max);
@@ -55,7 +56,9 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let accepted = Some(cut.accepted);
     let memory = tempered.memory.map(|next| {
         let Losses { recent, melted, .. } = fleet.losses;
-        Memory { accepted, losses: recent, melted, ..next }
+        let mut next = Memory { accepted, losses: recent, melted, ..next };
+        fleet.boots.iter().for_each(|took| next.booted(*took));
+        next
     });
     let memory = memory.filter(|next| snapshot.memory != Some(next));
     let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
@@ -65,7 +68,8 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
         group: snapshot.group.name.clone(),
         at: snapshot.now,
         config_hash: snapshot.group.config_hash.clone(),
-        bounds: snapshot.group.bounds,
+        bounds: snapshot.bounds(),
+        schedules,
         claims,
         wanted: tempered.wanted,
         desired: tempered.desired,

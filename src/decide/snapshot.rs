@@ -1,6 +1,9 @@
 //! All that a decision may look at.
 
+use super::policy::schedule;
+use crate::domain;
 use crate::domain::claim::Memory;
+use crate::domain::count::Bounds;
 use crate::domain::fleet::{Observation, Seen};
 use crate::domain::freeze::{Braked, Freeze, Holds};
 use crate::domain::group::{Group, GroupState};
@@ -44,5 +47,11 @@ impl<'a> Snapshot<'a> {
             Observation::Seen(seen) => Some(seen),
             Observation::Unseen { .. } => None,
         }
+    }
+
+    /// The bounds in force: the group's own, and what the windows that count make of them.
+    pub fn bounds(&self) -> Bounds {
+        let open = schedule::in_force(self);
+        domain::schedule::bounds(self.group.bounds, open.iter().map(|window| window.gives))
     }
 }

@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use super::policy::schedule;
 use super::snapshot::Snapshot;
 use super::{remembered, sooner};
 use crate::domain::claim::{Claim, Held, Memory, Peak, Source};
@@ -85,7 +86,7 @@ impl<'a> Run<'a> {
             held.took |= held.adopted && snapshot.intents.iter().any(|it| took(it, held.since));
         }
         let wanted = asked.claims.iter().filter_map(|c| c.wants.number()).max();
-        let desired = wanted.unwrap_or(snapshot.group.bounds.floor());
+        let desired = wanted.unwrap_or(snapshot.bounds().floor());
         Self { snapshot, asked, memory, wanted, desired, steps: Vec::new(), wake: None }
     }
 
@@ -147,7 +148,10 @@ impl<'a> Run<'a> {
         let signals: Vec<String> = blind
             .filter_map(|c| match &c.source {
                 Source::Target { signal, .. } => Some(signal.to_string()),
-                Source::Base { .. } | Source::Reservation { .. } | Source::Pin { .. } => None,
+                Source::Base { .. }
+                | Source::Reservation { .. }
+                | Source::Schedule { .. }
+                | Source::Pin { .. } => None,
             })
             .collect();
         let Some(last) = self.memory.desired else { return };
@@ -190,7 +194,7 @@ impl<'a> Run<'a> {
     }
 
     fn bound(&mut self) {
-        let (from, to) = (self.desired, self.snapshot.group.bounds.clamp(self.desired));
+        let (from, to) = (self.desired, self.snapshot.bounds().clamp(self.desired));
         if from != to {
             self.step(to, Tempering::Bounded { from, to });
         }
@@ -199,6 +203,7 @@ impl<'a> Run<'a> {
     fn end(mut self) -> Tempered {
         let now = self.snapshot.now.steady;
         self.wake_at_ends_of_reservations();
+        self.wake = sooner(self.wake, schedule::wake(self.snapshot));
         // Without state and without a look nothing is known, not even that nothing runs.
         let blank = self.snapshot.memory.is_none() && self.snapshot.seen().is_none();
         // A max that waits for a word takes nothing away, from what is remembered neither.

@@ -162,7 +162,7 @@ impl Judge<'_> {
             .fold(0, u32::saturating_add);
         let open = open.saturating_add(self.adopting(&standing));
         let total = standing.len() as u64 + u64::from(open) + u64::from(launched);
-        let max = self.snapshot.group.bounds.max;
+        let max = self.snapshot.bounds().max;
         if total <= u64::from(max) {
             return None;
         }
@@ -211,7 +211,7 @@ impl Judge<'_> {
             return None;
         }
         let left = serving.len().saturating_sub(going);
-        let floor = self.snapshot.group.bounds.floor() as usize;
+        let floor = self.snapshot.bounds().floor() as usize;
         if left < floor {
             return broken("I2", format!("{left} would serve, below min {floor}"));
         }
@@ -395,7 +395,7 @@ impl Judge<'_> {
 
     /// I10: desired is within the bounds, whatever came in.
     fn bounds(&self) -> Option<Violation> {
-        let (bounds, desired) = (self.snapshot.group.bounds, self.decision.desired);
+        let (bounds, desired) = (self.snapshot.bounds(), self.decision.desired);
         if bounds.clamp(desired) == desired {
             return None;
         }
@@ -417,7 +417,7 @@ impl Judge<'_> {
     fn cut(&self) -> Option<Violation> {
         let Snapshot { group, state, memory, .. } = self.snapshot;
         let last = memory.and_then(|memory| memory.accepted)?;
-        let max = group.bounds.max;
+        let max = group.max_ever();
         let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
         let going = self.decision.plan.iter().filter(surplus).count() as u64;
         let confirmed =
@@ -438,7 +438,7 @@ impl Judge<'_> {
     fn missing_data(&self) -> Option<Violation> {
         let pinned = self.decision.tempering.iter().any(|t| matches!(t, Tempering::Pinned { .. }));
         let last = self.snapshot.memory.and_then(|m| m.desired)?;
-        let last = self.snapshot.group.bounds.clamp(last);
+        let last = self.snapshot.bounds().clamp(last);
         let blind = self.decision.claims.iter().any(|c| c.source.measured() && c.blind());
         if pinned || !blind || self.decision.desired >= last {
             return None;

@@ -1,12 +1,13 @@
 //! Claims: what each source asks for, and the memory they keep.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::cut::Accepted;
 use super::id::{Owner, ServerId, SignalName};
-use super::time::Steady;
+use super::time::{Steady, left_secs};
 
 /// One source's demand for capacity.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,14 @@ pub enum Source {
         #[serde(default)]
         whole_silent: bool,
     },
+    /// A window that is open for `left_secs` more, or for good; one that counts ahead of its
+    /// hour opens in `early_secs`.
+    Schedule {
+        name: String,
+        left_secs: Option<u64>,
+        #[serde(default)]
+        early_secs: u64,
+    },
     Pin {
         left_secs: Option<u64>,
         reason: Option<String>,
@@ -109,9 +118,33 @@ pub struct Memory {
     /// Servers that served and were lost without our doing, as long as they count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
+    /// How long the last launches took until they served, in seconds; the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boots: Vec<u32>,
     /// Too many were lost at once: nothing is changed until they serve or a person lets it go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub melted: Option<Melted>,
+}
+
+/// So many boots tell how long the next will take.
+const BOOTS: usize = 20;
+
+impl Memory {
+    /// Notes how long a server took from its launch until it served.
+    pub fn booted(&mut self, took: Duration) {
+        let surplus = (self.boots.len() + 1).saturating_sub(BOOTS);
+        self.boots.drain(..surplus);
+        self.boots.push(u32::try_from(left_secs(took)).unwrap_or(u32::MAX));
+    }
+
+    /// What nine of ten boots did not exceed; nothing while none is known.
+    pub fn boot_time(&self) -> Duration {
+        let mut boots = self.boots.clone();
+        boots.sort_unstable();
+        let rank = (boots.len() * 9).div_ceil(10);
+        let secs = rank.checked_sub(1).and_then(|at| boots.get(at)).copied().unwrap_or(0);
+        Duration::from_secs(u64::from(secs))
+    }
 }
 
 /// A server that served, and when it was found to be gone, stopped or failed.

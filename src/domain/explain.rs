@@ -13,6 +13,7 @@ use super::fleet::Tally;
 use super::id::ServerId;
 use super::outcome::Failure;
 use super::plan::{Action, Cause, Decision, Tempering, Waiting};
+use super::schedule::{Gives, InForce};
 use super::time::spoken;
 
 mod adoption;
@@ -141,6 +142,8 @@ impl Decision {
         let mut said = vec![format!("{} wanted: {}.", self.wanted_in_words(), self.why())];
         let others = self.claims.iter().filter(|c| Some(*c) != self.winner());
         said.extend(others.map(|claim| format!("Also, {claim}.")));
+        let bounding = self.schedules.iter().filter(|w| w.gives.min.or(w.gives.max).is_some());
+        said.extend(bounding.map(|window| sentence(&window.to_string())));
         said.extend(self.tempering.iter().map(|step| sentence(&step.to_string())));
         said.push(format!("Desired is {}; {}.", self.desired, self.counted()));
         said.extend(apart(&self.tally));
@@ -288,12 +291,40 @@ impl fmt::Display for Claim {
                 let age = spoken(Duration::from_secs(*age));
                 write!(f, "{signal} is unknown: its last sample is {age} old")
             }
+            Source::Schedule { name, left_secs, early_secs } => {
+                write!(f, "{} wants {wants}{}", quoted(name), hours(*left_secs, *early_secs))
+            }
             Source::Pin { left_secs, reason } => {
                 let left = left_secs.map(|s| spoken(Duration::from_secs(s)));
                 let left = left.map_or_else(String::new, |left| format!(" for {left} more"));
                 write!(f, "pinned at {wants}{left}{}", because(reason.as_deref()))
             }
         }
+    }
+}
+
+/// A window that changes the bounds. What it asks for reads with the claims.
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Gives { min, max, .. } = self.gives;
+        let said = [("min", min), ("max", max)].into_iter();
+        let said = said.filter_map(|(key, n)| n.map(|n| format!("{key} {n}")));
+        let said = said.collect::<Vec<_>>().join(" and ");
+        write!(f, "{} gives {said}{}", quoted(&self.name), hours(self.left_secs, self.early_secs))
+    }
+}
+
+/// A name that people gave, so that it is not read as a part of the sentence.
+fn quoted(name: &str) -> String {
+    format!("the schedule \"{name}\"")
+}
+
+fn hours(left_secs: Option<u64>, early_secs: u64) -> String {
+    let span = |secs| spoken(Duration::from_secs(secs));
+    match (early_secs, left_secs) {
+        (0, Some(left)) => format!(" for {} more", span(left)),
+        (0, None) => String::new(),
+        (early, _) => format!(", ahead of its hour in {}, as servers take to boot", span(early)),
     }
 }
 

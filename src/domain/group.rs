@@ -13,7 +13,8 @@ use super::cut::Confirmed;
 use super::freeze::Freeze;
 use super::id::{GroupName, Owner, Region, Tag, TemplateHash, Zone};
 use super::policy::{Behaviour, Policy};
-use super::time::Now;
+use super::schedule::{self, Schedule};
+use super::time::{Now, Wall};
 
 /// A fleet of like servers, as configured.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,11 +26,27 @@ pub struct Group {
     pub bounds: Bounds,
     pub template: Template,
     pub policies: Vec<Policy>,
+    /// In the file's order: of those whose windows are open the last decides.
+    pub schedules: Vec<Schedule>,
     pub behaviour: Behaviour,
     pub patience: Patience,
     pub launch: LaunchLimits,
     /// Digest of the group's configuration: a decision says which one it was made for.
     pub config_hash: TemplateHash,
+}
+
+impl Group {
+    /// The bounds in force: the group's own, and what the windows that are open make of them.
+    pub fn bounds_at(&self, now: Wall) -> Bounds {
+        let open = self.schedules.iter().filter(|schedule| schedule.when.open(now).is_some());
+        schedule::bounds(self.bounds, open.map(|schedule| schedule.gives))
+    }
+
+    /// The largest max that the group ever has: what a large cut is held against.
+    pub fn max_ever(&self) -> u32 {
+        let windows = self.schedules.iter().filter_map(|schedule| schedule.gives.max);
+        windows.fold(self.bounds.max, u32::max)
+    }
 }
 
 /// What the group's servers are made from. Names are resolved by the cloud's side.

@@ -18,6 +18,7 @@ pub mod intent;
 pub mod outcome;
 pub mod plan;
 pub mod policy;
+pub mod schedule;
 pub mod server;
 pub mod signal;
 pub mod time;

@@ -14,6 +14,7 @@ use super::freeze::Frozen;
 use super::id::{GroupName, InstallId, IntentId, Region, ServerId, Tag, TemplateHash};
 use super::intent::{Intent, Launch};
 use super::outcome::Failure;
+use super::schedule::InForce;
 use super::server::Known;
 use super::time::{Now, Steady};
 
@@ -24,7 +25,11 @@ pub struct Decision {
     pub at: Now,
     /// The identity of the configuration that it was made for.
     pub config_hash: TemplateHash,
+    /// In force, with what the schedules made of them.
     pub bounds: Bounds,
+    /// The windows that count, in the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<InForce>,
     pub claims: Vec<Claim>,
     /// The largest claim; none if no claim is known.
     pub wanted: Option<u32>,

@@ -169,15 +169,17 @@ impl GroupView {
         let (group, latest) = (&*handle.group, handle.latest().map(|d| d.held(holds)));
         let (decision, failure) = (latest.as_ref(), handle.pulse().failure);
         let observer = observers.iter().find(|pulse| pulse.region == group.region);
+        // What the last decision went by counts a window ahead of its hour.
+        let bounds = decision.map_or_else(|| group.bounds_at(now.wall), |d| d.bounds);
         let fares = situation(decision, held.as_ref().map(|(held, _)| *held), failure.is_some());
         Self {
             name: group.name.to_string(),
             configured: true,
             tag: group.tag.to_string(),
             region: group.region.to_string(),
-            min: group.bounds.min,
-            max: group.bounds.max,
-            base: Some(state.base.unwrap_or_else(|| group.bounds.floor())),
+            min: bounds.min,
+            max: bounds.max,
+            base: Some(state.base.unwrap_or_else(|| bounds.floor())),
             desired: decision.map(|d| d.desired),
             wanted: decision.and_then(|d| d.wanted),
             pin: pin(state, now),

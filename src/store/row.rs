@@ -13,6 +13,7 @@ use crate::domain::id::{GroupName, IntentId};
 use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::Failure;
 use crate::domain::plan::{Changes, Decision, Tempering, Waiting};
+use crate::domain::schedule::InForce;
 use crate::domain::server::Known;
 use crate::domain::time::Steady;
 
@@ -121,6 +122,7 @@ pub fn same_situation(a: &Decision, b: &Decision) -> bool {
 fn timeless(decision: &Decision) -> Decision {
     let mut bare = stored(decision);
     (bare.at, bare.next_look) = Default::default();
+    bare.schedules.iter_mut().for_each(still_window);
     bare.claims.iter_mut().for_each(|claim| still_source(&mut claim.source));
     bare.tempering.iter_mut().for_each(still_tempering);
     bare.waiting.iter_mut().for_each(still_waiting);
@@ -134,6 +136,7 @@ pub(super) fn stored(decision: &Decision) -> Decision {
         at: decision.at,
         config_hash: decision.config_hash.clone(),
         bounds: decision.bounds,
+        schedules: decision.schedules.clone(),
         claims: decision.claims.clone(),
         wanted: decision.wanted,
         desired: decision.desired,
@@ -154,8 +157,17 @@ fn still_source(source: &mut Source) {
             *load = load.map(|_| 0.0);
             *age_secs = age_secs.map(|_| 0);
         }
+        Source::Schedule { left_secs, early_secs, .. } => {
+            (*left_secs, *early_secs) = (left_secs.map(|_| 0), (*early_secs).min(1));
+        }
         Source::Pin { left_secs, .. } => *left_secs = left_secs.map(|_| 0),
     }
+}
+
+/// That it counts ahead of its hour is told apart, not by how much.
+fn still_window(window: &mut InForce) {
+    window.left_secs = window.left_secs.map(|_| 0);
+    window.early_secs = window.early_secs.min(1);
 }
 
 fn still_tempering(tempering: &mut Tempering) {

@@ -4,4 +4,5 @@ mod codes;
 mod daemon;
 mod help;
 mod requests;
+mod schedules;
 mod tables;

@@ -6,6 +6,7 @@ mod example;
 mod meaning;
 mod precedence;
 mod reload;
+mod schedules;
 
 use std::path::{Path, PathBuf};
 

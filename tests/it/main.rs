@@ -20,5 +20,6 @@ mod layers;
 mod observing;
 mod openstack;
 mod running;
+mod schedules;
 mod store;
 mod stories;

@@ -484,6 +484,7 @@ fn group(at: u32, dice: &mut Dice) -> Group {
         bounds: bounds(dice),
         template: template(at, dice),
         policies,
+        schedules: Vec::new(),
         behaviour,
         patience,
         launch,

@@ -10,7 +10,7 @@ use super::super::file::{
 };
 use super::super::read::{At, NamedEntry};
 use super::range::{self, DAY, HOUR, MINUTE, SECOND};
-use super::{Around, template};
+use super::{Around, schedule, template};
 use crate::domain::count::{Bounds, MOST};
 use crate::domain::group::{Backoff, Group, LaunchLimits, Patience};
 use crate::domain::id::{GroupName, LAUNCH_TAG_PREFIX, Region, SignalName, Tag, TemplateHash};
@@ -88,6 +88,7 @@ fn check_one(
     let template = template::check(text, &entry.name, setting.around, sink);
     judge_server_group(text, bounds, sink);
     let policies = policies(text.target.as_ref(), sink);
+    let schedules = schedule::check(text, bounds, sink);
     let scale_in = scale_in(text.scale_in.as_deref(), sink);
     let meltdown = meltdown(text.meltdown.as_deref(), sink);
     let behaviour = Behaviour { scale_in, meltdown };
@@ -102,6 +103,7 @@ fn check_one(
         bounds,
         template,
         policies,
+        schedules,
         behaviour,
         patience,
         launch,

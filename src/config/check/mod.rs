@@ -22,6 +22,7 @@ mod endpoint;
 mod group;
 mod http;
 mod range;
+mod schedule;
 mod secrets;
 mod template;
 mod tls;

@@ -23,7 +23,7 @@ impl Planner<'_> {
         if short == 0 {
             return;
         }
-        let max = self.snapshot.group.bounds.max;
+        let max = self.snapshot.bounds().max;
         let occupied = tally.occupied().saturating_add(self.arriving);
         let room = max.saturating_sub(occupied);
         if room < short {

@@ -6,6 +6,6 @@ use crate::domain::claim::{Claim, Source, Wants};
 pub(super) fn claim(snapshot: &Snapshot<'_>) -> Claim {
     let base = snapshot.state.base;
     let reason = snapshot.state.base_reason.clone().filter(|_| base.is_some());
-    let wants = Wants::Servers(base.unwrap_or(snapshot.group.bounds.floor()));
+    let wants = Wants::Servers(base.unwrap_or(snapshot.bounds().floor()));
     Claim { source: Source::Base { declared: base.is_some(), reason }, wants }
 }

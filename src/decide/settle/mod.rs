@@ -5,6 +5,8 @@
 //! Nova's 404 says that it is gone, and an unclear launch counts in full until its
 //! settling time and two complete listings have passed.
 
+use std::time::Duration;
+
 mod journal;
 mod known;
 mod losses;
@@ -41,6 +43,8 @@ pub struct Fleet {
     pub found: u32,
     /// Servers, there or to come, of a region that is no longer the group's; and one such region.
     pub elsewhere: Option<(u32, Region)>,
+    /// How long servers that serve for the first time took from their launch.
+    pub boots: Vec<Duration>,
     /// What was lost of those that served.
     pub losses: Losses,
     /// When something here changes by time alone.
@@ -75,6 +79,22 @@ pub fn settle(snapshot: &Snapshot<'_>) -> Fleet {
     let intents = snapshot.intents.iter().map(|intent| ledger.move_on(intent)).collect();
     let mut fleet = members::gather(snapshot, &sight, &known, intents);
     fleet.losses = losses::count(snapshot, &fleet);
+    fleet.boots = boots(snapshot, &fleet.changed_known);
     fleet.wake = sooner(fleet.wake, fleet.losses.wake);
     fleet
+}
+
+/// Of those that were launched by an intent that is still remembered.
+fn boots(snapshot: &Snapshot<'_>, changed: &[Known]) -> Vec<Duration> {
+    let opened = |known: &Known| {
+        let mut launches = snapshot.intents.iter();
+        let by = |it: &&Intent| it.launch().map(|line| &line.launch) == known.launch.as_ref();
+        known.launch.as_ref().and_then(|_| launches.find(by)).map(|it| it.opened.steady)
+    };
+    let served_before = |id: &ServerId| {
+        let at = snapshot.known.binary_search_by(|known| known.id.cmp(id));
+        at.is_ok_and(|at| snapshot.known[at].served)
+    };
+    let first = changed.iter().filter(|known| known.served && !served_before(&known.id));
+    first.filter_map(opened).map(|opened| snapshot.now.steady.since(opened)).collect()
 }

@@ -112,7 +112,8 @@ pub(super) async fn order(
     let vain = vain(app, group, &command, now).await?;
     let told = explain::order(&command, reason.as_deref(), now);
     let order = Ordered { command: command.clone(), at: now, by: caller.name(), reason };
-    let what = What::Command(order, group.group.bounds);
+    let bounds = group.group.bounds_at(now.wall);
+    let what = What::Command(order, bounds);
     let (state, repeated) = match admit(app, group, what, key, now).await? {
         Admitted::Stored { state, .. } => (state, false),
         Admitted::Repeated { state } => (state, true),
@@ -123,7 +124,7 @@ pub(super) async fn order(
     let (desired, sentence) = said(group, &command, &state).await;
     let sentence = vain.filter(|_| !repeated).unwrap_or(sentence);
     let name = group.group.name.to_string();
-    let base = state.base.unwrap_or_else(|| group.group.bounds.floor());
+    let base = state.base.unwrap_or_else(|| bounds.floor());
     let answer = Answer { group: name, base, desired, sentence, repeated };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }

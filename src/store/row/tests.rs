@@ -16,6 +16,7 @@ fn decision(secs: u64) -> Decision {
         at,
         config_hash: TemplateHash::new("0".repeat(16)).unwrap(),
         bounds: Bounds::new(0, 9),
+        schedules: Vec::new(),
         claims: Vec::new(),
         wanted: Some(3),
         desired: 3,

@@ -177,8 +177,13 @@ pub fn abandoned(admin: &str, pid: u32) -> TempDir {
 
 /// Runs the program with these variables alone, in this directory.
 pub fn novascale(arguments: &str, variables: &[(&str, &str)], dir: &Path) -> Ran {
+    with(&arguments.split_whitespace().collect::<Vec<_>>(), variables, dir)
+}
+
+/// Where an argument has blanks in it.
+pub fn with(arguments: &[&str], variables: &[(&str, &str)], dir: &Path) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_novascale"));
-    command.args(arguments.split_whitespace()).current_dir(dir).stdin(Stdio::null());
+    command.args(arguments).current_dir(dir).stdin(Stdio::null());
     command.env_clear().env("COLUMNS", "80").envs(variables.iter().copied());
     let ended = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

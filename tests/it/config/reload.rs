@@ -9,7 +9,7 @@ use super::Place;
 
 /// A line of a group's section, and another one in its place. A section's first line stands for
 /// what the cases after it begin with.
-const GROUP: [(&str, &[[&str; 2]]); 7] = [
+const GROUP: [(&str, &[[&str; 2]]); 9] = [
     (
         "[group.web]",
         &[
@@ -48,6 +48,28 @@ const GROUP: [(&str, &[[&str; 2]]); 7] = [
             ["signal = \"requests\"", "signal = \"jobs\""],
             ["per_server = 100", "per_server = 50"],
             ["stale_after = \"5m\"", "stale_after = \"6m\""],
+        ],
+    ),
+    (
+        "[[group.web.schedule]]",
+        &[
+            ["name = \"office\"", "name = \"hours\""],
+            ["cron = \"0 8 * * *\"", "cron = \"0 9 * * *\""],
+            ["timezone = \"Europe/Paris\"", "timezone = \"Europe/London\""],
+            ["duration = \"8h\"", "duration = \"9h\""],
+            ["duration = \"8h\"", "end = \"0 18 * * *\""],
+            ["min = 3", "min = 4"],
+            ["max = 30", "max = 40"],
+            ["capacity = 5", "capacity = 6"],
+            ["lead = \"auto\"", "lead = \"5m\""],
+        ],
+    ),
+    (
+        "[[group.web.schedule]] # once",
+        &[
+            ["from = 2030-12-24T18:00:00", "from = 2030-12-24T19:00:00"],
+            ["until = 2030-12-25T06:00:00", "until = 2030-12-25T07:00:00"],
+            ["capacity = 9", "capacity = 8"],
         ],
     ),
     (
@@ -146,7 +168,8 @@ fn the_table_has_every_key() {
     let mut tried: BTreeSet<String> = lines.map(|line| key(line)).collect();
     // Sections of their own.
     tried.extend(
-        ["boot_volume", "target", "scale_in", "patience", "launch", "meltdown"].map(str::to_owned),
+        ["boot_volume", "target", "schedule", "scale_in", "patience", "launch", "meltdown"]
+            .map(str::to_owned),
     );
     assert!(known.len() > 30, "{known:?}");
     assert_eq!(known.difference(&tried).collect::<Vec<_>>(), Vec::<&String>::new());

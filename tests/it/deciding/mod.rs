@@ -14,6 +14,7 @@ mod meltdown;
 mod orders;
 mod precedents;
 mod rivals;
+mod scheduled;
 mod settling;
 mod signals;
 mod stories;

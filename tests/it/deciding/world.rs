@@ -65,6 +65,7 @@ pub fn group(min: u32, max: u32) -> Group {
             hash: hash.clone(),
         },
         policies: Vec::new(),
+        schedules: Vec::new(),
         behaviour,
         patience: Patience::default(),
         launch: LaunchLimits::default(),

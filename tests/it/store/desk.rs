@@ -223,6 +223,7 @@ pub fn decision(group: &GroupName, secs: u64) -> Decision {
         at: at(secs),
         config_hash: TemplateHash::new("0".repeat(16)).unwrap(),
         bounds: Bounds::new(0, 9),
+        schedules: Vec::new(),
         claims: Vec::new(),
         wanted: Some(3),
         desired: 3,

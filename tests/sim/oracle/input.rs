@@ -97,6 +97,8 @@ impl Inputs {
                 };
                 self.reservations.iter().any(held)
             }
+            // No group here has one.
+            Source::Schedule { .. } => false,
             Source::Target { load: None, .. } => claim.wants == Wants::Unknown,
             Source::Target { load: Some(load), .. } => self.measured(*load, group, now),
         };

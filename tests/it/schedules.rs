@@ -1,0 +1,3 @@
+//! Schedules: when expressions fire, and when windows are open.
+
+mod zones;
