@@ -169,8 +169,9 @@ impl GroupView {
         let (group, latest) = (&*handle.group, handle.latest().map(|d| d.held(holds)));
         let (decision, failure) = (latest.as_ref(), handle.pulse().failure);
         let observer = observers.iter().find(|pulse| pulse.region == group.region);
-        // What the last decision went by counts a window ahead of its hour.
-        let bounds = decision.map_or_else(|| group.bounds_at(now.wall), |d| d.bounds);
+        // The last decision counts a window ahead of its hour; it may be of another configuration.
+        let current = decision.filter(|decision| decision.config_hash == group.config_hash);
+        let bounds = current.map_or_else(|| group.bounds_at(now.wall), |d| d.bounds);
         let fares = situation(decision, held.as_ref().map(|(held, _)| *held), failure.is_some());
         Self {
             name: group.name.to_string(),
