@@ -273,8 +273,8 @@ impl<'a> Planner<'a> {
 
     /// A proxy may refuse in its own name what Nova does all the same.
     fn left_all_the_same(&self, intent: &Intent) -> bool {
-        let mut leaving = self.fleet.members.iter().filter(|m| m.standing == Standing::Leaving);
-        intent.terminate().is_some_and(|t| t.served && leaving.any(|m| m.id == t.server))
+        let mut there = self.fleet.members.iter().filter(|m| m.standing != Standing::Leaving);
+        intent.terminate().is_some_and(|t| t.served && !there.any(|m| m.id == t.server))
     }
 
     /// Said once, whatever else has to wait for it.

@@ -70,8 +70,11 @@ fn a_delete_that_was_refused_counts_where_its_server_leaves_all_the_same() {
     world.stubborn = None;
     world.cloud.get_mut(&newest).unwrap().deleting = true;
     world.faults.delete_hangs = 100;
-    for _ in 0..9 {
+    for n in 0..9 {
         world.pass_time(6 * SECOND);
+        if n == 4 {
+            world.cloud.remove(&newest);
+        }
         let decision = world.pass();
         let more = terminations(&decision).into_iter().filter(|(id, _)| **id != newest);
         assert_eq!(more.count(), 0, "{:?}", decision.sentences());
