@@ -5,7 +5,7 @@
 //! velocity. Servers that ended in ERROR, or never left BUILD, are swept: those that
 //! never served outside the velocity, but not more than a few at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod launching;
 
@@ -19,7 +19,7 @@ use super::victim;
 use super::{Draws, sooner};
 use crate::domain::adoption::{Adopt, Over};
 use crate::domain::fleet::{Member, Standing};
-use crate::domain::id::{IntentId, LaunchId, Tag};
+use crate::domain::id::{IntentId, LaunchId, ServerId, Tag};
 use crate::domain::intent::{Intent, State, Terminate, What};
 use crate::domain::outcome::FailureKind;
 use crate::domain::plan::{Action, Cause, Waiting};
@@ -265,10 +265,18 @@ impl<'a> Planner<'a> {
         self.snapshot.group.behaviour.scale_in.velocity.allows(serving)
     }
 
+    /// The terminations of this minute. Of several intents for one server, those that came to
+    /// nothing count only if none of the others does.
     fn recent(&self) -> impl Iterator<Item = &Intent> {
         let start = self.snapshot.now.steady.minus(Velocity::PERIOD);
         let recent = self.fleet.intents.iter().filter(move |i| i.opened.steady > start);
-        recent.filter(|i| counts(i) || self.left_all_the_same(i))
+        let server = |intent: &Intent| intent.terminate().map(|t| t.server.clone());
+        let mut told: BTreeSet<ServerId> =
+            recent.clone().filter(|i| counts(i)).filter_map(server).collect();
+        recent.filter(move |intent| {
+            let left = || self.left_all_the_same(intent);
+            counts(intent) || left() && server(intent).is_some_and(|id| told.insert(id))
+        })
     }
 
     /// A proxy may refuse in its own name what Nova does all the same.

@@ -85,6 +85,26 @@ fn a_delete_that_was_refused_counts_where_its_server_leaves_all_the_same() {
 }
 
 #[test]
+fn a_server_that_had_to_be_asked_twice_counts_once() {
+    let mut world = settled(0, 12, 8);
+    world.pass_time(MINUTE);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    let newest = world.first_id();
+    world.stubborn = Some((newest.clone(), FailureKind::Busy));
+    world.order(Command::Set { capacity: 7 });
+    assert_eq!(terminations(&world.pass()), [(&newest, Cause::Surplus)]);
+    world.stubborn = None;
+    let began = world.now;
+    while world.cloud.contains_key(&newest) {
+        world.pass_time(3 * SECOND);
+        world.pass();
+    }
+    assert!(world.now.steady.since(began.steady) < MINUTE, "within the minute of the first");
+    world.order(Command::Set { capacity: 5 });
+    assert_eq!(terminations(&world.pass()).len(), 1, "two of eight a minute, and one is gone");
+}
+
+#[test]
 fn a_pin_counts_until_its_end() {
     let mut world = settled(1, 10, 3);
     let until = world.now.plus(10 * MINUTE);
