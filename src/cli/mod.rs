@@ -1,8 +1,8 @@
 //! The command line: what was typed, who answers it, and with which exit code.
 //!
-//! `run` is the daemon itself, `check` reads its configuration, `sandbox` is a cloud; every other
-//! command asks a running daemon by HTTP, with the token of the scope that the command
-//! needs, and prints the answer. A command decides nothing and never prompts. It
+//! `run` is the daemon itself, `check` and `schedule` read its configuration, `sandbox` is a
+//! cloud; every other command asks a running daemon by HTTP, with the token of the scope that the
+//! command needs, and prints the answer. A command decides nothing and never prompts. It
 //! returns an answer (the same facts for people and for programs) or an error with
 //! its exit code, and this module prints either: data on stdout, all else on stderr.
 //!
