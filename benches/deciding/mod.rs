@@ -15,7 +15,7 @@ use novascale::domain::group::{
 use novascale::domain::id::{
     GroupName, InstallId, LaunchId, Region, ServerId, SignalName, Tag, TemplateHash, mark,
 };
-use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
+use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
 use novascale::domain::server::{Known, KnownState, Ownership, Server, Status};
 use novascale::domain::signal::{Sample, Value};
 use novascale::domain::time::{Now, Steady, Wall};
@@ -82,6 +82,7 @@ fn deciding(cases: &[Case], now: Now, install: &InstallId) {
             state: &case.state,
             memory: Some(&case.memory),
             samples: &case.samples,
+            history: &[],
             intents: &[],
             known: &case.known,
             observation: &case.observation,
@@ -153,7 +154,7 @@ fn group(n: u32) -> Group {
             placement: Placement::Anywhere,
             hash: hash.clone(),
         },
-        policies: vec![Policy::Target(TotalTarget { signal, per_server: 100.0, stale_after })],
+        policies: vec![Policy::Total(Total::of(Reading::newest(signal, stale_after), 100.0))],
         schedules: Vec::new(),
         behaviour: Behaviour::default(),
         patience: Patience::default(),
@@ -206,6 +207,7 @@ fn known(server: &Server, now: Now) -> Known {
         since: now.steady.minus(Duration::from_secs(600)),
         first_seen: now.steady.minus(Duration::from_secs(600)),
         served: true,
+        serves_since: None,
         failure: None,
         rests: false,
         found: false,

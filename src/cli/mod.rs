@@ -19,6 +19,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub mod adopt;
+pub mod alert;
 pub mod check;
 mod client;
 pub mod daemon;
@@ -166,6 +167,8 @@ pub enum Ask {
     Plan(plan::Args),
     /// Send one sample of a signal
     Signal(signal::Args),
+    /// Tell that an alert fires, or is resolved
+    Alert(alert::Args),
     /// Set or change a group's base
     Scale(scale::Args),
     /// Reserve capacity for a time
@@ -287,6 +290,7 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Explain(args) => explain::run(args, client).await,
         Ask::Plan(args) => plan::run(args, client).await,
         Ask::Signal(args) => signal::run(args, client).await,
+        Ask::Alert(args) => alert::run(args, client).await,
         Ask::Scale(args) => scale::run(args, client).await,
         Ask::Reserve(args) => reserve::reserve(args, client).await,
         Ask::Release(args) => reserve::release(args, client).await,

@@ -104,11 +104,12 @@ pub(super) async fn order(
 
 /// The daemon's sentence, and whether it had heard the command before.
 pub(super) fn told(reply: Reply) -> Result<Answer, Error> {
-    let Told { sentence, repeated } = reply.parse()?;
+    let Told { sentence, repeated, note } = reply.parse()?;
     let mut answer = Answer::new(escape(&sentence), reply.body);
     if repeated {
         answer.notes.push("This id was used before: nothing was done again.".to_owned());
     }
+    answer.warnings.extend(note);
     Ok(answer)
 }
 

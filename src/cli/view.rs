@@ -148,6 +148,8 @@ pub(super) struct Told {
     /// It was known already by its id, and not done again.
     #[serde(default)]
     pub(super) repeated: bool,
+    /// What the sender should know, as that nothing follows its alert.
+    pub(super) note: Option<String>,
 }
 
 /// What a reload changed.

@@ -10,7 +10,9 @@ use crate::domain::group::{
     AntiAffinity, Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
 use crate::domain::id::TemplateHash;
-use crate::domain::policy::{Behaviour, Meltdown, Policy};
+use crate::domain::policy::{
+    Adjustment, Asks, Behaviour, Change, Fallback, Meltdown, Policy, Reading, Tolerance,
+};
 use crate::domain::schedule::{Ends, Gives, Lead, Schedule, When};
 use crate::domain::time::Wall;
 
@@ -71,10 +73,85 @@ pub(super) fn group(group: &Group) -> TemplateHash {
 
 fn write_policy(writer: &mut Writer, policy: &Policy) {
     match policy {
-        Policy::Target(target) => {
-            writer.text("target.signal", target.signal.as_str());
+        Policy::Total(target) => {
+            write_reading(writer, "target", &target.reading);
             writer.number("target.per_server", target.per_server.to_bits());
-            writer.span("target.stale_after", target.stale_after);
+            writer.span("target.stale_after", target.reading.stale_after);
+            // What is left out where it is the default keeps the digests of groups without it.
+            if target.tolerance != Tolerance::default() {
+                write_tolerance(writer, target.tolerance);
+            }
+        }
+        Policy::Average(target) => {
+            write_reading(writer, "target", &target.reading);
+            writer.number("target.average", target.target.to_bits());
+            writer.span("target.stale_after", target.reading.stale_after);
+            writer.span("target.warm_up", target.warm_up);
+            write_tolerance(writer, target.tolerance);
+        }
+        Policy::Step(step) => {
+            write_reading(writer, "step", &step.reading);
+            writer.span("step.stale_after", step.reading.stale_after);
+            writer.span("step.warm_up", step.warm_up);
+            writer.number("step.flapping_guard", u64::from(step.shared));
+            for (side, ranges) in [("step.out", &step.out), ("step.in", &step.into)] {
+                ranges.iter().for_each(|range| write_range(writer, side, range));
+            }
+        }
+        Policy::Alert(alert) => {
+            writer.text("alert.alert", alert.alert.as_str());
+            writer.span("alert.expires_after", alert.expires_after);
+            match alert.asks {
+                Asks::Capacity(n) => writer.number("alert.capacity", u64::from(n)),
+                Asks::More { change, every, most } => {
+                    write_change(writer, "alert", change);
+                    writer.span("alert.every", every);
+                    writer.number("alert.most", u64::from(most));
+                }
+            }
+        }
+        Policy::Expression(expression) => {
+            writer.text("expression.name", &expression.name);
+            writer.text("expression.servers", expression.formula.text());
+            for reading in &expression.readings {
+                write_reading(writer, "expression", reading);
+                writer.span("expression.stale_after", reading.stale_after);
+            }
+        }
+    }
+    if let Some(Fallback { after, capacity }) = policy.fallback() {
+        writer.span("policy.hold_for", after);
+        writer.number("policy.fallback", u64::from(capacity));
+    }
+}
+
+fn write_reading(writer: &mut Writer, of: &str, reading: &Reading) {
+    writer.text(&format!("{of}.signal"), reading.signal.as_str());
+    if !reading.window.is_zero() {
+        writer.text(&format!("{of}.aggregate"), reading.aggregate.to_string());
+        writer.span(&format!("{of}.window"), reading.window);
+    }
+}
+
+fn write_tolerance(writer: &mut Writer, tolerance: Tolerance) {
+    writer.number("target.tolerance.out", tolerance.out.to_bits());
+    writer.number("target.tolerance.in", tolerance.into.to_bits());
+}
+
+fn write_range(writer: &mut Writer, side: &str, range: &Adjustment) {
+    let end = |end: Option<f64>| end.map(|n| n.to_bits().to_be_bytes());
+    writer.list(&format!("{side}.from"), end(range.from).as_slice());
+    writer.list(&format!("{side}.to"), end(range.to).as_slice());
+    write_change(writer, side, range.change);
+}
+
+fn write_change(writer: &mut Writer, of: &str, change: Change) {
+    match change {
+        Change::Servers(n) => writer.number(&format!("{of}.change"), u64::from(n)),
+        Change::Exact(n) => writer.number(&format!("{of}.exact"), u64::from(n)),
+        Change::Percent { by, least } => {
+            writer.number(&format!("{of}.percent"), by.to_bits());
+            writer.number(&format!("{of}.least"), u64::from(least));
         }
     }
 }

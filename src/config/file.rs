@@ -141,6 +141,9 @@ section! {
         launch: LaunchText,
         meltdown: MeltdownText,
         target: Vec<At<TargetText>>,
+        step: Vec<At<StepText>>,
+        alert: Vec<At<AlertText>>,
+        expression: Vec<At<ExpressionText>>,
         schedule: Vec<At<ScheduleText>>,
     }
 }
@@ -170,7 +173,62 @@ section! {
 }
 
 section! {
-    TargetText { signal: String, per_server: f64, stale_after: Duration }
+    TargetText {
+        signal: String,
+        per_server: f64,
+        average: f64,
+        aggregate: String,
+        window: Duration,
+        stale_after: Duration,
+        tolerance: Percent,
+        warm_up: Duration,
+        hold_for: Duration,
+        fallback: u64,
+    }
+}
+
+section! {
+    StepText {
+        signal: String,
+        aggregate: String,
+        window: Duration,
+        stale_after: Duration,
+        out: Vec<At<AdjustmentText>>,
+        into as "in": Vec<At<AdjustmentText>>,
+        warm_up: Duration,
+        flapping_guard: bool,
+        hold_for: Duration,
+        fallback: u64,
+    }
+}
+
+section! {
+    AdjustmentText { from: f64, to: f64, change: u64, percent: Percent, least: u64, exact: u64 }
+}
+
+section! {
+    AlertText {
+        alert: String,
+        change: u64,
+        percent: Percent,
+        least: u64,
+        every: Duration,
+        most: u64,
+        capacity: u64,
+        expires_after: Duration,
+    }
+}
+
+section! {
+    ExpressionText {
+        name: String,
+        servers: String,
+        aggregate: String,
+        window: Duration,
+        stale_after: Duration,
+        hold_for: Duration,
+        fallback: u64,
+    }
 }
 
 section! {

@@ -5,6 +5,7 @@
 //! is durable before the first call, each outcome as soon as its call has ended.
 //! [`preview`] stops before the first record.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,10 @@ use crate::decide::{Draws, Snapshot, decide};
 use crate::domain::fleet::Observation;
 use crate::domain::freeze::Braked;
 use crate::domain::group::Group;
+use crate::domain::id::SignalName;
 use crate::domain::outcome::{CallResult, Outcome};
 use crate::domain::plan::{Action, Decision};
+use crate::domain::signal::Sample;
 use crate::domain::time::Now;
 use crate::killpoint;
 use crate::store::{Gathered, StoreError, Window};
@@ -111,6 +114,7 @@ pub async fn preview(
 /// What was found of a group, but for the observation.
 struct Found {
     gathered: Gathered,
+    history: Vec<Sample>,
     brake: Option<Braked>,
 }
 
@@ -120,7 +124,24 @@ async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Found, StoreEr
     // tells who has fallen silent.
     let window = Window { now, signals: Duration::MAX, past };
     let gathered = parts.store.gather(&group.name, window).await?;
-    Ok(Found { gathered, brake: parts.brake.on(&group.name) })
+    let mut history = Vec::new();
+    for (signal, window) in windows(group) {
+        let since = now.steady.minus(window);
+        history.extend(parts.store.history(&group.name, signal, since).await?);
+    }
+    Ok(Found { gathered, history, brake: parts.brake.on(&group.name) })
+}
+
+/// How far back policies look at the samples of each signal.
+fn windows(group: &Group) -> BTreeMap<&SignalName, Duration> {
+    let mut windows = BTreeMap::new();
+    for reading in group.policies.iter().flat_map(|policy| policy.readings()) {
+        if !reading.window.is_zero() {
+            let longest: &mut Duration = windows.entry(&reading.signal).or_default();
+            *longest = reading.window.max(*longest);
+        }
+    }
+    windows
 }
 
 impl Found {
@@ -139,6 +160,7 @@ impl Found {
             state: &gathered.state,
             memory: gathered.memory.as_ref(),
             samples: &gathered.samples,
+            history: &self.history,
             intents: &gathered.intents,
             known: &gathered.known,
             observation,

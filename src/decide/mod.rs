@@ -25,8 +25,9 @@ use std::time::Duration;
 
 use self::cut::Cut;
 use self::settle::Losses;
-use crate::domain::claim::Memory;
+use crate::domain::claim::{Claim, Memory};
 use crate::domain::plan::{Changes, Decision};
+use crate::domain::policy::Policy;
 use crate::domain::time::{Now, Steady};
 
 /// Random bits, handed in.
@@ -43,9 +44,11 @@ pub const LOOK_LEAST: Duration = Duration::from_secs(1);
 /// the drawn ids; deciding again once a decision was carried out gives nothing to do.
 pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
-    let measured = policy::measured(snapshot, &fleet.members);
+    let signalled = policy::signalled(snapshot, &fleet.members, &fleet.tally);
     let schedules = policy::schedule::in_force(snapshot);
-    let claims = policy::claims(snapshot, &schedules, &measured);
+    let claims = policy::claims(snapshot, &schedules, &signalled.claims);
+    let measured: Vec<Claim> =
+        signalled.claims.iter().filter(|claim| claim.source.measured()).cloned().collect();
     let stands = fleet.tally.capacity();
     let cut = Cut::of(snapshot, &fleet.tally);
     let kept = cut.waits.then_some(cut.accepted.max);
@@ -56,12 +59,18 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let accepted = Some(cut.accepted);
     let memory = tempered.memory.map(|next| {
         let Losses { recent, melted, .. } = fleet.losses;
-        let mut next = Memory { accepted, losses: recent, melted, ..next };
+        let policies = signalled.memory;
+        let mut next = Memory { accepted, losses: recent, melted, policies, ..next };
         fleet.boots.iter().for_each(|took| next.booted(*took));
+        let averages = snapshot.group.policies.iter().any(|p| matches!(p, Policy::Average(_)));
+        if averages && snapshot.seen().is_some() {
+            next.count_ready(snapshot.now.steady, fleet.tally.serving + fleet.tally.unsure);
+        }
         next
     });
     let memory = memory.filter(|next| snapshot.memory != Some(next));
-    let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
+    let wakes = [tempered.wake, plan.wake, fleet.wake, signalled.wake];
+    let next_look = next_look(snapshot.now, wakes);
     let mut intents = fleet.changed_intents;
     intents.extend(plan.intents);
     Decision {
@@ -90,7 +99,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     }
 }
 
-fn next_look(now: Now, wakes: [Option<Steady>; 3]) -> Steady {
+fn next_look(now: Now, wakes: [Option<Steady>; 4]) -> Steady {
     let latest = now.steady.plus(LOOK_MOST);
     let soonest = now.steady.plus(LOOK_LEAST);
     wakes.into_iter().flatten().fold(latest, Steady::min).max(soonest)

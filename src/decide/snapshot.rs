@@ -24,6 +24,8 @@ pub struct Snapshot<'a> {
     pub memory: Option<&'a Memory>,
     /// The newest sample of each name and server.
     pub samples: &'a [Sample],
+    /// Every sample of the windows that policies look at, in the order of their measuring.
+    pub history: &'a [Sample],
     /// Live ones, and those of the recent past.
     pub intents: &'a [Intent],
     /// Living ones, and those of the recent past.

@@ -145,15 +145,9 @@ impl<'a> Run<'a> {
 
     fn hold_when_blind(&mut self) {
         let blind = self.asked.measured.iter().filter(|c| c.blind());
-        let signals: Vec<String> = blind
-            .filter_map(|c| match &c.source {
-                Source::Target { signal, .. } => Some(signal.to_string()),
-                Source::Base { .. }
-                | Source::Reservation { .. }
-                | Source::Schedule { .. }
-                | Source::Pin { .. } => None,
-            })
-            .collect();
+        let mut signals: Vec<String> =
+            blind.flat_map(|claim| claim.source.lacking()).map(ToString::to_string).collect();
+        signals.dedup();
         let Some(last) = self.memory.desired else { return };
         if !signals.is_empty() && last > self.desired {
             let (from, to) = (self.desired, last);

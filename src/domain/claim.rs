@@ -1,12 +1,13 @@
 //! Claims: what each source asks for, and the memory they keep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::cut::Accepted;
-use super::id::{Owner, ServerId, SignalName};
+use super::id::{AlertName, Owner, ServerId, SignalName};
+use super::policy::{Aggregate, STALE_MOST, WINDOW_MOST};
 use super::time::{Steady, left_secs};
 
 /// One source's demand for capacity.
@@ -62,6 +63,55 @@ pub enum Source {
         shifting: u32,
         #[serde(default)]
         whole_silent: bool,
+        #[serde(default)]
+        over: Over,
+        /// It is near enough to the target: what was desired stays.
+        #[serde(default)]
+        tolerated: bool,
+    },
+    /// `value` is what each of `servers` measures on average; absent while it is unknown.
+    Average {
+        signal: SignalName,
+        target: f64,
+        value: Option<f64>,
+        servers: u32,
+        over: Over,
+        age_secs: Option<u64>,
+        /// Servers without a sample, taken to be at the target or at nothing.
+        missing: u32,
+        /// Servers that serve too shortly, or not yet, to count by what they measure.
+        young: u32,
+        /// Servers that leave, rest or have failed, whose load others take over.
+        shifting: u32,
+        tolerated: bool,
+    },
+    /// `value` is absent while it is unknown, `level` before the first step.
+    Step {
+        signal: SignalName,
+        value: Option<f64>,
+        over: Over,
+        age_secs: Option<u64>,
+        level: Option<u32>,
+        /// What the measure asks for is not done.
+        held: Option<StepHeld>,
+    },
+    /// It fires for `firing_secs`; beside `more` servers on top of those desired at its begin.
+    Alert {
+        alert: AlertName,
+        firing_secs: u64,
+        /// None where it asks for a number as long as it fires.
+        more: Option<u32>,
+    },
+    /// Each signal with its value, absent while it is unknown.
+    Expression {
+        name: String,
+        formula: String,
+        values: Vec<(SignalName, Option<f64>)>,
+    },
+    /// What is asked for in place of a claim that was unknown for `unknown_secs`.
+    Fallback {
+        policy: String,
+        unknown_secs: u64,
     },
     /// A window that is open for `left_secs` more, or for good; one that counts ahead of its
     /// hour opens in `early_secs`.
@@ -80,8 +130,64 @@ pub enum Source {
 impl Source {
     /// Computed from samples: stabilised, and unknown when they are missing.
     pub fn measured(&self) -> bool {
-        matches!(self, Self::Target { .. })
+        match self {
+            Self::Target { .. }
+            | Self::Average { .. }
+            | Self::Step { .. }
+            | Self::Expression { .. }
+            | Self::Fallback { .. } => true,
+            Self::Base { .. }
+            | Self::Reservation { .. }
+            | Self::Alert { .. }
+            | Self::Schedule { .. }
+            | Self::Pin { .. } => false,
+        }
     }
+
+    /// The signals that it lacks where it is unknown.
+    pub fn lacking(&self) -> Vec<&SignalName> {
+        match self {
+            Self::Target { signal, .. }
+            | Self::Average { signal, .. }
+            | Self::Step { signal, .. } => vec![signal],
+            Self::Expression { values, .. } => {
+                let unknown = values.iter().filter(|(_, value)| value.is_none());
+                unknown.map(|(signal, _)| signal).collect()
+            }
+            Self::Base { .. }
+            | Self::Reservation { .. }
+            | Self::Alert { .. }
+            | Self::Fallback { .. }
+            | Self::Schedule { .. }
+            | Self::Pin { .. } => Vec::new(),
+        }
+    }
+}
+
+/// What a measured number was made from: the samples of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Over {
+    pub aggregate: Aggregate,
+    /// Zero where the newest sample alone counts.
+    pub window_secs: u64,
+}
+
+impl Default for Over {
+    fn default() -> Self {
+        Self { aggregate: Aggregate::Last, window_secs: 0 }
+    }
+}
+
+/// Why a step that the measure asks for is not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepHeld {
+    /// The last step is still to show its effect, for so long.
+    WarmingUp { left_secs: u64 },
+    /// Nothing was measured since the last step.
+    NothingNew,
+    /// With so many servers the measure would be where it steps out again.
+    WouldStepOut { servers: u32 },
 }
 
 impl Claim {
@@ -92,6 +198,9 @@ impl Claim {
             Source::Target { silent: 1.., .. }
                 | Source::Target { shifting: 1.., .. }
                 | Source::Target { whole_silent: true, .. }
+                | Source::Average { shifting: 1.., .. }
+                | Source::Average { value: None, .. }
+                | Source::Step { value: None, .. }
         );
         self.wants == Wants::Unknown || partial
     }
@@ -124,7 +233,41 @@ pub struct Memory {
     /// Too many were lost at once: nothing is changed until they serve or a person lets it go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub melted: Option<Melted>,
+    /// What policies remember, by their keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub policies: BTreeMap<String, PolicyMemory>,
+    /// How many servers were ready, and until when; the last entry until now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ready: Vec<Ready>,
 }
+
+/// What a policy remembers from one pass to the next.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyMemory {
+    /// What steps have come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u32>,
+    /// What steps within one warm-up, or an alert's, are counted from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<u32>,
+    /// When the level last moved, or the alert began that the anchor belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Steady>,
+    /// Since when its signals are unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Steady>,
+}
+
+/// So many servers were ready until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    pub until: Steady,
+    pub servers: u32,
+}
+
+/// So many entries tell how many servers were ready when: a fleet that changes every half minute,
+/// for the longest window.
+const READY_MOST: usize = 120;
 
 /// So many boots tell how long the next will take.
 const BOOTS: usize = 20;
@@ -135,6 +278,31 @@ impl Memory {
         let surplus = (self.boots.len() + 1).saturating_sub(BOOTS);
         self.boots.drain(..surplus);
         self.boots.push(u32::try_from(left_secs(took)).unwrap_or(u32::MAX));
+    }
+
+    /// Notes how many servers are ready. What lies further back than any window is forgotten.
+    pub fn count_ready(&mut self, now: Steady, servers: u32) {
+        match self.ready.last_mut() {
+            Some(last) if last.servers == servers => return,
+            Some(last) => last.until = now,
+            None => {}
+        }
+        self.ready.push(Ready { until: now, servers });
+        let last = self.ready.len() - 1;
+        let mut index = 0;
+        self.ready.retain(|entry| {
+            index += 1;
+            index > last || entry.until.plus(WINDOW_MOST + STALE_MOST) > now
+        });
+        let surplus = self.ready.len().saturating_sub(READY_MOST);
+        self.ready.drain(..surplus);
+    }
+
+    /// How many servers were ready then; before the first note, as many as by it.
+    pub fn ready_at(&self, then: Steady) -> Option<u32> {
+        let (last, earlier) = self.ready.split_last()?;
+        let entry = earlier.iter().find(|entry| entry.until > then).unwrap_or(last);
+        Some(entry.servers)
     }
 
     /// What nine of ten boots did not exceed; nothing while none is known.

@@ -17,6 +17,7 @@ use super::schedule::{Gives, InForce};
 use super::time::spoken;
 
 mod adoption;
+mod claim;
 mod command;
 mod waiting;
 
@@ -250,56 +251,6 @@ impl Decision {
     /// The claim that counts, in words.
     fn why(&self) -> String {
         self.winner().map_or_else(|| "no claim has data".to_owned(), ToString::to_string)
-    }
-}
-
-impl fmt::Display for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wants = self.wants.number().unwrap_or(0);
-        match &self.source {
-            Source::Base { declared: true, reason } => {
-                write!(f, "base is {wants}{}", because(reason.as_deref()))
-            }
-            Source::Base { declared: false, .. } => write!(f, "min is {wants}"),
-            Source::Reservation { owner, left_secs, reason } => {
-                let left = spoken(Duration::from_secs(*left_secs));
-                write!(f, "{owner} reserved {wants} for {left} more{}", because(reason.as_deref()))
-            }
-            Source::Target {
-                signal,
-                per_server,
-                load: Some(load),
-                silent,
-                shifting,
-                whole_silent,
-                ..
-            } => {
-                let (load, each) = (number(*load), number(*per_server));
-                write!(f, "{signal} is {load}, at {each} per server that wants {wants}")?;
-                match (whole_silent, silent) {
-                    (false, 0) if *shifting > 0 => write!(f, " (others take over load)"),
-                    (false, 0) => Ok(()),
-                    (false, 1) => write!(f, " (1 server has fallen silent)"),
-                    (false, n) => write!(f, " ({n} servers have fallen silent)"),
-                    (true, _) => write!(f, " (the sender for the whole group has fallen silent)"),
-                }
-            }
-            Source::Target { signal, load: None, age_secs: None, .. } => {
-                write!(f, "{signal} is unknown: no sample came yet")
-            }
-            Source::Target { signal, load: None, age_secs: Some(age), .. } => {
-                let age = spoken(Duration::from_secs(*age));
-                write!(f, "{signal} is unknown: its last sample is {age} old")
-            }
-            Source::Schedule { name, left_secs, early_secs } => {
-                write!(f, "{} wants {wants}{}", quoted(name), hours(*left_secs, *early_secs))
-            }
-            Source::Pin { left_secs, reason } => {
-                let left = left_secs.map(|s| spoken(Duration::from_secs(s)));
-                let left = left.map_or_else(String::new, |left| format!(" for {left} more"));
-                write!(f, "pinned at {wants}{left}{}", because(reason.as_deref()))
-            }
-        }
     }
 }
 

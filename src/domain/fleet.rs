@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{LaunchId, ServerId, Tag};
 use super::server::{Ownership, Server};
-use super::time::Now;
+use super::time::{Now, Steady};
 
 /// The last look at a group's servers: complete, or not a look at all.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,6 +102,9 @@ pub struct Member {
     pub kept: bool,
     /// It serves or has served: its termination counts against velocity.
     pub served: bool,
+    /// When it was first seen to serve; none if that was not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_since: Option<Steady>,
     /// Made from a template that is no longer the group's.
     pub outdated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::adoption::Adoption;
+use super::alert::Alerted;
 use super::count::Bounds;
 use super::cut::Confirmed;
 use super::freeze::Freeze;
-use super::id::{GroupName, Owner, Region, Tag, TemplateHash, Zone};
+use super::id::{GroupName, Owner, Region, SignalName, Tag, TemplateHash, Zone};
 use super::policy::{Behaviour, Policy};
 use super::schedule::{self, Schedule};
 use super::time::{Now, Wall};
@@ -40,6 +41,12 @@ impl Group {
     pub fn bounds_at(&self, now: Wall) -> Bounds {
         let open = self.schedules.iter().filter(|schedule| schedule.when.open(now).is_some());
         schedule::bounds(self.bounds, open.map(|schedule| schedule.gives))
+    }
+
+    /// The signals that its policies read.
+    pub fn signals(&self) -> impl Iterator<Item = &SignalName> {
+        let readings = self.policies.iter().flat_map(|policy| policy.readings());
+        readings.map(|reading| &reading.signal)
     }
 
     /// The largest max that the group ever has: what a large cut is held against.
@@ -205,6 +212,9 @@ pub struct GroupState {
     /// `percent`, a pin or its end.
     #[serde(default)]
     pub steered: Option<Now>,
+    /// Alerts that fire, and those that ended, as long as they are remembered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Alerted>,
     /// Servers that are to be taken over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adoptions: Vec<Adoption>,

@@ -129,6 +129,16 @@ text_id!(
 );
 
 text_id!(
+    /// The name of an alert, as `QueueHigh`: what its sender calls it.
+    AlertName,
+    "alert name",
+    "1 to 128 printable characters that neither begin nor end with a blank",
+    |t| (1..=128).contains(&t.chars().count())
+        && t.trim() == t
+        && !t.chars().any(char::is_control)
+);
+
+text_id!(
     /// A region's id, compared exactly as the catalog spells it.
     Region,
     "region",

@@ -6,11 +6,13 @@
 //! [`plan::Decision`] is what everything else exists for.
 
 pub mod adoption;
+pub mod alert;
 pub mod claim;
 pub mod count;
 pub mod cut;
 pub mod explain;
 pub mod fleet;
+pub mod formula;
 pub mod freeze;
 pub mod group;
 pub mod id;

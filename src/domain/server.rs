@@ -247,6 +247,9 @@ pub struct Known {
     pub first_seen: Steady,
     /// It has served: it was seen ACTIVE (or in a state that only an active server reaches).
     pub served: bool,
+    /// When it was first seen to serve, by the steady clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_since: Option<Steady>,
     /// Why it failed, once it was seen in ERROR or out of patience.
     #[serde(default)]
     pub failure: Option<FailureKind>,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::adoption::{ADOPTED_MOST, Adoptees, Adoption, FORMER_MOST};
+use super::alert::{self, ALERTS_MOST, AlertTold};
 use super::count::{self, Bounds, MOST};
 use super::cut::Confirmed;
 use super::freeze::Freeze;
@@ -91,6 +92,8 @@ pub enum Command {
     Confirm { max: u32 },
     /// Servers are taken over.
     Adopt(Adoptees),
+    /// Alerts fire, or are resolved.
+    Alerts { alerts: Vec<AlertTold> },
 }
 
 /// A command with who gave it and why.
@@ -122,6 +125,8 @@ pub enum CommandError {
         "more than {ADOPTED_MOST} servers would wait for their adoption; adopt them in parts, by id"
     )]
     TooManyAdoptions,
+    #[error("more than {ALERTS_MOST} alerts fire for the group; resolve some first")]
+    TooManyAlerts,
     #[error("the group takes over {FORMER_MOST} former groups already; wait for them")]
     TooManyFormer,
 }
@@ -164,10 +169,14 @@ pub fn apply(
         }
         Command::Unfreeze => (next.freeze, next.unfrozen) = (None, Some(order.at)),
         Command::Confirm { max } => next.confirmed = Some(Confirmed { max: *max, at: order.at }),
-        // It says nothing about how large the fleet is to be.
+        // These say nothing about how large the fleet is to be.
         Command::Adopt(what) => {
             adopt(&mut next.adoptions, what, order)?;
             return Ok(next);
+        }
+        Command::Alerts { alerts } => {
+            let room = alert::hear(&mut next.alerts, alerts, order.at);
+            return if room { Ok(next) } else { Err(CommandError::TooManyAlerts) };
         }
     }
     match &order.command {
@@ -181,7 +190,8 @@ pub fn apply(
         | Command::Freeze
         | Command::Unfreeze
         | Command::Confirm { .. }
-        | Command::Adopt(_) => {}
+        | Command::Adopt(_)
+        | Command::Alerts { .. } => {}
     }
     // Who stops or lets go says nothing of how large the fleet is to be: no cooldown ends by it.
     if !matches!(order.command, Command::Freeze | Command::Unfreeze) {

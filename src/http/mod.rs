@@ -68,6 +68,10 @@ pub fn router(app: &App) -> (Router, Router) {
                 app.taking(Scope::Signal, post(webhook::signals::post)),
             )
             .route(
+                "/v1/groups/{group}/alerts",
+                app.taking(Scope::Signal, post(webhook::alerts::post)),
+            )
+            .route(
                 "/v1/groups/{group}/capacity",
                 app.taking(Scope::Capacity, post(webhook::capacity::post)),
             )

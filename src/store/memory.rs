@@ -123,11 +123,6 @@ impl Memory {
         self.read(group, |shelf| shelf.orders(limit))
     }
 
-    /// The kept samples of one signal received since then, in order of measuring.
-    pub fn history(&self, group: &GroupName, name: &SignalName, since: Steady) -> Vec<Sample> {
-        self.read(group, |shelf| shelf.history(name, since))
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // No write leaves the state half changed, so a panic elsewhere spoils nothing.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -209,6 +204,15 @@ impl Store for Memory {
             outcomes.iter().for_each(|outcome| state.note(outcome.at));
             Ok(())
         })
+    }
+
+    async fn history(
+        &self,
+        group: &GroupName,
+        name: &SignalName,
+        since: Steady,
+    ) -> Result<Vec<Sample>, StoreError> {
+        Ok(self.read(group, |shelf| shelf.history(name, since)))
     }
 
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {

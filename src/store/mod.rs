@@ -87,6 +87,14 @@ pub trait Store: Send + Sync {
     /// other groups are not touched by it.
     async fn gather(&self, group: &GroupName, since: Window) -> Result<Gathered, StoreError>;
 
+    /// The kept samples of one signal received since then, in order of measuring.
+    async fn history(
+        &self,
+        group: &GroupName,
+        name: &SignalName,
+        since: Steady,
+    ) -> Result<Vec<Sample>, StoreError>;
+
     /// A decision with all it changes: memory, intents, known servers. One that changes
     /// nothing and finds the situation of the last one is written at most once a minute.
     async fn record(&self, lease: &Lease, decision: &Decision) -> Result<(), StoreError>;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{StoreError, keep};
-use crate::domain::claim::Source;
+use crate::domain::claim::{Source, StepHeld};
 use crate::domain::id::{GroupName, IntentId};
 use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::Failure;
@@ -157,6 +157,20 @@ fn still_source(source: &mut Source) {
             *load = load.map(|_| 0.0);
             *age_secs = age_secs.map(|_| 0);
         }
+        Source::Average { value, age_secs, .. } => {
+            (*value, *age_secs) = (value.map(|_| 0.0), age_secs.map(|_| 0));
+        }
+        Source::Step { value, age_secs, held, .. } => {
+            (*value, *age_secs) = (value.map(|_| 0.0), age_secs.map(|_| 0));
+            if let Some(StepHeld::WarmingUp { left_secs }) = held {
+                *left_secs = 0;
+            }
+        }
+        Source::Alert { firing_secs, .. } => *firing_secs = 0,
+        Source::Expression { values, .. } => {
+            values.iter_mut().for_each(|(_, value)| *value = value.map(|_| 0.0));
+        }
+        Source::Fallback { unknown_secs, .. } => *unknown_secs = 0,
         Source::Schedule { left_secs, early_secs, .. } => {
             (*left_secs, *early_secs) = (left_secs.map(|_| 0), (*early_secs).min(1));
         }

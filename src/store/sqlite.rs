@@ -125,17 +125,6 @@ impl Sqlite {
         rows.map_err(|f| f.told(&format!("read the commands of {group}"), &self.home))
     }
 
-    /// The kept samples of one signal received since then, in order of measuring.
-    pub async fn history(
-        &self,
-        group: &GroupName,
-        name: &SignalName,
-        since: Steady,
-    ) -> Result<Vec<Sample>, StoreError> {
-        let rows = gather::history(&self.readers, group, name, since).await;
-        rows.map_err(|f| f.told(&format!("read the samples of {group}"), &self.home))
-    }
-
     /// Writes what waits, refuses what comes later, and returns once the file is closed
     /// and the directory free for another.
     pub async fn close(&self) {
@@ -211,6 +200,16 @@ impl Store for Sqlite {
     ) -> Result<(), StoreError> {
         let settle = record::Settle { group: group.clone(), outcomes: outcomes.to_vec() };
         self.write(Some(lease), settle).await
+    }
+
+    async fn history(
+        &self,
+        group: &GroupName,
+        name: &SignalName,
+        since: Steady,
+    ) -> Result<Vec<Sample>, StoreError> {
+        let rows = gather::history(&self.readers, group, name, since).await;
+        rows.map_err(|f| f.told(&format!("read the samples of {group}"), &self.home))
     }
 
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {

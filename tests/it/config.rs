@@ -4,6 +4,7 @@ mod bad;
 mod clouds;
 mod example;
 mod meaning;
+mod policies;
 mod precedence;
 mod reload;
 mod schedules;

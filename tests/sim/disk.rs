@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use novascale::domain::freeze::{Freeze, Freezes};
-use novascale::domain::id::GroupName;
+use novascale::domain::id::{GroupName, SignalName};
 use novascale::domain::intent::State as Progress;
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
-use novascale::domain::signal::Value;
-use novascale::domain::time::Now;
+use novascale::domain::signal::{Sample, Value};
+use novascale::domain::time::{Now, Steady};
 use novascale::store::{
     Admit, Admitted, Gathered, IdempotencyKey, Lease, MemoryStore, Store, StoreError, Window,
 };
@@ -154,6 +154,15 @@ impl Store for Disk {
             return Ok(());
         }
         self.write(self.inner.settle(&self.lease(lease), group, outcomes)).await
+    }
+
+    async fn history(
+        &self,
+        group: &GroupName,
+        name: &SignalName,
+        since: Steady,
+    ) -> Result<Vec<Sample>, StoreError> {
+        self.inner.history(group, name, since).await
     }
 
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {

@@ -43,7 +43,6 @@ use novascale::domain::fleet::{Found, Observation, Seen};
 use novascale::domain::group::Group;
 use novascale::domain::id::{InstallId, ServerId};
 use novascale::domain::plan::Decision;
-use novascale::domain::policy::Policy;
 use novascale::domain::time::{Clock, Now, Steady};
 use novascale::store::{Gathered, MemoryStore, Store, Window};
 
@@ -138,10 +137,9 @@ impl Watch {
 
     /// Nothing was measured for so long that no sample can count.
     fn blind(&self, now: Steady) -> bool {
-        let longest = self.group.policies.iter().map(|policy| match policy {
-            Policy::Target(target) => target.stale_after,
-        });
-        let Some(longest) = longest.max() else { return false };
+        let readings = self.group.policies.iter().flat_map(|policy| policy.readings());
+        let longest = readings.map(|reading| reading.stale_after).max();
+        let Some(longest) = longest else { return false };
         self.fed.is_none_or(|fed| now.since(fed) > longest)
     }
 }

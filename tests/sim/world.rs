@@ -13,7 +13,7 @@ use novascale::domain::group::{
 use novascale::domain::id::{GroupName, InstallId, Region, SignalName, Tag, TemplateHash, Zone};
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
-use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
+use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
 use novascale::domain::time::{Clock, Steady};
 use novascale::store::{Lease, MemoryStore};
 
@@ -475,8 +475,8 @@ fn group(at: u32, dice: &mut Dice) -> Group {
     launch.backoff.most = secs(u64::from(dice.between(30, 300)));
     let signal = SignalName::new(SIGNAL).unwrap();
     let stale_after = secs(u64::from(dice.between(120, 400)));
-    let target = TotalTarget { signal, per_server: PER_SERVER, stale_after };
-    let policies = if dice.percent(70) { vec![Policy::Target(target)] } else { Vec::new() };
+    let target = Total::of(Reading::newest(signal, stale_after), PER_SERVER);
+    let policies = if dice.percent(70) { vec![Policy::Total(target)] } else { Vec::new() };
     Group {
         name: GroupName::new(format!("g{at}")).unwrap(),
         tag: Tag::new(format!("novascale:g{at}")).unwrap(),

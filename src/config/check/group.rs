@@ -5,18 +5,14 @@ use std::time::Duration;
 
 use super::super::digest;
 use super::super::fault::{Sink, Spot};
-use super::super::file::{
-    GroupText, LaunchText, MeltdownText, PatienceText, Percent, ScaleInText, TargetText,
-};
+use super::super::file::{GroupText, LaunchText, MeltdownText, PatienceText, Percent, ScaleInText};
 use super::super::read::{At, NamedEntry};
 use super::range::{self, DAY, HOUR, MINUTE, SECOND};
-use super::{Around, schedule, template};
+use super::{Around, policy, schedule, template};
 use crate::domain::count::{Bounds, MOST};
 use crate::domain::group::{Backoff, Group, LaunchLimits, Patience};
-use crate::domain::id::{GroupName, LAUNCH_TAG_PREFIX, Region, SignalName, Tag, TemplateHash};
-use crate::domain::policy::{
-    Behaviour, Meltdown, Policy, STALE_MOST, ScaleIn, TotalTarget, Velocity,
-};
+use crate::domain::id::{GroupName, LAUNCH_TAG_PREFIX, Region, Tag, TemplateHash};
+use crate::domain::policy::{Behaviour, Meltdown, ScaleIn, Velocity};
 
 /// What groups take from the rest of the file.
 pub(super) struct Setting<'a> {
@@ -28,8 +24,6 @@ pub(super) struct Setting<'a> {
 
 /// Nova schedules a call all or nothing; larger ones only fail as a whole more often.
 const BATCH_MOST: u32 = 200;
-/// How long a sample counts when nobody says otherwise: a few periods of common senders.
-const STALE_AFTER: Duration = Duration::from_secs(300);
 
 /// Which settings name a region that groups are in.
 pub(super) fn region_keys(
@@ -87,7 +81,7 @@ fn check_one(
     let bounds = bounds(text, sink);
     let template = template::check(text, &entry.name, setting.around, sink);
     judge_server_group(text, bounds, sink);
-    let policies = policies(text.target.as_ref(), sink);
+    let policies = policy::check(text, bounds, sink);
     let schedules = schedule::check(text, bounds, sink);
     let scale_in = scale_in(text.scale_in.as_deref(), sink);
     let meltdown = meltdown(text.meltdown.as_deref(), sink);
@@ -175,38 +169,6 @@ fn judge_server_group(text: &At<GroupText>, bounds: Bounds, sink: &mut Sink) {
             "ask the cloud for a higher quota of server group members, or make several groups",
         );
     }
-}
-
-fn policies(targets: Option<&At<Vec<At<TargetText>>>>, sink: &mut Sink) -> Vec<Policy> {
-    let mut policies: Vec<Policy> = Vec::new();
-    for text in targets.iter().flat_map(|at| &at.value) {
-        let Some(target) = target(text, sink) else { continue };
-        if policies.iter().any(|p| *p.signal() == target.signal) {
-            let spot = text.signal.as_ref().map_or(&text.spot, |at| &at.spot);
-            let reason = format!("two targets follow the signal \"{}\"", target.signal);
-            sink.fault(spot, reason).hint("keep one of them: the larger claim would win anyway");
-        }
-        policies.push(Policy::Target(target));
-    }
-    policies
-}
-
-fn target(text: &At<TargetText>, sink: &mut Sink) -> Option<TotalTarget> {
-    let signal = match &text.signal {
-        Some(at) => range::id::<SignalName>(at, sink),
-        None => {
-            sink.missing(&text.spot, "signal").hint("name the signal that measures the load");
-            None
-        }
-    };
-    let per_server = text.per_server.as_ref();
-    if per_server.is_none() {
-        sink.missing(&text.spot, "per_server").hint("write the load that one server carries");
-    }
-    let per_server = range::above_zero(per_server, 1.0, f64::MAX, sink);
-    let stale_after =
-        range::span(text.stale_after.as_ref(), STALE_AFTER, SECOND..=STALE_MOST, sink);
-    Some(TotalTarget { signal: signal?, per_server, stale_after })
 }
 
 fn scale_in(text: Option<&ScaleInText>, sink: &mut Sink) -> ScaleIn {

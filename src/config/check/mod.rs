@@ -21,9 +21,11 @@ mod cloud;
 mod endpoint;
 mod group;
 mod http;
+mod policy;
 mod range;
 mod schedule;
 mod secrets;
+mod step;
 mod template;
 mod tls;
 

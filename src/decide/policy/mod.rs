@@ -1,34 +1,172 @@
 //! Claims: what each source asks for. One file for each kind of source.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub mod alert;
+pub mod average;
 pub mod base;
+pub mod expression;
+pub mod load;
 pub mod pin;
 pub mod reservation;
 pub mod schedule;
+pub mod series;
+pub mod step;
 pub mod target;
 
 use super::snapshot::Snapshot;
-use crate::domain::claim::Claim;
-use crate::domain::fleet::Member;
+use super::sooner;
+use crate::domain::claim::{Claim, PolicyMemory, Source, Wants};
+use crate::domain::count::MOST;
+use crate::domain::fleet::{Member, Tally};
 use crate::domain::policy::Policy;
 use crate::domain::schedule::InForce;
+use crate::domain::time::{Steady, left_secs};
 
 /// All claims that count, declared ones first. A pin stands alone.
-pub fn claims(snapshot: &Snapshot<'_>, open: &[InForce], measured: &[Claim]) -> Vec<Claim> {
+pub fn claims(snapshot: &Snapshot<'_>, open: &[InForce], signalled: &[Claim]) -> Vec<Claim> {
     if let Some(claim) = pin::claim(snapshot) {
         return vec![claim];
     }
     let mut claims = vec![base::claim(snapshot)];
     claims.extend(reservation::claims(snapshot));
     claims.extend(schedule::claims(open));
-    claims.extend_from_slice(measured);
+    claims.extend_from_slice(signalled);
     claims
 }
 
-/// What the samples ask for, whether it counts or a pin stands before it.
-pub fn measured(snapshot: &Snapshot<'_>, members: &[Member]) -> Vec<Claim> {
-    let policies = snapshot.group.policies.iter();
-    let claims = policies.map(|policy| match policy {
-        Policy::Target(target) => target::claim(snapshot, target, members),
-    });
-    claims.collect()
+/// What the policies came to.
+#[derive(Debug, Clone, Default)]
+pub struct Signalled {
+    pub claims: Vec<Claim>,
+    /// What each remembers, by its key.
+    pub memory: BTreeMap<String, PolicyMemory>,
+    /// When one of them comes to something else by time alone.
+    pub wake: Option<Steady>,
+}
+
+/// What signals ask for, whether it counts or a pin stands before it.
+pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> Signalled {
+    let mut all = Signalled::default();
+    // Before the first decision, what stands is what was desired.
+    let desired = snapshot.memory.and_then(|memory| memory.desired);
+    let desired = desired.unwrap_or_else(|| tally.capacity());
+    for policy in &snapshot.group.policies {
+        let key = policy.key();
+        let last = snapshot.memory.and_then(|memory| memory.policies.get(&key));
+        let last = last.copied().unwrap_or_default();
+        let fleet = Fleet { snapshot, members, tally, desired, last };
+        let verdict = fleet.instead(policy, fleet.judge(policy));
+        all.claims.extend(verdict.claim);
+        all.wake = sooner(all.wake, verdict.wake);
+        if verdict.memory != PolicyMemory::default() {
+            all.memory.insert(key, verdict.memory);
+        }
+    }
+    all
+}
+
+/// What a policy is judged by, beside the signals.
+#[derive(Clone, Copy)]
+struct Fleet<'a> {
+    snapshot: &'a Snapshot<'a>,
+    members: &'a [Member],
+    tally: &'a Tally,
+    /// By the last decision.
+    desired: u32,
+    last: PolicyMemory,
+}
+
+/// What one policy came to.
+struct Verdict {
+    claim: Option<Claim>,
+    memory: PolicyMemory,
+    wake: Option<Steady>,
+}
+
+impl Verdict {
+    fn of(claim: Claim) -> Self {
+        Self { claim: Some(claim), memory: PolicyMemory::default(), wake: None }
+    }
+}
+
+/// A window goes on sliding while nothing arrives: it is looked at as often as HPA looks.
+const WINDOW_EVERY: Duration = Duration::from_secs(15);
+
+impl Fleet<'_> {
+    fn judge(&self, policy: &Policy) -> Verdict {
+        let mut verdict = match policy {
+            Policy::Total(target) => target::claim(self.snapshot, target, self.members),
+            Policy::Average(average) => average::claim(self, average),
+            Policy::Step(step) => step::claim(self, step),
+            Policy::Alert(alert) => alert::claim(self, alert),
+            Policy::Expression(expression) => expression::claim(self, expression),
+        };
+        if policy.readings().iter().any(|reading| !reading.window.is_zero()) {
+            let again = self.snapshot.now.steady.plus(WINDOW_EVERY);
+            verdict.wake = sooner(verdict.wake, Some(again));
+        }
+        verdict
+    }
+
+    /// In place of a claim that has been unknown for long, its fallback.
+    fn instead(&self, policy: &Policy, verdict: Verdict) -> Verdict {
+        let Some(fallback) = policy.fallback() else { return verdict };
+        let unknown = |claim: &Claim| {
+            claim.wants == Wants::Unknown
+                || matches!(claim.source, Source::Step { value: None, .. })
+        };
+        if !verdict.claim.as_ref().is_some_and(unknown) {
+            return verdict;
+        }
+        let now = self.snapshot.now.steady;
+        let since = self.last.unknown.unwrap_or(now);
+        let memory = PolicyMemory { unknown: Some(since), ..verdict.memory };
+        let due = since.plus(fallback.after);
+        if now < due {
+            return Verdict { memory, wake: sooner(verdict.wake, Some(due)), ..verdict };
+        }
+        let unknown_secs = left_secs(now.since(since));
+        let source = Source::Fallback { policy: policy.key(), unknown_secs };
+        let claim = Claim { source, wants: Wants::Servers(fallback.capacity) };
+        Verdict { claim: Some(claim), memory, ..verdict }
+    }
+}
+
+/// Servers for a load. A quotient that only rounding error lifts above a whole number
+/// counts as that number.
+fn needed(load: f64, per_server: f64) -> u32 {
+    let servers = load / per_server;
+    if !servers.is_finite() {
+        return MOST;
+    }
+    let whole = servers.round();
+    let near = (servers - whole).abs() <= 1e-9 * whole.max(1.0);
+    let servers = if near { whole } else { servers.ceil() };
+    servers.clamp(0.0, f64::from(MOST)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_rounded_up() {
+        let cases = [(0.0, 100.0, 0), (1.0, 100.0, 1), (100.0, 100.0, 1), (540.0, 100.0, 6)];
+        for (load, per, servers) in cases {
+            assert_eq!(needed(load, per), servers, "{load} / {per}");
+        }
+        assert_eq!(needed(0.3, 0.1), 3, "rounding error adds no server");
+        assert_eq!(needed(90.000_000_001, 0.1), 900, "nor does that of a large quotient");
+        assert_eq!(needed(f64::MAX, f64::MIN_POSITIVE), MOST);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn more_load_never_needs_fewer(a in 0.0..1e12f64, b in 0.0..1e12f64, per in 1e-6..1e6f64) {
+            let (less, more) = if a < b { (a, b) } else { (b, a) };
+            proptest::prop_assert!(needed(less, per) <= needed(more, per));
+        }
+    }
 }

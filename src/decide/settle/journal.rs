@@ -172,7 +172,8 @@ impl<'a> Ledger<'a> {
         if !next.state.live() {
             return;
         }
-        let state = self.known.get(&terminate.server).map(|k| k.state);
+        let record = self.known.get(&terminate.server);
+        let state = record.map(|k| k.state);
         let shown = self.sight.server(&terminate.server);
         next.state = match (state, &next.state) {
             // No member any more, but on its way out by our doing: it counts for its minute.
@@ -183,7 +184,12 @@ impl<'a> Ledger<'a> {
                 self.closed(0)
             }
             (None | Some(KnownState::Detached), _) => self.closed(0),
-            (Some(KnownState::Gone), _) => self.closed(1),
+            // As of the proof: what a later look shows was restored since.
+            (Some(KnownState::Gone), _) => {
+                let now = self.snapshot.now;
+                let steady = record.map_or(now.steady, |k| k.since);
+                State::Closed { at: Now { wall: now.wall_at(steady), steady }, done: 1 }
+            }
             (_, State::Unsettled { since, .. }) if self.listed_after(since.steady) => match shown {
                 Some(server) if server.deleting => {
                     State::Accepted { at: *since, first: None, short: None }

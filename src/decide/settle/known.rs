@@ -32,7 +32,7 @@ pub(super) fn welcome<'a>(
         let fresh = || Cow::Owned(newcomer(snapshot, shown.server, state));
         let record = known.entry(id).or_insert_with(fresh);
         // A listing says nothing about what was proved after it began.
-        if !record.state.lives() && seen.began.steady <= record.since {
+        if !record.state.lives() && seen.began.steady < record.since {
             continue;
         }
         if record.state != state {
@@ -57,6 +57,7 @@ fn newcomer(snapshot: &Snapshot<'_>, server: &Server, state: KnownState) -> Know
         since: now,
         first_seen: now,
         served: false,
+        serves_since: None,
         failure: None,
         rests: false,
         found: !told,
@@ -79,7 +80,8 @@ fn learn(snapshot: &Snapshot<'_>, server: &Server, record: &mut Cow<'_, Known>) 
         record.to_mut().ownership = ownership;
     }
     if served(server) && !record.served {
-        record.to_mut().served = true;
+        let record = record.to_mut();
+        (record.served, record.serves_since) = (true, Some(snapshot.now.steady));
     }
     let failure = failure(snapshot, server, record);
     if record.failure != failure {
@@ -131,8 +133,11 @@ pub(super) fn question(
             KnownState::Missing
         };
         if record.state != state {
+            // What began after the proof is newer, though it may have begun before this pass.
+            let lookup = seen.lookups.iter().find(|lookup| lookup.id == record.id);
+            let proof = lookup.map(|lookup| lookup.began.steady).filter(|_| !state.lives());
             let record = record.to_mut();
-            (record.state, record.since) = (state, snapshot.now.steady);
+            (record.state, record.since) = (state, proof.unwrap_or(snapshot.now.steady));
         }
     }
 }

@@ -185,6 +185,7 @@ fn member(
         ownership: record.ownership,
         kept: server.is_some_and(|s| s.locked || s.protected()),
         served: record.served,
+        serves_since: record.serves_since,
         outdated,
         launch: record.launch.clone(),
         server: server.cloned(),

@@ -68,7 +68,7 @@ impl<'a> Sight<'a> {
 /// shows of them is older than that.
 fn gone_since<'a>(snapshot: &Snapshot<'a>, began: Steady) -> BTreeSet<&'a ServerId> {
     let late =
-        |state: &State| matches!(state, State::Closed { at, done: 1.. } if at.steady >= began);
+        |state: &State| matches!(state, State::Closed { at, done: 1.. } if at.steady > began);
     let proved = snapshot.intents.iter().filter(|i| late(&i.state));
     proved.filter_map(|i| i.terminate().map(|t| &t.server)).collect()
 }

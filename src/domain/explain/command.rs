@@ -1,9 +1,11 @@
 //! How a command reads in the log, what it is answered, and what is said of one that had nothing
 //! to end.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{adoption, because, number};
+use crate::domain::alert::AlertTold;
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
 use crate::domain::signal::Command;
@@ -36,7 +38,8 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
         | Command::Freeze
         | Command::Unfreeze
         | Command::Confirm { .. }
-        | Command::Adopt(_) => None,
+        | Command::Adopt(_)
+        | Command::Alerts { .. } => None,
     }
 }
 
@@ -53,7 +56,8 @@ pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
         | Command::Freeze
         | Command::Unfreeze
         | Command::Confirm { .. }
-        | Command::Adopt(_) => None,
+        | Command::Adopt(_)
+        | Command::Alerts { .. } => None,
     };
     let until = until.map(|until| format!(" for {}", spoken(until.steady.since(now.steady))));
     format!("{command}{}{}", until.unwrap_or_default(), because(reason))
@@ -98,7 +102,28 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
         Command::Freeze | Command::Unfreeze => (String::new(), None),
         Command::Confirm { max } => (format!("max {max} is confirmed"), None),
         Command::Adopt(what) => (adoption::ordered(what), None),
+        Command::Alerts { alerts } => (told(alerts), None),
     }
+}
+
+/// So many names are told; more are counted.
+const NAMED: usize = 3;
+
+/// Which alerts were told to fire, and which to have ended.
+fn told(alerts: &[AlertTold]) -> String {
+    let of = |firing: bool| {
+        let names: BTreeSet<&str> =
+            alerts.iter().filter(|a| a.firing == firing).map(|a| a.name.as_str()).collect();
+        let word = if firing { "firing" } else { "resolved" };
+        let more = names.len().saturating_sub(NAMED);
+        let first = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+        match (first.is_empty(), more) {
+            (true, _) => None,
+            (false, 0) => Some(format!("{word}: {first}")),
+            (false, more) => Some(format!("{word}: {first} and {more} more")),
+        }
+    };
+    [of(true), of(false)].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 impl fmt::Display for Command {
@@ -118,6 +143,7 @@ impl fmt::Display for Command {
             Self::Unfreeze => f.write_str("unfreeze"),
             Self::Confirm { max } => write!(f, "confirm that max is {max}"),
             Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
+            Self::Alerts { alerts } => f.write_str(&told(alerts)),
         }
     }
 }

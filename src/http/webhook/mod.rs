@@ -1,6 +1,6 @@
 //! What others send: signals, and words about capacity.
 //!
-//! One file for each body format ([`signals`], [`capacity`]); `json` reads them strictly.
+//! One file for each body format ([`signals`], [`alerts`], [`capacity`]); `json` reads them strictly.
 //! Whatever is sent is valid as a whole or refused as a whole; it is durable in the store
 //! before the sender hears 202; then the group's loop is nudged, and the nudge carries
 //! nothing. A request never reaches the cloud and decides nothing.
@@ -31,6 +31,7 @@ use crate::killpoint;
 use crate::store::{Admit, Admitted, IdempotencyKey, What};
 
 pub mod adopt;
+pub mod alerts;
 pub mod capacity;
 mod json;
 pub mod signals;
@@ -94,6 +95,9 @@ struct Answer {
     sentence: String,
     /// The same key and body came before: nothing was changed.
     repeated: bool,
+    /// What the sender should know, as that nothing follows its alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 /// How long an answer waits for the preview that its sentence is made from.
@@ -125,7 +129,22 @@ pub(super) async fn order(
     let sentence = vain.filter(|_| !repeated).unwrap_or(sentence);
     let name = group.group.name.to_string();
     let base = state.base.unwrap_or_else(|| bounds.floor());
-    let answer = Answer { group: name, base, desired, sentence, repeated };
+    let alerts = match &command {
+        Command::Alerts { alerts } => alerts.as_slice(),
+        Command::Set { .. }
+        | Command::Adjust { .. }
+        | Command::Percent { .. }
+        | Command::Reserve { .. }
+        | Command::Release { .. }
+        | Command::Pin { .. }
+        | Command::Unpin
+        | Command::Freeze
+        | Command::Unfreeze
+        | Command::Confirm { .. }
+        | Command::Adopt(_) => &[],
+    };
+    let note = alerts::unread(&group.group, alerts);
+    let answer = Answer { group: name, base, desired, sentence, repeated, note };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 

@@ -13,6 +13,7 @@
 //! 202 answers `{"accepted": n, "fresh": n, "repeated": bool}`, and a `note` where no
 //! policy of the group reads what was sent, or where some of it was known before.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::extract::{Extension, State};
@@ -73,7 +74,7 @@ pub(in crate::http) async fn post(
     let more = u32::try_from(accepted).unwrap_or(u32::MAX).saturating_sub(1);
     app.senders().signals(caller.scope, caller.peer, more)?;
     let note = unread(&group.group, &samples);
-    let names = group.group.policies.iter().map(|policy| policy.signal().clone()).collect();
+    let names = group.group.signals().cloned().collect();
     let (fresh, repeated) =
         match admit(&app, &group, What::Samples(samples, names), key, now).await? {
             Admitted::Stored { fresh, .. } => (fresh, false),
@@ -192,12 +193,12 @@ fn measured_at(node: &Node, by: Reading) -> Result<Wall, Problem> {
 
 /// A hint for the sender whose signals nobody reads.
 fn unread(group: &Group, samples: &[Identified]) -> Option<String> {
-    let read = |name: &SignalName| group.policies.iter().any(|policy| policy.signal() == name);
-    let name = &samples.iter().map(|s| &s.sample.name).find(|name| !read(name))?;
-    let all: Vec<&str> = group.policies.iter().map(|p| p.signal().as_str()).collect();
-    let reads = if all.is_empty() {
+    let read: BTreeSet<&SignalName> = group.signals().collect();
+    let name = samples.iter().map(|s| &s.sample.name).find(|name| !read.contains(name))?;
+    let reads = if read.is_empty() {
         "it reads no signals".to_owned()
     } else {
+        let all: Vec<&str> = read.iter().map(|name| name.as_str()).collect();
         format!("it reads {}", all.join(", "))
     };
     Some(format!("no policy of {} reads {name}; {reads}", group.name))

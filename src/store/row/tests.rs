@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::claim::{Claim, Memory, Wants};
+use crate::domain::claim::{Claim, Memory, Over, Wants};
 use crate::domain::count::Bounds;
 use crate::domain::fleet::Tally;
 use crate::domain::id::{Owner, ServerId, SignalName, TemplateHash};
@@ -51,6 +51,8 @@ fn told_at(secs: u64) -> Decision {
             silent: 0,
             shifting: 0,
             whole_silent: false,
+            over: Over::default(),
+            tolerated: false,
         };
         let owner = Owner::new("batch").unwrap();
         let reservation = Source::Reservation { owner, left_secs: 900 - secs, reason: None };

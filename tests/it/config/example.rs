@@ -35,8 +35,8 @@ fn it_loads_without_a_warning() {
 fn the_web_group_grows_to_six_and_is_back_within_two_minutes() {
     let loaded = load();
     let web = loaded.config.groups.iter().find(|g| g.name.as_str() == "web").unwrap();
-    let Policy::Target(target) = &web.policies[0];
-    assert_eq!(target.signal.as_str(), "requests");
+    let Policy::Total(target) = &web.policies[0] else { panic!("{:?}", web.policies) };
+    assert_eq!(target.reading.signal.as_str(), "requests");
     assert_eq!((540.0 / target.per_server).ceil(), 6.0);
     assert_eq!((web.bounds.min, web.bounds.max), (2, 10));
     assert_eq!(web.template.image, ImageRef::Name("Debian 12".into()));
@@ -166,7 +166,7 @@ const IN_PROSE: [&str; 16] = [
 #[test]
 fn every_setting_is_shown() {
     let place = Place::with(
-        "[x]\n[cloud]\nx = 1\n[cloud.sandbox]\nx = 1\n[cloud.limits]\nx = 1\n[controller]\nx = 1\n[http]\nx = 1\n[http.limits]\nx = 1\n[group.a]\nx = 1\n[[group.a.target]]\nx = 1\n[[group.a.schedule]]\nx = 1\n[group.a.scale_in]\nx = 1\n[group.a.patience]\nx = 1\n[group.a.launch]\nx = 1\n[group.a.boot_volume]\nx = 1\n",
+        "[x]\n[cloud]\nx = 1\n[cloud.sandbox]\nx = 1\n[cloud.limits]\nx = 1\n[controller]\nx = 1\n[http]\nx = 1\n[http.limits]\nx = 1\n[group.a]\nx = 1\n[[group.a.target]]\nx = 1\n[[group.a.step]]\nx = 1\nout = [{ x = 1 }]\n[[group.a.alert]]\nx = 1\n[[group.a.expression]]\nx = 1\n[[group.a.schedule]]\nx = 1\n[group.a.scale_in]\nx = 1\n[group.a.patience]\nx = 1\n[group.a.launch]\nx = 1\n[group.a.boot_volume]\nx = 1\n",
     );
     let faults = place.load().unwrap_err();
     let hints = faults.all().iter().filter_map(|f| f.hint.as_deref()?.strip_prefix("known here: "));

@@ -61,8 +61,11 @@ fn behaviour_patience_and_launch_are_read() {
     assert_eq!(web.patience.settle, Duration::from_secs(86_400));
     assert_eq!(web.launch.batch, 200);
     assert_eq!(web.launch.backoff.first, Duration::from_millis(1500));
-    let Policy::Target(target) = &web.policies[0];
-    assert_eq!((target.per_server, target.stale_after), (0.5, Duration::from_secs(604_800)));
+    let Policy::Total(target) = &web.policies[0] else { panic!("{:?}", web.policies) };
+    assert_eq!(
+        (target.per_server, target.reading.stale_after),
+        (0.5, Duration::from_secs(604_800))
+    );
 }
 
 #[test]

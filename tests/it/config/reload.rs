@@ -9,7 +9,7 @@ use super::Place;
 
 /// A line of a group's section, and another one in its place. A section's first line stands for
 /// what the cases after it begin with.
-const GROUP: [(&str, &[[&str; 2]]); 9] = [
+const GROUP: [(&str, &[[&str; 2]]); 15] = [
     (
         "[group.web]",
         &[
@@ -48,6 +48,67 @@ const GROUP: [(&str, &[[&str; 2]]); 9] = [
             ["signal = \"requests\"", "signal = \"jobs\""],
             ["per_server = 100", "per_server = 50"],
             ["stale_after = \"5m\"", "stale_after = \"6m\""],
+            ["aggregate = \"avg\"", "aggregate = \"max\""],
+            ["window = \"3m\"", "window = \"4m\""],
+            ["tolerance = \"5%\"", "tolerance = \"6%\""],
+            ["hold_for = \"30m\"", "hold_for = \"40m\""],
+            ["fallback = 2", "fallback = 3"],
+        ],
+    ),
+    (
+        "[[group.web.target]] # of an average",
+        &[
+            ["signal = \"cpu\"", "signal = \"memory\""],
+            ["average = 60", "average = 70"],
+            ["warm_up = \"1m\"", "warm_up = \"2m\""],
+            ["tolerance = \"10%\"", "tolerance = \"11%\""],
+        ],
+    ),
+    (
+        "[[group.web.step]]",
+        &[
+            ["signal = \"queue\"", "signal = \"backlog\""],
+            ["stale_after = \"5m\"", "stale_after = \"6m\""],
+            ["out = [{ from = 9, change = 1 }]", "out = [{ from = 8, change = 1 }]"],
+            ["out = [{ from = 9, change = 1 }]", "out = [{ from = 9, to = 20, change = 1 }]"],
+            ["out = [{ from = 9, change = 1 }]", "out = [{ from = 9, change = 2 }]"],
+            ["out = [{ from = 9, change = 1 }]", "out = [{ from = 9, exact = 1 }]"],
+            ["out = [{ from = 9, change = 1 }]", "out = [{ from = 9, percent = \"1%\" }]"],
+            [
+                "in = [{ to = 5, percent = \"5%\" }]",
+                "in = [{ to = 5, percent = \"5%\", least = 2 }]",
+            ],
+            ["warm_up = \"5m\"", "warm_up = \"6m\""],
+            ["flapping_guard = true", "flapping_guard = false"],
+        ],
+    ),
+    (
+        "[[group.web.alert]]",
+        &[
+            ["alert = \"QueueHigh\"", "alert = \"QueueLow\""],
+            ["change = 2", "change = 3"],
+            ["every = \"5m\"", "every = \"6m\""],
+            ["most = 6", "most = 7"],
+            ["expires_after = \"5h\"", "expires_after = \"6h\""],
+        ],
+    ),
+    (
+        "[[group.web.alert]] # a share",
+        &[
+            ["alert = \"Slow\"", "alert = \"Slower\""],
+            ["percent = \"20%\"", "percent = \"30%\""],
+            ["least = 2", "least = 3"],
+        ],
+    ),
+    (
+        "[[group.web.alert]] # a number",
+        &[["alert = \"Peak\"", "alert = \"Peaks\""], ["capacity = 6", "capacity = 7"]],
+    ),
+    (
+        "[[group.web.expression]]",
+        &[
+            ["name = \"jobs\"", "name = \"work\""],
+            ["servers = \"queue / 10\"", "servers = \"queue / 20\""],
         ],
     ),
     (
@@ -168,8 +229,19 @@ fn the_table_has_every_key() {
     let mut tried: BTreeSet<String> = lines.map(|line| key(line)).collect();
     // Sections of their own.
     tried.extend(
-        ["boot_volume", "target", "schedule", "scale_in", "patience", "launch", "meltdown"]
-            .map(str::to_owned),
+        [
+            "boot_volume",
+            "target",
+            "step",
+            "alert",
+            "expression",
+            "schedule",
+            "scale_in",
+            "patience",
+            "launch",
+            "meltdown",
+        ]
+        .map(str::to_owned),
     );
     assert!(known.len() > 30, "{known:?}");
     assert_eq!(known.difference(&tried).collect::<Vec<_>>(), Vec::<&String>::new());

@@ -17,13 +17,13 @@ use novascale::control::{Parts, Watcher};
 use novascale::domain::fleet::{Found, Observation, Seen};
 use novascale::domain::freeze::{Freeze, Freezes, NoBrake};
 use novascale::domain::group::Group;
-use novascale::domain::id::{GroupName, InstallId, Region, ServerId, Tag};
+use novascale::domain::id::{GroupName, InstallId, Region, ServerId, SignalName, Tag};
 use novascale::domain::intent::State;
 use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::{Decision, Waiting};
 use novascale::domain::policy::{Policy, STALE_MOST};
 use novascale::domain::server::Server;
-use novascale::domain::signal::{Command, Ordered};
+use novascale::domain::signal::{Command, Ordered, Sample};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::store::{
     Admit, Admitted, Gathered, IdempotencyKey, Identified, Lease, MemoryStore, Store, StoreError,
@@ -211,6 +211,15 @@ impl Store for Stumbling {
         self.inner.settle(lease, group, outcomes).await
     }
 
+    async fn history(
+        &self,
+        group: &GroupName,
+        name: &SignalName,
+        since: Steady,
+    ) -> Result<Vec<Sample>, StoreError> {
+        self.inner.history(group, name, since).await
+    }
+
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {
         self.inner.decisions(group, limit).await
     }
@@ -338,8 +347,8 @@ async fn a_long_wait_after_a_failure_is_not_forgotten() {
 async fn a_sample_counts_as_long_as_its_policy_says() {
     let (parts, mut world) = (parts(0), World::new(group(1, 8), 1));
     world.group.policies = vec![target("load", 10.0)];
-    let Policy::Target(load) = &mut world.group.policies[0];
-    load.stale_after = STALE_MOST;
+    let Policy::Total(load) = &mut world.group.policies[0] else { panic!("a total") };
+    load.reading.stale_after = STALE_MOST;
     world.measure("load", 50.0);
     let samples = world.samples.drain(..).map(|sample| Identified { sample, id: None }).collect();
     let (name, at) = (world.group.name.clone(), world.now);

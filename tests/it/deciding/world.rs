@@ -23,7 +23,7 @@ use novascale::domain::id::{
 use novascale::domain::intent::{Intent, Launch};
 use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::{Action, Cause, Decision};
-use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
+use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
 use novascale::domain::server::{Fault, Known, Server, Status};
 use novascale::domain::signal::{Command, Ordered, Sample, Value, apply};
 use novascale::domain::time::{Now, Steady, Wall};
@@ -75,7 +75,7 @@ pub fn group(min: u32, max: u32) -> Group {
 
 pub fn target(signal: &str, per_server: f64) -> Policy {
     let signal = novascale::domain::id::SignalName::new(signal).unwrap();
-    Policy::Target(TotalTarget { signal, per_server, stale_after: Duration::from_secs(300) })
+    Policy::Total(Total::of(Reading::newest(signal, Duration::from_secs(300)), per_server))
 }
 
 /// How often each fault strikes, in percent.
@@ -136,6 +136,8 @@ pub struct World {
     pub state: GroupState,
     pub memory: Option<Memory>,
     pub samples: Vec<Sample>,
+    /// All that was ever measured.
+    pub history: Vec<Sample>,
     pub intents: BTreeMap<IntentId, Intent>,
     pub known: BTreeMap<ServerId, Known>,
     pub cloud: BTreeMap<ServerId, Server>,
@@ -173,6 +175,7 @@ impl World {
             state: GroupState::default(),
             memory: None,
             samples: Vec::new(),
+            history: Vec::new(),
             intents: BTreeMap::new(),
             known: BTreeMap::new(),
             cloud: BTreeMap::new(),
@@ -266,15 +269,12 @@ impl World {
 
     pub fn measure(&mut self, name: &str, value: f64) {
         let name = novascale::domain::id::SignalName::new(name).unwrap();
-        self.samples.retain(|s| s.name != name);
+        self.samples.retain(|s| s.name != name || s.server.is_some());
         let (at, received) = (self.now.wall, self.now);
-        self.samples.push(Sample {
-            name,
-            value: Value::new(value).unwrap(),
-            at,
-            received,
-            server: None,
-        });
+        let value = Value::new(value).unwrap();
+        let sample = Sample { name, value, at, received, server: None };
+        self.history.push(sample.clone());
+        self.samples.push(sample);
     }
 
     /// One listing, as the observer would make it: possibly failed, possibly lagging.
@@ -331,6 +331,7 @@ impl World {
             state: &self.state,
             memory: self.memory.as_ref(),
             samples: &self.samples,
+            history: &self.history,
             intents: &intents,
             known: &known,
             observation: &self.observation,
@@ -554,13 +555,16 @@ impl World {
         let known = |s: &Sample| s.server.as_ref().is_some_and(|id| servers.contains(id));
         self.samples.retain(|s| s.name != name || !known(s));
         let (at, received) = (self.now.wall, self.now);
-        self.samples.extend(servers.iter().map(|id| Sample {
+        let told = servers.iter().map(|id| Sample {
             name: name.clone(),
             value: Value::new(value).unwrap(),
             at,
             received,
             server: Some(id.clone()),
-        }));
+        });
+        let told: Vec<Sample> = told.collect();
+        self.history.extend(told.iter().cloned());
+        self.samples.extend(told);
     }
 
     pub fn members(&self) -> usize {

@@ -25,8 +25,9 @@ use novascale::domain::id::{
 };
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::{Changes, Decision};
-use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
+use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
 use novascale::domain::server::Ownership;
+use novascale::domain::signal::Sample;
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::limit::Peer;
 use novascale::http::reload::{self, Asked, Desk, Refused, Report};
@@ -133,6 +134,16 @@ impl Store for Shop {
         outcomes: &[Outcome],
     ) -> Result<(), StoreError> {
         self.inner.settle(lease, group, outcomes).await
+    }
+
+    async fn history(
+        &self,
+        group: &GroupName,
+        name: &SignalName,
+        since: Steady,
+    ) -> Result<Vec<Sample>, StoreError> {
+        self.door().await?;
+        self.inner.history(group, name, since).await
     }
 
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {
@@ -516,6 +527,7 @@ pub fn decision(group: &GroupName, at: Now, desired: u32) -> Decision {
         ownership: Ownership::Ours,
         kept: false,
         served: true,
+        serves_since: None,
         outdated: false,
         launch: None,
         server: None,
@@ -542,11 +554,8 @@ pub fn decision(group: &GroupName, at: Now, desired: u32) -> Decision {
 pub fn group(name: &str, signal: Option<&str>) -> Group {
     let hash = TemplateHash::new("0123456789abcdef").unwrap();
     let policies = signal.map(|signal| {
-        Policy::Target(TotalTarget {
-            signal: SignalName::new(signal).unwrap(),
-            per_server: 100.0,
-            stale_after: Duration::from_secs(180),
-        })
+        let signal = SignalName::new(signal).unwrap();
+        Policy::Total(Total::of(Reading::newest(signal, Duration::from_secs(180)), 100.0))
     });
     Group {
         name: GroupName::new(name).unwrap(),

@@ -129,10 +129,7 @@ impl Desk {
 
     pub async fn history(&self, group: &GroupName, name: &str) -> Vec<Sample> {
         let name = SignalName::new(name).unwrap();
-        match &self.back {
-            Back::Memory(memory) => memory.history(group, &name, Steady(0)),
-            Back::Sqlite(sqlite, _) => sqlite.history(group, &name, Steady(0)).await.unwrap(),
-        }
+        self.store().history(group, &name, Steady(0)).await.unwrap()
     }
 
     pub async fn admit(&self, admit: Admit) -> Result<Admitted, StoreError> {
@@ -267,6 +264,7 @@ pub fn known(id: &str, state: KnownState, secs: u64) -> Known {
         since: at(secs).steady,
         first_seen: at(secs).steady,
         served: true,
+        serves_since: None,
         failure: None,
         rests: false,
         found: false,

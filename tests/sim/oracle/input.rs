@@ -9,7 +9,6 @@ use novascale::domain::count::Bounds;
 use novascale::domain::group::Group;
 use novascale::domain::id::{Owner, ServerId};
 use novascale::domain::plan::Decision;
-use novascale::domain::policy::Policy;
 use novascale::domain::signal::Command;
 use novascale::domain::time::Steady;
 use novascale::store::What;
@@ -98,7 +97,12 @@ impl Inputs {
                 self.reservations.iter().any(held)
             }
             // No group here has one.
-            Source::Schedule { .. } => false,
+            Source::Schedule { .. }
+            | Source::Average { .. }
+            | Source::Step { .. }
+            | Source::Alert { .. }
+            | Source::Expression { .. }
+            | Source::Fallback { .. } => false,
             Source::Target { load: None, .. } => claim.wants == Wants::Unknown,
             Source::Target { load: Some(load), .. } => self.measured(*load, group, now),
         };
@@ -107,10 +111,8 @@ impl Inputs {
 
     /// Whether somebody measured this load, or servers measured shares that may come to it.
     fn measured(&self, load: f64, group: &Group, now: Steady) -> bool {
-        let longest = group.policies.iter().map(|policy| match policy {
-            Policy::Target(target) => target.stale_after,
-        });
-        let longest = longest.max().unwrap_or_default();
+        let readings = group.policies.iter().flat_map(|policy| policy.readings());
+        let longest = readings.map(|reading| reading.stale_after).max().unwrap_or_default();
         let fresh = || self.loads.iter().rev().filter(|load| now.since(load.received) <= longest);
         let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
         if fresh().any(|sent| sent.server.is_none() && near(sent.value, load)) {

@@ -1,0 +1,85 @@
+//! What a signal's samples come to: which are fresh, and what a window of them counts as.
+
+use std::time::Duration;
+
+use crate::decide::snapshot::Snapshot;
+use crate::domain::claim::Over;
+use crate::domain::policy::Reading;
+use crate::domain::signal::Sample;
+use crate::domain::time::Steady;
+
+/// One signal of the group, read as a policy reads it.
+pub(super) struct Series<'a> {
+    snapshot: &'a Snapshot<'a>,
+    reading: &'a Reading,
+}
+
+impl<'a> Series<'a> {
+    pub(super) fn new(snapshot: &'a Snapshot<'a>, reading: &'a Reading) -> Self {
+        Self { snapshot, reading }
+    }
+
+    /// The newest sample of each server, and of the whole group.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &'a Sample> + Clone + use<'a> {
+        let signal = &self.reading.signal;
+        self.snapshot.samples.iter().filter(move |sample| sample.name == *signal)
+    }
+
+    pub(super) fn fresh(&self, sample: &Sample) -> bool {
+        age(self.snapshot, sample) <= self.reading.stale_after
+    }
+
+    /// For how long it has been stale.
+    pub(super) fn stale_for(&self, sample: &Sample) -> Duration {
+        age(self.snapshot, sample).saturating_sub(self.reading.stale_after)
+    }
+
+    pub(super) fn snapshot(&self) -> &'a Snapshot<'a> {
+        self.snapshot
+    }
+
+    /// How old the newest of all is.
+    pub(super) fn age_secs(&self) -> Option<u64> {
+        self.newest().map(|sample| age(self.snapshot, sample).as_secs()).min()
+    }
+
+    /// When the newest fresh sample was measured.
+    pub(super) fn measured(&self) -> Option<Steady> {
+        let fresh = self.newest().filter(|sample| self.fresh(sample));
+        fresh.map(|sample| measured(self.snapshot, sample)).max()
+    }
+
+    /// What the window that ends with this newest sample comes to, each sample weighed. Samples of
+    /// the window without the newest would be older than what is known.
+    pub(super) fn value(&self, newest: &Sample, weigh: impl Fn(&Sample) -> f64) -> f64 {
+        let alone = weigh(newest);
+        if self.reading.window.is_zero() {
+            return alone;
+        }
+        let of_it = |sample: &&Sample| {
+            sample.name == newest.name
+                && sample.server == newest.server
+                && age(self.snapshot, sample) <= self.reading.window
+                && (sample.at, sample.received) != (newest.at, newest.received)
+        };
+        let window = self.snapshot.history.iter().filter(of_it);
+        let mut values: Vec<f64> = window.map(&weigh).chain([alone]).collect();
+        self.reading.aggregate.of(&mut values).unwrap_or(alone)
+    }
+
+    pub(super) fn over(&self) -> Over {
+        let window_secs = self.reading.window.as_secs();
+        Over { aggregate: self.reading.aggregate, window_secs }
+    }
+}
+
+/// How old a sample is: measured before it came by the sender's clock, and since then by ours.
+pub(crate) fn age(snapshot: &Snapshot<'_>, sample: &Sample) -> Duration {
+    let before = sample.received.wall.since(sample.at);
+    before.saturating_add(snapshot.now.steady.since(sample.received.steady))
+}
+
+/// When a sample was measured, on our own clock.
+pub(super) fn measured(snapshot: &Snapshot<'_>, sample: &Sample) -> Steady {
+    snapshot.now.steady.minus(age(snapshot, sample))
+}

@@ -1,0 +1,170 @@
+//! Step scaling: a level that rises and falls by steps, as far as the measure lies.
+//!
+//! An out-step sets the level to what was desired, or to the level if that was more, and so many
+//! servers beside; an in-step takes servers off the level. Within the warm-up of a step nothing is
+//! taken, and a measure further out adds only what its range is more than the last one's, as AWS
+//! counts servers that are warming up. After it, a step rests on what was measured since. The level
+//! stays until the next step.
+
+use super::load::able;
+use super::series::Series;
+use super::{Fleet, Verdict};
+use crate::domain::claim::{Claim, PolicyMemory, Source, StepHeld, Wants};
+use crate::domain::count::{MOST, percent_change};
+use crate::domain::id::ServerId;
+use crate::domain::policy::{Adjustment, Change, Step};
+use crate::domain::signal::Sample;
+use crate::domain::time::{Steady, left_secs};
+
+pub(super) fn claim(fleet: &Fleet<'_>, step: &Step) -> Verdict {
+    let series = Series::new(fleet.snapshot, &step.reading);
+    let value = value(fleet, &series);
+    let last = PolicyMemory { unknown: None, ..fleet.last };
+    let mut stand = Stand { fleet, step, series: &series, next: last, held: None };
+    if let Some(value) = value {
+        stand.step(value);
+    }
+    let Stand { next: memory, held, .. } = stand;
+    let source = Source::Step {
+        signal: step.reading.signal.clone(),
+        value,
+        over: series.over(),
+        age_secs: series.age_secs(),
+        level: memory.level,
+        held,
+    };
+    let wants = match (memory.level, value) {
+        (Some(level), _) => Wants::Servers(level),
+        (None, Some(_)) => Wants::Servers(0),
+        (None, None) => Wants::Unknown,
+    };
+    let warm = memory.since.map(|since| since.plus(step.warm_up));
+    let wake = warm.filter(|end| *end > fleet.snapshot.now.steady);
+    Verdict { claim: Some(Claim { source, wants }), memory, wake }
+}
+
+/// What the group measures, or its servers on average; the larger where both are told.
+fn value(fleet: &Fleet<'_>, series: &Series<'_>) -> Option<f64> {
+    let member = |id: &ServerId| fleet.members.iter().find(|member| member.id == *id);
+    let counts = |sample: &&Sample| {
+        let able = |id| member(id).is_some_and(|member| able(member.standing));
+        series.fresh(sample) && sample.server.as_ref().is_none_or(able)
+    };
+    let (mut whole, mut each) = (None, Vec::new());
+    for sample in series.newest().filter(counts) {
+        let value = series.value(sample, |s| s.value.get());
+        match sample.server {
+            None => whole = Some(value),
+            Some(_) => each.push(value),
+        }
+    }
+    let n = each.len() as f64;
+    let mean = each.into_iter().map(|value| value / n).reduce(|sum, part| sum + part);
+    [whole, mean].into_iter().flatten().reduce(f64::max)
+}
+
+struct Stand<'a> {
+    fleet: &'a Fleet<'a>,
+    step: &'a Step,
+    series: &'a Series<'a>,
+    next: PolicyMemory,
+    held: Option<StepHeld>,
+}
+
+impl Stand<'_> {
+    fn step(&mut self, value: f64) {
+        let (now, step) = (self.fleet.snapshot.now.steady, self.step);
+        let out = step.out.iter().find(|range| out_covers(range, value));
+        let into = step.into.iter().find(|range| in_covers(range, value));
+        let since = self.next.since;
+        let left = since.map(|since| since.plus(step.warm_up).since(now));
+        let warming = left.filter(|left| !left.is_zero()).map(left_secs);
+        // What was measured before a step tells nothing about its effect.
+        let new = since.is_none_or(|since| self.series.measured().is_some_and(|at| at > since));
+        match (out, into, warming) {
+            (Some(range), _, Some(left_secs)) => self.further(range, left_secs),
+            (None, Some(range), Some(left_secs)) if self.fewer(range).is_some() => {
+                self.held = Some(StepHeld::WarmingUp { left_secs });
+            }
+            (Some(_), _, None) if !new => self.held = Some(StepHeld::NothingNew),
+            (Some(range), _, None) => {
+                let from = self.next.level.unwrap_or(0).max(self.fleet.desired);
+                self.up(from, after(from, range.change, true), now);
+            }
+            (None, Some(range), None) => self.into(range, value, new),
+            (None, _, _) => {}
+        }
+    }
+
+    /// More of what the warm-up began with.
+    fn further(&mut self, range: &Adjustment, left_secs: u64) {
+        let Some(from) = self.next.anchor else {
+            self.held = Some(StepHeld::WarmingUp { left_secs });
+            return;
+        };
+        let to = self.bounded(after(from, range.change, true));
+        if self.next.level.is_none_or(|level| to > level) {
+            self.up(from, to, self.fleet.snapshot.now.steady);
+        } else {
+            self.held = Some(StepHeld::WarmingUp { left_secs });
+        }
+    }
+
+    fn up(&mut self, from: u32, to: u32, now: Steady) {
+        let to = self.bounded(to);
+        if self.next.level.is_some_and(|level| to <= level) || to <= from {
+            return;
+        }
+        let since = Some(now);
+        self.next = PolicyMemory { level: Some(to), anchor: Some(from), since, ..self.next };
+    }
+
+    /// A level beyond max would take as long to come down as it took to rise there unseen.
+    fn bounded(&self, level: u32) -> u32 {
+        level.min(self.fleet.snapshot.bounds().max)
+    }
+
+    /// The level after a step in, if it would be lower.
+    fn fewer(&self, range: &Adjustment) -> Option<u32> {
+        let level = self.next.level?;
+        let floor = self.fleet.snapshot.bounds().floor().min(level);
+        Some(after(level, range.change, false).max(floor)).filter(|to| *to < level)
+    }
+
+    fn into(&mut self, range: &Adjustment, value: f64, new: bool) {
+        let Some(to) = self.fewer(range) else { return };
+        if !new {
+            self.held = Some(StepHeld::NothingNew);
+            return;
+        }
+        let projected = value * f64::from(self.fleet.desired) / f64::from(to);
+        if self.step.shared && self.step.out.iter().any(|range| out_covers(range, projected)) {
+            self.held = Some(StepHeld::WouldStepOut { servers: to });
+            return;
+        }
+        let since = Some(self.fleet.snapshot.now.steady);
+        self.next = PolicyMemory { level: Some(to), anchor: None, since, ..self.next };
+    }
+}
+
+/// Source of which end belongs to a range: AWS, `StepAdjustment`.
+fn out_covers(range: &Adjustment, value: f64) -> bool {
+    range.from.is_none_or(|from| value >= from) && range.to.is_none_or(|to| value < to)
+}
+
+fn in_covers(range: &Adjustment, value: f64) -> bool {
+    range.from.is_none_or(|from| value > from) && range.to.is_none_or(|to| value <= to)
+}
+
+/// The level after a change, at most [`MOST`].
+pub(super) fn after(level: u32, change: Change, out: bool) -> u32 {
+    let by = match change {
+        Change::Exact(n) => return n.min(MOST),
+        Change::Servers(n) => n,
+        Change::Percent { by, least } => {
+            let share = percent_change(level, by);
+            u32::try_from(share).unwrap_or(0).max(least)
+        }
+    };
+    if out { level.saturating_add(by).min(MOST) } else { level.saturating_sub(by) }
+}

@@ -1,0 +1,208 @@
+//! Alerts: what senders say of them, and what is remembered.
+//!
+//! An alert is told by level: *firing* opens or renews it, *resolved* ends it. Senders repeat
+//! themselves and networks reorder, so that an alert is known by its name and fingerprint, and its
+//! episodes by when they began: of one episode *resolved* is the last word, whatever comes after.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::id::AlertName;
+use super::time::{Now, Steady, Wall};
+
+/// The most alerts that one group remembers at a time.
+pub const ALERTS_MOST: usize = 256;
+/// The most that are told at once.
+pub const TOLD_MOST: usize = 200;
+/// The longest fingerprint.
+pub const FINGERPRINT_MOST: usize = 128;
+/// An alert that ended, or that nobody renewed, is forgotten after this: the longest
+/// `expires_after`, and above any sender's retries.
+pub const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+
+/// What a sender says of one alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertTold {
+    pub name: AlertName,
+    /// Tells alerts of one name apart; empty if there is one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+    pub firing: bool,
+    /// When it began, by the sender's clock: tells one episode from the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<Wall>,
+    /// When it ends unless it is told again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Now>,
+}
+
+/// An alert that was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alerted {
+    pub name: AlertName,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub starts: Option<Wall>,
+    /// When it was first told in this episode.
+    pub since: Now,
+    /// When it was told last.
+    pub renewed: Now,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Now>,
+    #[serde(default)]
+    pub resolved: bool,
+}
+
+impl Alerted {
+    fn new(told: &AlertTold, at: Now) -> Self {
+        Self {
+            name: told.name.clone(),
+            fingerprint: told.fingerprint.clone(),
+            starts: told.starts,
+            since: at,
+            renewed: at,
+            until: told.until,
+            resolved: !told.firing,
+        }
+    }
+
+    /// Whether it fires, if an alert that nobody renews lasts for so long.
+    pub fn fires(&self, now: Now, expires_after: Duration) -> bool {
+        !self.resolved && self.ends(expires_after) > now.steady
+    }
+
+    /// When it ends unless it is told again.
+    pub fn ends(&self, expires_after: Duration) -> Steady {
+        let unrenewed = self.renewed.steady.plus(expires_after);
+        self.until.map_or(unrenewed, |until| until.steady.min(unrenewed))
+    }
+
+    fn same(&self, told: &AlertTold) -> bool {
+        self.name == told.name && self.fingerprint == told.fingerprint
+    }
+
+    fn hear(&mut self, told: &AlertTold, at: Now) {
+        let (held, new) = (self.starts, told.starts);
+        let earlier = held.zip(new).is_some_and(|(held, new)| new < held);
+        let later = held.zip(new).is_some_and(|(held, new)| new > held);
+        // Who tells no beginning begins anew by firing again.
+        let again = self.resolved && told.firing && held.zip(new).is_none();
+        if earlier {
+            return;
+        }
+        if later || again {
+            *self = Self::new(told, at);
+        } else if !told.firing {
+            (self.resolved, self.renewed) = (true, at);
+        } else if !self.resolved {
+            (self.renewed, self.until, self.starts) = (at, told.until, held.or(new));
+        }
+    }
+}
+
+/// Takes in what was told; whether there was room for all of it.
+pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
+    alerts.retain(|alert| at.steady.since(alert.renewed.steady) < REMEMBERED);
+    for told in told {
+        match alerts.iter_mut().find(|alert| alert.same(told)) {
+            Some(alert) => alert.hear(told, at),
+            None => alerts.push(Alerted::new(told, at)),
+        }
+    }
+    // What has ended is needed only against late repetitions.
+    while alerts.len() > ALERTS_MOST {
+        let ended = alerts.iter().enumerate().filter(|(_, alert)| alert.resolved);
+        let Some((oldest, _)) = ended.min_by_key(|(_, alert)| alert.renewed.steady) else {
+            return false;
+        };
+        alerts.remove(oldest);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(secs: u64) -> Now {
+        Now { wall: Wall(0), steady: Steady(0) }.plus(Duration::from_secs(secs))
+    }
+
+    fn told(firing: bool, starts: Option<i64>) -> AlertTold {
+        let name = AlertName::new("QueueHigh").unwrap();
+        let starts = starts.map(Wall);
+        AlertTold { name, fingerprint: String::new(), firing, starts, until: None }
+    }
+
+    fn after(words: &[AlertTold]) -> Vec<Alerted> {
+        let mut alerts = Vec::new();
+        for (n, word) in (0..).zip(words) {
+            assert!(hear(&mut alerts, std::slice::from_ref(word), at(n)));
+        }
+        alerts
+    }
+
+    #[test]
+    fn firing_renews_and_resolved_ends() {
+        let alerts = after(&[told(true, None), told(true, None)]);
+        assert_eq!((alerts[0].since, alerts[0].renewed), (at(0), at(1)));
+        assert!(alerts[0].fires(at(10), Duration::from_secs(60)));
+        assert!(!alerts[0].fires(at(61), Duration::from_secs(60)), "nobody renewed it");
+        let alerts = after(&[told(true, None), told(false, None)]);
+        assert!(!alerts[0].fires(at(2), Duration::from_secs(60)));
+        let alerts = after(&[told(true, None), told(false, None), told(true, None)]);
+        assert_eq!((alerts[0].since, alerts[0].resolved), (at(2), false), "another episode");
+    }
+
+    #[test]
+    fn a_declared_end_comes_first() {
+        let word = AlertTold { until: Some(at(5)), ..told(true, None) };
+        let alerts = after(&[word]);
+        let day = Duration::from_secs(86_400);
+        assert!(alerts[0].fires(at(4), day) && !alerts[0].fires(at(5), day));
+    }
+
+    #[test]
+    fn a_late_repetition_opens_nothing() {
+        let words = [told(true, Some(7)), told(false, Some(7)), told(true, Some(7))];
+        assert!(after(&words)[0].resolved);
+        assert!(after(&words[1..])[0].resolved, "the end came before the beginning");
+        let next = after(&[told(false, Some(7)), told(true, Some(8)), told(false, Some(7))]);
+        assert!(!next[0].resolved, "an earlier episode says nothing of this one");
+    }
+
+    #[test]
+    fn what_has_ended_makes_room() {
+        let name = |n: usize| AlertName::new(format!("A{n}")).unwrap();
+        let word = |n, firing| AlertTold { name: name(n), ..told(firing, Some(1)) };
+        let mut alerts = Vec::new();
+        assert!(hear(&mut alerts, &[word(0, false)], at(0)));
+        let firing: Vec<_> = (1..=ALERTS_MOST).map(|n| word(n, true)).collect();
+        assert!(hear(&mut alerts, &firing, at(1)));
+        assert_eq!(alerts.len(), ALERTS_MOST);
+        assert!(!hear(&mut alerts, &[word(ALERTS_MOST + 1, true)], at(2)));
+    }
+
+    proptest! {
+        /// With the times at which episodes began, neither order nor repetition counts.
+        #[test]
+        fn order_and_repetition_change_nothing(
+            words in proptest::collection::vec((any::<bool>(), 0i64..3), 1..12),
+            shuffled in any::<u64>(),
+        ) {
+            let words: Vec<AlertTold> = words.iter().map(|(f, s)| told(*f, Some(*s))).collect();
+            let mut other = [words.clone(), words.clone()].concat();
+            let turn = usize::try_from(shuffled % other.len() as u64).unwrap();
+            other.rotate_left(turn);
+            if shuffled % 2 == 0 {
+                other.reverse();
+            }
+            let end = |words: &[AlertTold]| after(words).iter().map(|a| (a.starts, a.resolved)).next();
+            prop_assert_eq!(end(&words), end(&other));
+        }
+    }
+}

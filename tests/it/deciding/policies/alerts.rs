@@ -1,0 +1,123 @@
+//! Alerts: step by step while they fire, and let go at their end.
+
+use super::*;
+use novascale::domain::alert::AlertTold;
+use novascale::domain::id::AlertName;
+use novascale::domain::policy::{Alert, Asks, Change};
+use novascale::domain::signal::Command;
+
+fn policy(asks: Asks) -> Policy {
+    let alert = AlertName::new("QueueHigh").unwrap();
+    Policy::Alert(Alert { alert, asks, expires_after: 60 * MINUTE })
+}
+
+fn by_steps() -> Policy {
+    policy(Asks::More { change: Change::Servers(2), every: 5 * MINUTE, most: 5 })
+}
+
+fn tell(world: &mut World, firing: bool, fingerprint: &str) {
+    let name = AlertName::new("QueueHigh").unwrap();
+    let fingerprint = fingerprint.to_owned();
+    let alert = AlertTold { name, fingerprint, firing, starts: None, until: None };
+    world.order(Command::Alerts { alerts: vec![alert] });
+}
+
+fn desired(world: &mut World) -> u32 {
+    world.pass().desired
+}
+
+#[test]
+fn it_grows_step_by_step_and_lets_go() {
+    let mut world = fleet(3, by_steps());
+    world.pass();
+    tell(&mut world, true, "");
+    let decision = world.pass();
+    assert_eq!(decision.desired, 5, "2 more than the 3 that were desired");
+    assert_eq!(
+        decision.sentences()[0],
+        "5 wanted: the alert QueueHigh fires for 1 s: 2 more than the 3 desired when it began."
+    );
+    assert_eq!(decision.next_look.since(decision.at.steady).as_secs(), 60, "the usual look");
+    world.pass_time(5 * MINUTE);
+    tell(&mut world, true, "");
+    assert_eq!(desired(&mut world), 7, "an interval later: 2 more");
+    world.pass_time(5 * MINUTE);
+    assert_eq!(desired(&mut world), 8, "never more than 5 above where it began");
+    world.pass_time(30 * MINUTE);
+    assert_eq!(desired(&mut world), 8);
+    tell(&mut world, false, "");
+    assert_eq!(desired(&mut world), 3, "an end that is announced does not wait");
+    assert!(world.memory.as_ref().unwrap().policies.is_empty(), "and nothing of it is remembered");
+}
+
+#[test]
+fn repeating_it_changes_nothing() {
+    let mut world = fleet(3, by_steps());
+    world.pass();
+    for _ in 0..4 {
+        tell(&mut world, true, "");
+        assert_eq!(desired(&mut world), 5);
+        world.pass_time(30 * SECOND);
+    }
+}
+
+#[test]
+fn alerts_of_one_name_count_as_one() {
+    let mut world = fleet(3, by_steps());
+    world.pass();
+    tell(&mut world, true, "a");
+    assert_eq!(desired(&mut world), 5);
+    world.pass_time(5 * MINUTE);
+    tell(&mut world, true, "b");
+    tell(&mut world, false, "a");
+    assert_eq!(desired(&mut world), 7, "it fires on, and from the same beginning");
+    tell(&mut world, false, "b");
+    assert_eq!(desired(&mut world), 3);
+}
+
+#[test]
+fn one_that_nobody_renews_has_ended() {
+    let mut world = fleet(3, by_steps());
+    world.pass();
+    tell(&mut world, true, "");
+    world.pass_time(59 * MINUTE);
+    assert_eq!(desired(&mut world), 8);
+    world.pass_time(MINUTE);
+    assert_eq!(desired(&mut world), 3);
+}
+
+#[test]
+fn it_may_ask_for_a_number() {
+    let mut world = fleet(3, policy(Asks::Capacity(6)));
+    world.pass();
+    tell(&mut world, true, "");
+    assert_eq!(desired(&mut world), 6);
+    tell(&mut world, false, "");
+    assert_eq!(desired(&mut world), 3);
+}
+
+#[test]
+fn a_share_is_one_of_what_was_desired() {
+    let asks =
+        Asks::More { change: Change::Percent { by: 50.0, least: 1 }, every: MINUTE, most: 100 };
+    let mut world = fleet(4, policy(asks));
+    world.pass();
+    tell(&mut world, true, "");
+    assert_eq!(desired(&mut world), 6);
+    world.pass_time(MINUTE);
+    assert_eq!(desired(&mut world), 8);
+}
+
+#[test]
+fn it_ends_no_cooldown() {
+    let mut world = fleet(3, by_steps());
+    world.group.behaviour.scale_in.cooldown = MINUTE;
+    world.order(Command::Set { capacity: 4 });
+    world.pass();
+    tell(&mut world, true, "");
+    assert_eq!(desired(&mut world), 6);
+    tell(&mut world, false, "");
+    assert_eq!(desired(&mut world), 6, "the servers of a moment ago are not taken away again");
+    world.pass_time(MINUTE);
+    assert_eq!(desired(&mut world), 4);
+}

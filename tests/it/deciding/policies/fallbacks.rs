@@ -1,0 +1,47 @@
+//! What is asked for once nothing was measured for long.
+
+use super::*;
+use novascale::domain::policy::{Fallback, Total};
+use novascale::domain::signal::Command;
+
+fn world() -> World {
+    let fallback = Some(Fallback { after: 30 * MINUTE, capacity: 2 });
+    let total = Total { fallback, ..Total::of(reading("cpu"), 10.0) };
+    let mut world = fleet(5, Policy::Total(total));
+    world.order(Command::Set { capacity: 0 });
+    world.measure("cpu", 50.0);
+    world.pass();
+    world
+}
+
+#[test]
+fn the_fleet_is_held_until_the_fallback_applies() {
+    let mut world = world();
+    world.pass_time(6 * MINUTE);
+    let held = world.pass();
+    assert_eq!(held.desired, 5, "its sample is stale");
+    for _ in 0..29 {
+        world.pass_time(59 * SECOND);
+        assert_eq!(world.pass().desired, 5);
+    }
+    world.pass_time(2 * MINUTE);
+    let fallen = world.pass();
+    assert_eq!(fallen.desired, 2, "{:#?}", fallen.sentences());
+    let said = fallen.sentences().join("\n");
+    assert!(said.contains("the target cpu is unknown for 30 min"), "{said}");
+    world.measure("cpu", 40.0);
+    assert_eq!(world.pass().desired, 4, "data counts at once");
+    world.pass_time(6 * MINUTE);
+    assert_eq!(world.pass().desired, 4, "and the time begins anew");
+}
+
+#[test]
+fn the_next_look_is_when_it_applies() {
+    let mut world = world();
+    world.pass_time(6 * MINUTE);
+    world.pass();
+    world.pass_time(29 * MINUTE + 30 * SECOND);
+    let decision = world.pass();
+    let next = decision.next_look.since(decision.at.steady);
+    assert!(next > 29 * SECOND && next <= 30 * SECOND, "{next:?}");
+}

@@ -1,0 +1,182 @@
+//! Step scaling, by AWS's own example and rules.
+//!
+//! Source: "Step and simple scaling policies for Amazon EC2 Auto Scaling", user guide: the table of
+//! step adjustments with a threshold of 50, and what follows from it.
+
+use rstest::rstest;
+
+use super::*;
+use novascale::domain::claim::StepHeld;
+use novascale::domain::policy::{Adjustment, Change, Step};
+use novascale::domain::signal::Command;
+
+fn range(from: Option<f64>, to: Option<f64>, change: Change) -> Adjustment {
+    Adjustment { from, to, change }
+}
+
+fn percent(by: f64) -> Change {
+    Change::Percent { by, least: 0 }
+}
+
+/// 10 % more from 60, 30 % more from 70; the same the other way from 40 and from 30.
+fn policy() -> Step {
+    Step {
+        reading: reading("cpu"),
+        out: vec![
+            range(Some(60.0), Some(70.0), percent(10.0)),
+            range(Some(70.0), None, percent(30.0)),
+        ],
+        into: vec![
+            range(Some(30.0), Some(40.0), percent(10.0)),
+            range(None, Some(30.0), percent(30.0)),
+        ],
+        warm_up: 5 * MINUTE,
+        shared: false,
+        fallback: None,
+    }
+}
+
+fn world(step: Step) -> World {
+    let mut world = fleet(10, Policy::Step(step));
+    world.order(Command::Set { capacity: 0 });
+    world.memory.as_mut().unwrap().desired = Some(10);
+    world
+}
+
+/// A measure, and the level after a look at it.
+fn step(world: &mut World, value: f64) -> Option<u32> {
+    world.measure("cpu", value);
+    level(world)
+}
+
+fn level(world: &mut World) -> Option<u32> {
+    world.pass();
+    let memory = world.memory.as_ref().unwrap();
+    memory.policies.get("step cpu").and_then(|step| step.level)
+}
+
+#[test]
+fn the_example_of_the_user_guide() {
+    let mut world = world(policy());
+    assert_eq!(step(&mut world, 60.0), Some(11), "10 % of 10");
+    world.pass_time(6 * MINUTE);
+    assert_eq!(step(&mut world, 70.0), Some(14), "30 % of 11, rounded down");
+    world.pass_time(6 * MINUTE);
+    assert_eq!(step(&mut world, 40.0), Some(13), "10 % of 14, rounded down");
+    world.pass_time(6 * MINUTE);
+    assert_eq!(step(&mut world, 30.0), Some(10), "30 % of 13, rounded down");
+}
+
+#[test]
+fn what_warms_up_counts_for_the_next_step() {
+    let mut world = world(policy());
+    assert_eq!(step(&mut world, 60.0), Some(11));
+    world.pass_time(MINUTE);
+    assert_eq!(step(&mut world, 65.0), Some(11), "the same range again adds nothing");
+    assert_eq!(step(&mut world, 75.0), Some(13), "its three, of which one is on its way");
+    world.pass_time(MINUTE);
+    assert_eq!(step(&mut world, 20.0), Some(13), "nothing is taken while servers warm up");
+}
+
+#[test]
+fn one_measure_makes_one_step() {
+    let step_policy = Step { warm_up: MINUTE, ..policy() };
+    let mut world = world(step_policy);
+    assert_eq!(step(&mut world, 75.0), Some(13));
+    world.pass_time(2 * MINUTE);
+    assert_eq!(level(&mut world), Some(13), "it was measured before the last step");
+    let Source::Step { held, .. } = claim(&mut world).source else { panic!("a step") };
+    assert_eq!(held, Some(StepHeld::NothingNew));
+    assert_eq!(step(&mut world, 75.0), Some(16), "30 % of 13");
+}
+
+/// Which end belongs to a range: the lower going out, the upper going in.
+#[rstest]
+#[case(59.999, None)]
+#[case(60.0, Some(11))]
+#[case(69.999, Some(11))]
+#[case(70.0, Some(13))]
+fn going_out_the_lower_end_belongs(#[case] value: f64, #[case] expected: Option<u32>) {
+    assert_eq!(step(&mut world(policy()), value), expected);
+}
+
+#[rstest]
+#[case(40.001, 14)]
+#[case(40.0, 13)]
+#[case(30.001, 13)]
+#[case(30.0, 10)]
+fn going_in_the_upper_end_belongs(#[case] value: f64, #[case] expected: u32) {
+    let mut world = world(policy());
+    step(&mut world, 60.0);
+    world.pass_time(6 * MINUTE);
+    step(&mut world, 70.0);
+    world.pass_time(6 * MINUTE);
+    assert_eq!(step(&mut world, value), Some(expected));
+}
+
+/// AWS's three kinds of adjustment, and `MinAdjustmentMagnitude`.
+#[rstest]
+#[case::change_in_capacity(Change::Servers(2), 12)]
+#[case::exact_capacity(Change::Exact(15), 15)]
+#[case::exact_below(Change::Exact(5), 0)]
+#[case::percent_below_one(percent(5.8), 11)]
+#[case::percent_above_one(percent(27.0), 12)]
+#[case::least(Change::Percent { by: 1.0, least: 2 }, 12)]
+fn how_far_a_step_goes(#[case] change: Change, #[case] expected: u32) {
+    let mut world = world(Step { out: vec![range(Some(60.0), None, change)], ..policy() });
+    world.measure("cpu", 80.0);
+    assert_eq!(world.pass().desired, expected);
+}
+
+#[test]
+fn the_level_stays_until_a_step_in() {
+    let mut world = world(policy());
+    step(&mut world, 75.0);
+    for _ in 0..20 {
+        world.pass_time(MINUTE);
+        assert_eq!(step(&mut world, 50.0), Some(13), "between the ranges nothing changes");
+    }
+    // Without data it stays as well, and nothing else lowers desired meanwhile.
+    world.pass_time(30 * MINUTE);
+    let decision = world.pass();
+    assert_eq!(decision.desired, 13);
+    assert!(decision.claims.iter().any(Claim::blind));
+}
+
+#[test]
+fn no_level_is_beyond_the_bounds() {
+    let mut world = world(Step { warm_up: Duration::ZERO, ..policy() });
+    world.group.bounds.max = 15;
+    for _ in 0..5 {
+        step(&mut world, 99.0);
+        world.pass_time(MINUTE);
+    }
+    assert_eq!(level(&mut world), Some(15), "it comes down as soon as it is told to");
+    assert_eq!(step(&mut world, 20.0), Some(11));
+}
+
+#[test]
+fn flapping_is_guarded_against() {
+    let out = vec![range(Some(60.0), None, Change::Servers(1))];
+    let into = vec![range(None, Some(45.0), Change::Servers(1))];
+    let mut world = world(Step { out, into, shared: true, ..policy() });
+    world.memory.as_mut().unwrap().desired = Some(2);
+    assert_eq!(step(&mut world, 80.0), Some(3));
+    world.pass_time(6 * MINUTE);
+    world.memory.as_mut().unwrap().desired = Some(3);
+    assert_eq!(step(&mut world, 41.0), Some(3), "on two it would be 61.5");
+    let Source::Step { held, .. } = claim(&mut world).source else { panic!("a step") };
+    assert_eq!(held, Some(StepHeld::WouldStepOut { servers: 2 }));
+    assert_eq!(step(&mut world, 39.0), Some(2), "on two it is 58.5");
+}
+
+#[test]
+fn deciding_twice_changes_nothing() {
+    let mut world = world(policy());
+    for value in [75.0, 20.0] {
+        world.measure("cpu", value);
+        let first = world.pass().desired;
+        assert_eq!(world.pass().desired, first);
+        world.pass_time(6 * MINUTE);
+    }
+}
