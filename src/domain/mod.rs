@@ -6,6 +6,7 @@
 //! [`plan::Decision`] is what everything else exists for.
 
 pub mod adoption;
+pub mod behaviour;
 pub mod claim;
 pub mod count;
 pub mod cut;

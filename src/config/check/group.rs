@@ -1,22 +1,18 @@
-//! Groups: bounds, behaviour and policies, and that no two claim the same servers.
+//! Groups: bounds, policies and limits, and that no two claim the same servers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::digest;
 use super::super::fault::{Sink, Spot};
-use super::super::file::{
-    GroupText, LaunchText, MeltdownText, PatienceText, Percent, ScaleInText, TargetText,
-};
+use super::super::file::{GroupText, LaunchText, PatienceText, TargetText};
 use super::super::read::{At, NamedEntry};
-use super::range::{self, DAY, HOUR, MINUTE, SECOND};
-use super::{Around, schedule, template};
+use super::range::{self, DAY, HOUR, SECOND};
+use super::{Around, behaviour, schedule, template};
 use crate::domain::count::{Bounds, MOST};
 use crate::domain::group::{Backoff, Group, LaunchLimits, Patience};
 use crate::domain::id::{GroupName, LAUNCH_TAG_PREFIX, Region, SignalName, Tag, TemplateHash};
-use crate::domain::policy::{
-    Behaviour, Meltdown, Policy, STALE_MOST, ScaleIn, TotalTarget, Velocity,
-};
+use crate::domain::policy::{Policy, STALE_MOST, TotalTarget};
 
 /// What groups take from the rest of the file.
 pub(super) struct Setting<'a> {
@@ -89,9 +85,7 @@ fn check_one(
     judge_server_group(text, bounds, sink);
     let policies = policies(text.target.as_ref(), sink);
     let schedules = schedule::check(text, bounds, sink);
-    let scale_in = scale_in(text.scale_in.as_deref(), sink);
-    let meltdown = meltdown(text.meltdown.as_deref(), sink);
-    let behaviour = Behaviour { scale_in, meltdown };
+    let behaviour = behaviour::check(text, sink);
     let patience = patience(text.patience.as_deref(), setting.call_timeout, sink);
     let launch = launch(text.launch.as_ref(), sink);
     let (name, tag, region, template) = (name?, tag?, region?, template?);
@@ -207,37 +201,6 @@ fn target(text: &At<TargetText>, sink: &mut Sink) -> Option<TotalTarget> {
     let stale_after =
         range::span(text.stale_after.as_ref(), STALE_AFTER, SECOND..=STALE_MOST, sink);
     Some(TotalTarget { signal: signal?, per_server, stale_after })
-}
-
-fn scale_in(text: Option<&ScaleInText>, sink: &mut Sink) -> ScaleIn {
-    let default = Behaviour::default().scale_in;
-    let Some(text) = text else { return default };
-    let ScaleIn { stabilization, cooldown, velocity } = default;
-    let none = Duration::ZERO;
-    let stabilization = range::span(text.stabilization.as_ref(), stabilization, none..=DAY, sink);
-    let cooldown = range::span(text.cooldown.as_ref(), cooldown, none..=DAY, sink);
-    let percent = share(text.velocity.as_ref(), velocity.percent, sink);
-    ScaleIn { stabilization, cooldown, velocity: Velocity { percent } }
-}
-
-fn meltdown(text: Option<&MeltdownText>, sink: &mut Sink) -> Meltdown {
-    let default = Meltdown::default();
-    let Some(text) = text else { return default };
-    let percent = share(text.share.as_ref(), default.percent, sink);
-    let most = range::number(text.most.as_ref(), default.most, 1..=MOST, sink);
-    let within = range::span(text.within.as_ref(), default.within, MINUTE..=HOUR, sink);
-    Meltdown { percent, most, within }
-}
-
-/// A part of something; its default where it is absent or refused.
-fn share(at: Option<&At<Percent>>, default: f64, sink: &mut Sink) -> f64 {
-    let Some(at) = at else { return default };
-    if at.0 > 0.0 && at.0 <= 100.0 {
-        return at.0;
-    }
-    let reason = format!("`{}` is {} %, but must be above 0 and at most 100 %", at.spot.key, at.0);
-    sink.fault(&at.spot, reason);
-    default
 }
 
 fn patience(text: Option<&PatienceText>, call_timeout: Duration, sink: &mut Sink) -> Patience {
