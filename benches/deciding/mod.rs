@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use novascale::decide::{Draws, Snapshot, decide};
+use novascale::domain::behaviour::Behaviour;
 use novascale::domain::claim::Memory;
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Observation, Seen};
@@ -15,7 +16,7 @@ use novascale::domain::group::{
 use novascale::domain::id::{
     GroupName, InstallId, LaunchId, Region, ServerId, SignalName, Tag, TemplateHash, mark,
 };
-use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
+use novascale::domain::policy::{Policy, Reading, Total};
 use novascale::domain::server::{Known, KnownState, Ownership, Server, Status};
 use novascale::domain::signal::{Sample, Value};
 use novascale::domain::time::{Now, Steady, Wall};

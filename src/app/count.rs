@@ -48,7 +48,12 @@ fn tempering(step: &Tempering) -> &'static str {
     match step {
         Tempering::Bounded { .. } => "bounded",
         Tempering::Stabilized { .. } => "stabilized",
+        Tempering::StabilizedOut { .. } => "stabilized_out",
+        Tempering::RatedIn { .. } => "rated_in",
+        Tempering::RatedOut { .. } => "rated_out",
+        Tempering::Disabled { .. } => "disabled",
         Tempering::Cooling { .. } => "cooling",
+        Tempering::CoolingOut { .. } => "cooling_out",
         Tempering::Blind { .. } => "blind",
         Tempering::Held { .. } => "held",
         Tempering::TakenOver { .. } => "taken_over",

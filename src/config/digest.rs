@@ -6,13 +6,12 @@
 
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::behaviour::{Behaviour, Change, Meltdown, Rates, ScaleOut, Select};
 use crate::domain::group::{
     AntiAffinity, Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
 };
 use crate::domain::id::TemplateHash;
-use crate::domain::policy::{
-    Adjustment, Asks, Behaviour, Change, Fallback, Meltdown, Policy, Reading, Tolerance,
-};
+use crate::domain::policy::{self, Adjustment, Asks, Fallback, Policy, Reading, Tolerance};
 use crate::domain::schedule::{Ends, Gives, Lead, Schedule, When};
 use crate::domain::time::Wall;
 
@@ -67,7 +66,8 @@ pub(super) fn group(group: &Group) -> TemplateHash {
     for schedule in &group.schedules {
         write_schedule(&mut writer, schedule);
     }
-    write_behaviour(&mut writer, group.behaviour, group.patience, group.launch);
+    write_behaviour(&mut writer, &group.behaviour);
+    write_limits(&mut writer, group.patience, group.launch);
     writer.finish()
 }
 
@@ -145,11 +145,11 @@ fn write_range(writer: &mut Writer, side: &str, range: &Adjustment) {
     write_change(writer, side, range.change);
 }
 
-fn write_change(writer: &mut Writer, of: &str, change: Change) {
+fn write_change(writer: &mut Writer, of: &str, change: policy::Change) {
     match change {
-        Change::Servers(n) => writer.number(&format!("{of}.change"), u64::from(n)),
-        Change::Exact(n) => writer.number(&format!("{of}.exact"), u64::from(n)),
-        Change::Percent { by, least } => {
+        policy::Change::Servers(n) => writer.number(&format!("{of}.change"), u64::from(n)),
+        policy::Change::Exact(n) => writer.number(&format!("{of}.exact"), u64::from(n)),
+        policy::Change::Percent { by, least } => {
             writer.number(&format!("{of}.percent"), by.to_bits());
             writer.number(&format!("{of}.least"), u64::from(least));
         }
@@ -182,23 +182,51 @@ fn write_schedule(writer: &mut Writer, schedule: &Schedule) {
     }
 }
 
-fn write_behaviour(
-    writer: &mut Writer,
-    behaviour: Behaviour,
-    patience: Patience,
-    launch: LaunchLimits,
-) {
-    let scale_in = behaviour.scale_in;
+fn write_behaviour(writer: &mut Writer, behaviour: &Behaviour) {
+    let scale_in = &behaviour.scale_in;
     writer.span("scale_in.stabilization", scale_in.stabilization);
     writer.span("scale_in.cooldown", scale_in.cooldown);
     writer.number("scale_in.velocity", scale_in.velocity.percent.to_bits());
     // Left out where it is the default: the digests of groups that never set it stay.
+    write_rates(writer, "scale_in", &scale_in.rates, scale_in.tolerance);
+    let ScaleOut { stabilization, cooldown, rates, tolerance } = &behaviour.scale_out;
+    for (name, span) in
+        [("scale_out.stabilization", stabilization), ("scale_out.cooldown", cooldown)]
+    {
+        if !span.is_zero() {
+            writer.span(name, *span);
+        }
+    }
+    write_rates(writer, "scale_out", rates, *tolerance);
     let meltdown = behaviour.meltdown;
     if meltdown != Meltdown::default() {
         writer.number("meltdown.share", meltdown.percent.to_bits());
         writer.number("meltdown.most", u64::from(meltdown.most));
         writer.span("meltdown.within", meltdown.within);
     }
+}
+
+fn write_rates(writer: &mut Writer, way: &str, rates: &Rates, tolerance: Option<f64>) {
+    match rates.select {
+        Select::Max => {}
+        Select::Min => writer.text(way, "min"),
+        Select::Disabled => writer.text(way, "disabled"),
+    }
+    for rate in &rates.rates {
+        match rate.change {
+            Change::Count(n) => writer.number(&format!("{way}.count"), u64::from(n)),
+            Change::Percent(percent) => {
+                writer.number(&format!("{way}.percent"), percent.to_bits());
+            }
+        }
+        writer.span(&format!("{way}.per"), rate.per);
+    }
+    if let Some(tolerance) = tolerance {
+        writer.number(&format!("{way}.tolerance"), tolerance.to_bits());
+    }
+}
+
+fn write_limits(writer: &mut Writer, patience: Patience, launch: LaunchLimits) {
     writer.span("patience.build", patience.build);
     writer.span("patience.delete", patience.delete);
     writer.span("patience.settle", patience.settle);

@@ -136,6 +136,7 @@ section! {
         boot_volume: BootVolumeText,
         server_group: String,
         anti_affinity: String,
+        scale_out: ScaleOutText,
         scale_in: ScaleInText,
         patience: PatienceText,
         launch: LaunchText,
@@ -157,7 +158,29 @@ section! {
 }
 
 section! {
-    ScaleInText { stabilization: Duration, cooldown: Duration, velocity: Percent }
+    ScaleOutText {
+        stabilization: Duration,
+        cooldown: Duration,
+        rates: Vec<At<RateText>>,
+        select: String,
+        tolerance: Percent,
+    }
+}
+
+section! {
+    ScaleInText {
+        stabilization: Duration,
+        cooldown: Duration,
+        velocity: Percent,
+        rates: Vec<At<RateText>>,
+        select: String,
+        tolerance: Percent,
+    }
+}
+
+section! {
+    /// `count` or `percent`.
+    RateText { count: u64, percent: Percent, per: Duration }
 }
 
 section! {

@@ -18,12 +18,12 @@ use super::snapshot::Snapshot;
 use super::victim;
 use super::{Draws, sooner};
 use crate::domain::adoption::{Adopt, Over};
+use crate::domain::behaviour::Velocity;
 use crate::domain::fleet::{Member, Standing};
 use crate::domain::id::{IntentId, LaunchId, ServerId, Tag};
 use crate::domain::intent::{Intent, State, Terminate, What};
 use crate::domain::outcome::FailureKind;
 use crate::domain::plan::{Action, Cause, Waiting};
-use crate::domain::policy::Velocity;
 use crate::domain::server::Ownership;
 use crate::domain::time::{Steady, left_secs};
 

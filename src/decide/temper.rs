@@ -2,20 +2,29 @@
 //!
 //! 1. The largest claim is wanted. A pin stands alone; behind it goes on being noted what was
 //!    measured, so that its end is like any other moment.
-//! 2. Measured claims count with the largest they were within the stabilisation window.
+//! 2. Measured claims count with the largest they were within scale_in's stabilisation window, and
+//!    raise desired at most to the smallest they were within scale_out's.
 //!    What was declared (base, reservation) or has an announced end does not wait.
 //! 3. While a measured claim is unknown, desired may rise but not fall.
 //! 4. Capacity found without state, at the start or later, or adopted, is held until all measured claims
 //!    have data or an operator says how large the fleet is to be.
-//! 5. Desired is not lowered within the cooldown, unless an operator spoke since it changed.
-//! 6. The bounds, last: a raised min overrides all of the above, a lowered max too.
+//! 5. The rates of either way. On the way out they hold for what signals drive: what was declared
+//!    or is held counts at once. On the way in they hold for all, unless an operator spoke since
+//!    desired changed.
+//! 6. Within a cooldown desired is not lowered, unless an operator spoke since it changed, and not
+//!    raised by signals.
+//! 7. The bounds, last: a raised min overrides all of the above, a lowered max too.
 
-use std::time::Duration;
+mod rates;
+mod windows;
 
+use self::rates::{History, Limit, Way};
+use self::windows::Extreme;
 use super::policy::schedule;
 use super::snapshot::Snapshot;
 use super::{remembered, sooner};
-use crate::domain::claim::{Claim, Held, Memory, Peak, Source};
+use crate::domain::behaviour::{Behaviour, Rate, Rates};
+use crate::domain::claim::{Claim, Held, Memory, Past, Source};
 use crate::domain::intent::{Intent, State};
 use crate::domain::plan::Tempering;
 use crate::domain::time::{Steady, left_secs};
@@ -56,7 +65,9 @@ pub fn temper(snapshot: &Snapshot<'_>, asked: Asked<'_>) -> Tempered {
         run.stabilize();
         run.hold_when_blind();
         run.hold_what_was_found();
+        run.rate();
         run.cool();
+        run.cool_out();
     }
     run.bound();
     run.end()
@@ -68,6 +79,8 @@ struct Run<'a> {
     memory: Memory,
     wanted: Option<u32>,
     desired: u32,
+    /// What counts at once: declared, ordered, or held.
+    firm: u32,
     steps: Vec<Tempering>,
     wake: Option<Steady>,
 }
@@ -87,7 +100,13 @@ impl<'a> Run<'a> {
         }
         let wanted = asked.claims.iter().filter_map(|c| c.wants.number()).max();
         let desired = wanted.unwrap_or(snapshot.bounds().floor());
-        Self { snapshot, asked, memory, wanted, desired, steps: Vec::new(), wake: None }
+        let declared = asked.claims.iter().filter(|c| !c.source.measured());
+        let firm = declared.filter_map(|c| c.wants.number()).max().unwrap_or(0);
+        Self { snapshot, asked, memory, wanted, desired, firm, steps: Vec::new(), wake: None }
+    }
+
+    fn behaviour(&self) -> &'a Behaviour {
+        &self.snapshot.group.behaviour
     }
 
     fn pinned(&self) -> bool {
@@ -105,20 +124,27 @@ impl<'a> Run<'a> {
     /// Notes what the measured claims want; false while they do not tell all of it.
     fn remember(&mut self) -> bool {
         let now = self.snapshot.now.steady;
-        let window = self.snapshot.group.behaviour.scale_in.stabilization;
         let blind = self.asked.measured.iter().any(Claim::blind);
         let measured = self.measured();
-        let peaks = &mut self.memory.peaks;
+        let (scale_in, scale_out) = (&self.behaviour().scale_in, &self.behaviour().scale_out);
+        let Memory { peaks, troughs, .. } = &mut self.memory;
+        if scale_out.stabilization.is_zero() {
+            troughs.clear();
+        }
         match measured {
             // What is missing could only add to it.
             Some(n) if !blind || peaks.last().is_none_or(|last| n > last.wanted) => {
-                remember_peak(peaks, now, n);
+                Extreme::Largest.remember(peaks, now, n);
+                if !scale_out.stabilization.is_zero() {
+                    Extreme::Smallest.remember(troughs, now, n);
+                }
             }
             None if self.asked.measured.is_empty() => {}
             // The window of what was wanted last begins when it is known that less is wanted.
             Some(_) | None => return false,
         }
-        forget_peaks(peaks, now, window, measured.is_some());
+        windows::forget(peaks, now, scale_in.stabilization, measured.is_some());
+        windows::forget(troughs, now, scale_out.stabilization, measured.is_some());
         true
     }
 
@@ -128,19 +154,50 @@ impl<'a> Run<'a> {
     }
 
     fn stabilize(&mut self) {
-        if !self.remember() {
-            return;
+        if self.remember() {
+            self.stabilize_in();
         }
-        let now = self.snapshot.now.steady;
-        let window = self.snapshot.group.behaviour.scale_in.stabilization;
-        let Some(peak) = self.memory.peaks.first().copied() else { return };
-        if peak.wanted > self.desired {
-            let end = peak.until.plus(window);
-            let left_secs = left_secs(end.since(now));
-            let (from, to, window_secs) = (self.desired, peak.wanted, window.as_secs());
+        self.stabilize_out();
+    }
+
+    fn stabilize_in(&mut self) {
+        let window = self.behaviour().scale_in.stabilization;
+        let Some(peak) = self.memory.peaks.first().map(|peak| peak.wanted) else { return };
+        // What was not given while it was wanted is not given once it no longer is.
+        let slow = self.behaviour().scale_out.slows();
+        let last = self.memory.desired.filter(|_| slow).unwrap_or(peak);
+        let (from, to) = (self.desired, peak.min(last.max(self.desired)));
+        let Some(end) = Extreme::Largest.ends(&self.memory.peaks, window, to) else { return };
+        if to > from {
+            let left_secs = self.left_secs(end);
+            let window_secs = window.as_secs();
             self.step(to, Tempering::Stabilized { from, to, window_secs, left_secs });
             self.wake_at(end);
         }
+    }
+
+    fn stabilize_out(&mut self) {
+        let window = self.behaviour().scale_out.stabilization;
+        let Some(last) = self.rises() else { return };
+        let Some(least) = self.memory.troughs.first().map(|trough| trough.wanted) else { return };
+        let (from, to) = (self.desired, self.desired.min(least.max(last).max(self.firm)));
+        let Some(end) = Extreme::Smallest.ends(&self.memory.troughs, window, to) else { return };
+        if to < from {
+            let left_secs = self.left_secs(end);
+            let window_secs = window.as_secs();
+            self.step(to, Tempering::StabilizedOut { from, to, least, window_secs, left_secs });
+            self.wake_at(end);
+        }
+    }
+
+    /// What was desired, if more would be, as far as the bounds let it.
+    fn rises(&self) -> Option<u32> {
+        self.memory.desired.filter(|last| self.snapshot.bounds().clamp(self.desired) > *last)
+    }
+
+    /// What was desired, if less would be, as far as the bounds let it.
+    fn falls(&self) -> Option<u32> {
+        self.memory.desired.filter(|last| self.snapshot.bounds().clamp(self.desired) < *last)
     }
 
     fn hold_when_blind(&mut self) {
@@ -163,7 +220,10 @@ impl<'a> Run<'a> {
         let in_vain = held.adopted && !held.took && self.snapshot.state.adoptions.is_empty();
         if steered || fed || in_vain {
             self.memory.held = None;
-        } else if held.capacity > self.desired {
+            return;
+        }
+        self.firm = self.firm.max(held.capacity);
+        if held.capacity > self.desired {
             let (from, to) = (self.desired, held.capacity);
             let step = match held.adopted {
                 true => Tempering::TakenOver { from, to },
@@ -173,16 +233,88 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn rate(&mut self) {
+        let Behaviour { scale_out, scale_in, .. } = self.behaviour();
+        let first = self.memory.desired.is_none().then(|| self.first());
+        if let Some(last) = self.rises().or(first) {
+            self.rate_one(Way::Out, &scale_out.rates, last);
+        } else if let Some(last) = self.falls()
+            && !self.ordered_since()
+        {
+            self.rate_one(Way::In, &scale_in.rates, last);
+        }
+    }
+
+    /// Where there is no memory, the way out begins at what stands.
+    fn first(&self) -> u32 {
+        self.firm.max(self.asked.stands)
+    }
+
+    fn rate_one(&mut self, way: Way, rates: &Rates, last: u32) {
+        let now = self.snapshot.now.steady;
+        let history = History { past: &self.memory.past, current: last };
+        let (from, limit) = (self.desired, way.limit(rates, history, now));
+        let reach = match limit {
+            Limit::Nothing => return,
+            Limit::Disabled => last,
+            Limit::To(reach, _) => reach,
+        };
+        let to = match way {
+            Way::Out => from.min(reach.max(self.firm)),
+            Way::In => from.max(reach),
+        };
+        let bounds = self.snapshot.bounds();
+        if bounds.clamp(to) == bounds.clamp(from) {
+            return;
+        }
+        let Limit::To(_, Rate { change, per }) = limit else {
+            self.step(to, Tempering::Disabled { from, to });
+            return;
+        };
+        let end = self.next(way, rates, last, to);
+        let (per_secs, left_secs) = (per.as_secs(), self.left_secs(end));
+        let step = match way {
+            Way::Out => Tempering::RatedOut { from, to, change, per_secs, left_secs },
+            Way::In => Tempering::RatedIn { from, to, change, per_secs, left_secs },
+        };
+        self.step(to, step);
+        self.wake_at(end);
+    }
+
+    /// When the rates let desired go beyond `to`, where it goes now.
+    fn next(&self, way: Way, rates: &Rates, last: u32, to: u32) -> Steady {
+        let now = self.snapshot.now.steady;
+        let mut past = self.memory.past.clone();
+        past.extend((to != last).then_some(Past { until: now, desired: last }));
+        way.next(rates, History { past: &past, current: to }, to, now)
+    }
+
+    /// An operator spoke since desired changed.
+    fn ordered_since(&self) -> bool {
+        let Some(changed) = self.memory.changed else { return false };
+        self.snapshot.state.ordered.is_some_and(|o| o.steady > changed)
+    }
+
     fn cool(&mut self) {
         let (Some(last), Some(changed)) = (self.memory.desired, self.memory.changed) else {
             return;
         };
-        let end = changed.plus(self.snapshot.group.behaviour.scale_in.cooldown);
-        let spoken_since = self.snapshot.state.ordered.is_some_and(|o| o.steady > changed);
+        let end = changed.plus(self.behaviour().scale_in.cooldown);
         let now = self.snapshot.now.steady;
-        if self.desired < last && now < end && !spoken_since {
-            let (from, to, left_secs) = (self.desired, last, left_secs(end.since(now)));
+        if self.desired < last && now < end && !self.ordered_since() {
+            let (from, to, left_secs) = (self.desired, last, self.left_secs(end));
             self.step(to, Tempering::Cooling { from, to, left_secs });
+            self.wake_at(end);
+        }
+    }
+
+    fn cool_out(&mut self) {
+        let (Some(last), Some(changed)) = (self.rises(), self.memory.changed) else { return };
+        let end = changed.plus(self.behaviour().scale_out.cooldown);
+        let (from, to) = (self.desired, self.desired.min(last.max(self.firm)));
+        if to < from && self.snapshot.now.steady < end {
+            let left_secs = self.left_secs(end);
+            self.step(to, Tempering::CoolingOut { from, to, left_secs });
             self.wake_at(end);
         }
     }
@@ -203,6 +335,10 @@ impl<'a> Run<'a> {
         // A max that waits for a word takes nothing away, from what is remembered neither.
         let last = self.memory.desired.unwrap_or(0);
         let noted = self.asked.kept.map_or(self.desired, |most| self.desired.max(last.min(most)));
+        let Behaviour { scale_out, scale_in, .. } = self.behaviour();
+        let desired = self.memory.desired.unwrap_or(self.first());
+        let change = (desired != noted).then_some(Past { until: now, desired });
+        rates::remember(&mut self.memory.past, change, [&scale_out.rates, &scale_in.rates], now);
         if self.memory.desired != Some(noted) {
             self.memory.changed = Some(now);
             self.memory.desired = Some(noted);
@@ -217,6 +353,10 @@ impl<'a> Run<'a> {
         let ends = self.snapshot.state.reservations.iter().map(|r| r.until.steady);
         let next = ends.filter(|end| *end > now).min();
         self.wake = sooner(self.wake, next);
+    }
+
+    fn left_secs(&self, end: Steady) -> u64 {
+        left_secs(end.since(self.snapshot.now.steady))
     }
 
     fn step(&mut self, to: u32, step: Tempering) {
@@ -244,68 +384,4 @@ fn hold_adopted(memory: &mut Memory, snapshot: &Snapshot<'_>, stands: u32) {
     held.adopted |= held.capacity == 0;
     held.since = held.since.max(ordered);
     held.capacity = held.capacity.max(stands);
-}
-
-/// Notes what is wanted now. Entries are kept in falling order: what a later entry reaches
-/// can no longer be the largest of the window.
-fn remember_peak(peaks: &mut Vec<Peak>, now: Steady, wanted: u32) {
-    match peaks.last_mut() {
-        Some(last) if last.wanted == wanted => return,
-        // It was in force until now.
-        Some(last) => last.until = now,
-        None => {}
-    }
-    while peaks.last().is_some_and(|last| last.wanted <= wanted) {
-        peaks.pop();
-    }
-    peaks.push(Peak { until: now, wanted });
-}
-
-/// Drops what has left the window; what is in force stays while it is known.
-fn forget_peaks(peaks: &mut Vec<Peak>, now: Steady, window: Duration, in_force: bool) {
-    let last = peaks.len().saturating_sub(1);
-    let mut index = 0;
-    peaks.retain(|peak| {
-        let current = in_force && index == last;
-        index += 1;
-        current || peak.until.plus(window) > now
-    });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The largest value of a step function over a window, the plain way.
-    fn plain(history: &[(u64, u32)], now: u64, window: u64) -> u32 {
-        let start = now.saturating_sub(window);
-        history
-            .iter()
-            .enumerate()
-            .filter(|(i, (at, _))| {
-                let until = history.get(i + 1).map_or(u64::MAX, |(next, _)| *next);
-                *at <= now && until > start
-            })
-            .map(|(_, (_, wanted))| *wanted)
-            .max()
-            .unwrap_or(0)
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn peaks_give_the_largest_of_the_window(
-            steps in proptest::collection::vec((1u64..40, 0u32..12), 1..60),
-            window in 1u64..100,
-        ) {
-            let (mut peaks, mut history, mut now) = (Vec::new(), Vec::new(), 0);
-            for (pause, wanted) in steps {
-                now += pause;
-                history.push((now, wanted));
-                remember_peak(&mut peaks, Steady(now), wanted);
-                forget_peaks(&mut peaks, Steady(now), Duration::from_millis(window), true);
-                proptest::prop_assert_eq!(peaks[0].wanted, plain(&history, now, window));
-                proptest::prop_assert!(peaks.len() <= 13);
-            }
-        }
-    }
 }

@@ -5,17 +5,18 @@
 //! is not carried out. The names are those of ARCHITECTURE.md's list of invariants.
 
 mod meltdown;
+mod stability;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::snapshot::Snapshot;
 use crate::domain::adoption::{Adopt, Adoptees, Former};
+use crate::domain::behaviour::Velocity;
 use crate::domain::fleet::{Found, Observation, Seen};
 use crate::domain::id::{ServerId, mark};
 use crate::domain::intent::{Intent, State, What};
 use crate::domain::plan::{Action, Cause, Decision, Tempering};
-use crate::domain::policy::Velocity;
 use crate::domain::server::{KnownState, Ownership, Server, Status};
 
 /// A rule that a decision breaks.
@@ -45,6 +46,8 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.sight(),
         judge.bounds(),
         judge.missing_data(),
+        judge.fall(),
+        judge.rise(),
         judge.frozen(),
         judge.cut(),
         judge.meltdown(),

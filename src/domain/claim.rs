@@ -218,6 +218,13 @@ pub struct Memory {
     /// entries are smaller, so the first within the window is the largest.
     #[serde(default)]
     pub peaks: Vec<Peak>,
+    /// The same for the smallest want of scale_out's window: later entries are larger. None where
+    /// there is no such window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troughs: Vec<Peak>,
+    /// What desired was before, the oldest first, for as long as a rate looks back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<Past>,
     /// Capacity found without state: held until measured claims have data or an operator acts.
     #[serde(default)]
     pub held: Option<Held>,
@@ -337,6 +344,13 @@ pub struct Peak {
     /// Until when this was what the measured claims wanted.
     pub until: Steady,
     pub wanted: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// Until when this was desired.
+    pub until: Steady,
+    pub desired: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ use super::time::spoken;
 mod adoption;
 mod claim;
 mod command;
+mod tempering;
 mod waiting;
 
 pub use adoption::{let_go, unlock};
@@ -240,7 +241,12 @@ impl Decision {
     fn holds_back(&self) -> Option<&Tempering> {
         self.tempering.last().filter(|step| match step {
             Tempering::Stabilized { .. }
+            | Tempering::StabilizedOut { .. }
+            | Tempering::RatedIn { .. }
+            | Tempering::RatedOut { .. }
+            | Tempering::Disabled { .. }
             | Tempering::Cooling { .. }
+            | Tempering::CoolingOut { .. }
             | Tempering::Blind { .. }
             | Tempering::Held { .. }
             | Tempering::TakenOver { .. } => true,
@@ -291,49 +297,6 @@ fn number(value: f64) -> String {
 
 fn because(reason: Option<&str>) -> String {
     reason.map_or_else(String::new, |reason| format!(" ({reason})"))
-}
-
-impl fmt::Display for Tempering {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bounded { from, to } if from > to => {
-                write!(f, "cut from {from} to {to}, which is max")
-            }
-            Self::Bounded { from, to } => write!(f, "raised from {from} to {to}, which is min"),
-            Self::Stabilized { from, to, window_secs, left_secs } => {
-                let window = spoken(Duration::from_secs(*window_secs));
-                let left = spoken(Duration::from_secs(*left_secs));
-                write!(
-                    f,
-                    "held at {to} rather than {from}: {to} were wanted within the last {window} \
-                     (stabilization, {left} left)"
-                )
-            }
-            Self::Cooling { from, to, left_secs } => {
-                let left = spoken(Duration::from_secs(*left_secs));
-                write!(f, "held at {to} rather than {from}: cooldown, {left} left")
-            }
-            Self::Blind { from, to, signals } => {
-                let signals = signals.join(", ");
-                write!(
-                    f,
-                    "held at {to} rather than {from}: {signals} lacks fresh data, and missing \
-                     data never lowers capacity"
-                )
-            }
-            Self::Held { from, to } => write!(
-                f,
-                "held at {to} rather than {from}: the stored state was lost; it is held until \
-                 every signal has data or an operator sets or pins"
-            ),
-            Self::TakenOver { from, to } => write!(
-                f,
-                "held at {to} rather than {from}: servers were adopted; it is held until every \
-                 signal has data or an operator sets or pins"
-            ),
-            Self::Pinned { to } => write!(f, "pinned at {to} in place of all claims"),
-        }
-    }
 }
 
 impl fmt::Display for Tally {

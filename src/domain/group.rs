@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::adoption::Adoption;
 use super::alert::Alerted;
+use super::behaviour::Behaviour;
 use super::count::Bounds;
 use super::cut::Confirmed;
 use super::freeze::Freeze;
 use super::id::{GroupName, Owner, Region, SignalName, Tag, TemplateHash, Zone};
-use super::policy::{Behaviour, Policy};
+use super::policy::Policy;
 use super::schedule::{self, Schedule};
 use super::time::{Now, Wall};
 

@@ -7,6 +7,7 @@
 
 pub mod adoption;
 pub mod alert;
+pub mod behaviour;
 pub mod claim;
 pub mod count;
 pub mod cut;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::adoption::{Adopt, Over};
+use super::behaviour::Change;
 use super::claim::{Claim, Memory};
 use super::count::Bounds;
 use super::fleet::{Member, Tally};
@@ -147,8 +148,18 @@ pub enum Tempering {
     Bounded { from: u32, to: u32 },
     /// The largest measured want of the window counts.
     Stabilized { from: u32, to: u32, window_secs: u64, left_secs: u64 },
+    /// The smallest measured want of scale_out's window counts, where that is more than before.
+    StabilizedOut { from: u32, to: u32, least: u32, window_secs: u64, left_secs: u64 },
+    /// The rates of scale_in allow no more to go yet.
+    RatedIn { from: u32, to: u32, change: Change, per_secs: u64, left_secs: u64 },
+    /// The rates of scale_out allow no more to come yet.
+    RatedOut { from: u32, to: u32, change: Change, per_secs: u64, left_secs: u64 },
+    /// Scaling this way is disabled: in where `from` is below `to`, else out.
+    Disabled { from: u32, to: u32 },
     /// Desired changed so recently that it is not lowered yet.
     Cooling { from: u32, to: u32, left_secs: u64 },
+    /// Desired changed so recently that signals do not raise it yet.
+    CoolingOut { from: u32, to: u32, left_secs: u64 },
     /// A measured claim is unknown: desired may rise but not fall.
     Blind { from: u32, to: u32, signals: Vec<String> },
     /// State was lost: capacity is held until claims have data or an operator acts.

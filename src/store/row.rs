@@ -186,10 +186,14 @@ fn still_window(window: &mut InForce) {
 
 fn still_tempering(tempering: &mut Tempering) {
     match tempering {
-        Tempering::Stabilized { left_secs, .. } | Tempering::Cooling { left_secs, .. } => {
-            *left_secs = 0;
-        }
+        Tempering::Stabilized { left_secs, .. }
+        | Tempering::StabilizedOut { left_secs, .. }
+        | Tempering::RatedIn { left_secs, .. }
+        | Tempering::RatedOut { left_secs, .. }
+        | Tempering::Cooling { left_secs, .. }
+        | Tempering::CoolingOut { left_secs, .. } => *left_secs = 0,
         Tempering::Bounded { .. }
+        | Tempering::Disabled { .. }
         | Tempering::Blind { .. }
         | Tempering::Held { .. }
         | Tempering::TakenOver { .. }

@@ -1,6 +1,7 @@
 //! The configuration: what a file means, and what is said of a bad one.
 
 mod bad;
+mod behaviour;
 mod clouds;
 mod example;
 mod meaning;

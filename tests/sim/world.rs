@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use novascale::cloud::{Compute, Resolve};
 use novascale::control::{Parts, Watcher};
+use novascale::domain::behaviour::Behaviour;
 use novascale::domain::count::Bounds;
 use novascale::domain::freeze::{Brake, NoBrake};
 use novascale::domain::group::{
@@ -13,7 +14,7 @@ use novascale::domain::group::{
 use novascale::domain::id::{GroupName, InstallId, Region, SignalName, Tag, TemplateHash, Zone};
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
-use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
+use novascale::domain::policy::{Policy, Reading, Total};
 use novascale::domain::time::{Clock, Steady};
 use novascale::store::{Lease, MemoryStore};
 

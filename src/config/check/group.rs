@@ -1,18 +1,17 @@
-//! Groups: bounds, behaviour and policies, and that no two claim the same servers.
+//! Groups: bounds, policies and limits, and that no two claim the same servers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::digest;
 use super::super::fault::{Sink, Spot};
-use super::super::file::{GroupText, LaunchText, MeltdownText, PatienceText, Percent, ScaleInText};
+use super::super::file::{GroupText, LaunchText, PatienceText};
 use super::super::read::{At, NamedEntry};
-use super::range::{self, DAY, HOUR, MINUTE, SECOND};
-use super::{Around, policy, schedule, template};
+use super::range::{self, DAY, HOUR, SECOND};
+use super::{Around, behaviour, policy, schedule, template};
 use crate::domain::count::{Bounds, MOST};
 use crate::domain::group::{Backoff, Group, LaunchLimits, Patience};
 use crate::domain::id::{GroupName, LAUNCH_TAG_PREFIX, Region, Tag, TemplateHash};
-use crate::domain::policy::{Behaviour, Meltdown, ScaleIn, Velocity};
 
 /// What groups take from the rest of the file.
 pub(super) struct Setting<'a> {
@@ -81,11 +80,9 @@ fn check_one(
     let bounds = bounds(text, sink);
     let template = template::check(text, &entry.name, setting.around, sink);
     judge_server_group(text, bounds, sink);
-    let policies = policy::check(text, bounds, sink);
+    let behaviour = behaviour::check(text, sink);
+    let policies = policy::check(text, (bounds, &behaviour), sink);
     let schedules = schedule::check(text, bounds, sink);
-    let scale_in = scale_in(text.scale_in.as_deref(), sink);
-    let meltdown = meltdown(text.meltdown.as_deref(), sink);
-    let behaviour = Behaviour { scale_in, meltdown };
     let patience = patience(text.patience.as_deref(), setting.call_timeout, sink);
     let launch = launch(text.launch.as_ref(), sink);
     let (name, tag, region, template) = (name?, tag?, region?, template?);
@@ -169,37 +166,6 @@ fn judge_server_group(text: &At<GroupText>, bounds: Bounds, sink: &mut Sink) {
             "ask the cloud for a higher quota of server group members, or make several groups",
         );
     }
-}
-
-fn scale_in(text: Option<&ScaleInText>, sink: &mut Sink) -> ScaleIn {
-    let default = Behaviour::default().scale_in;
-    let Some(text) = text else { return default };
-    let ScaleIn { stabilization, cooldown, velocity } = default;
-    let none = Duration::ZERO;
-    let stabilization = range::span(text.stabilization.as_ref(), stabilization, none..=DAY, sink);
-    let cooldown = range::span(text.cooldown.as_ref(), cooldown, none..=DAY, sink);
-    let percent = share(text.velocity.as_ref(), velocity.percent, sink);
-    ScaleIn { stabilization, cooldown, velocity: Velocity { percent } }
-}
-
-fn meltdown(text: Option<&MeltdownText>, sink: &mut Sink) -> Meltdown {
-    let default = Meltdown::default();
-    let Some(text) = text else { return default };
-    let percent = share(text.share.as_ref(), default.percent, sink);
-    let most = range::number(text.most.as_ref(), default.most, 1..=MOST, sink);
-    let within = range::span(text.within.as_ref(), default.within, MINUTE..=HOUR, sink);
-    Meltdown { percent, most, within }
-}
-
-/// A part of something; its default where it is absent or refused.
-fn share(at: Option<&At<Percent>>, default: f64, sink: &mut Sink) -> f64 {
-    let Some(at) = at else { return default };
-    if at.0 > 0.0 && at.0 <= 100.0 {
-        return at.0;
-    }
-    let reason = format!("`{}` is {} %, but must be above 0 and at most 100 %", at.spot.key, at.0);
-    sink.fault(&at.spot, reason);
-    default
 }
 
 fn patience(text: Option<&PatienceText>, call_timeout: Duration, sink: &mut Sink) -> Patience {

@@ -17,6 +17,7 @@ use super::{Config, Controller};
 use crate::domain::id::InstallId;
 
 mod auth;
+mod behaviour;
 mod cloud;
 mod endpoint;
 mod group;

@@ -8,6 +8,7 @@ use super::super::file::{AlertText, ExpressionText, GroupText, Percent, StepText
 use super::super::read::At;
 use super::range::{self, DAY, SECOND};
 use super::step;
+use crate::domain::behaviour::Behaviour;
 use crate::domain::count::{Bounds, MOST};
 use crate::domain::formula::Formula;
 use crate::domain::id::{AlertName, SignalName};
@@ -32,10 +33,14 @@ const EXPIRES_AFTER: Duration = Duration::from_secs(5 * 3600);
 /// More policies than this are a program's work, which has the API.
 const POLICIES_MOST: usize = 64;
 
-pub(super) fn check(group: &At<GroupText>, bounds: Bounds, sink: &mut Sink) -> Vec<Policy> {
+pub(super) fn check(
+    group: &At<GroupText>,
+    (bounds, behaviour): (Bounds, &Behaviour),
+    sink: &mut Sink,
+) -> Vec<Policy> {
     let mut all = Checked { policies: Vec::new(), keys: BTreeSet::new() };
     for text in group.target.iter().flat_map(|at| &at.value) {
-        let policy = target(text, bounds, sink);
+        let policy = target(text, (bounds, behaviour), sink);
         let spot = text.signal.as_ref().map_or(&text.spot, |at| &at.spot);
         all.take(policy, spot, "keep one of them: the larger claim would win anyway", sink);
     }
@@ -103,7 +108,11 @@ fn judge_start(policies: &[Policy], group: &At<GroupText>, bounds: Bounds, sink:
     sink.warn(spot, reason).hint("set min to 1, or add a target with per_server");
 }
 
-fn target(text: &At<TargetText>, bounds: Bounds, sink: &mut Sink) -> Option<Policy> {
+fn target(
+    text: &At<TargetText>,
+    (bounds, behaviour): (Bounds, &Behaviour),
+    sink: &mut Sink,
+) -> Option<Policy> {
     let text_keys = Keys {
         aggregate: text.aggregate.as_ref(),
         window: text.window.as_ref(),
@@ -116,12 +125,12 @@ fn target(text: &At<TargetText>, bounds: Bounds, sink: &mut Sink) -> Option<Poli
     match (&text.per_server, &text.average) {
         (Some(per_server), None) => {
             misplaced(text.warm_up.as_ref(), "per_server", sink);
-            let tolerance = tolerance(text.tolerance.as_ref(), 0.0, sink);
+            let tolerance = tolerance(text.tolerance.as_ref(), (behaviour, 0.0), sink);
             let per_server = range::above_zero(Some(per_server), 1.0, f64::MAX, sink);
             Some(Policy::Total(Total { reading, per_server, tolerance, fallback }))
         }
         (None, Some(average)) => {
-            let tolerance = tolerance(text.tolerance.as_ref(), TOLERANCE, sink);
+            let tolerance = tolerance(text.tolerance.as_ref(), (behaviour, TOLERANCE), sink);
             let target = range::above_zero(Some(average), 1.0, f64::MAX, sink);
             let warm_up = range::span(text.warm_up.as_ref(), WARM_UP, Duration::ZERO..=DAY, sink);
             let average = Average { reading, target, tolerance, warm_up, fallback };
@@ -183,16 +192,26 @@ impl Keys<'_> {
     }
 }
 
-fn tolerance(at: Option<&At<Percent>>, default: f64, sink: &mut Sink) -> Tolerance {
-    let share = at.map_or(default, |at| {
-        if (0.0..=100.0).contains(&at.0) {
-            return at.0 / 100.0;
+/// The target's own, or the group's for each direction, or the default.
+fn tolerance(
+    at: Option<&At<Percent>>,
+    (behaviour, default): (&Behaviour, f64),
+    sink: &mut Sink,
+) -> Tolerance {
+    let both = |share| Tolerance { out: share, into: share };
+    match at {
+        Some(at) if (0.0..=100.0).contains(&at.0) => both(at.0 / 100.0),
+        Some(at) => {
+            let reason = format!("`{}` is {} %, but must be 0 to 100 %", at.spot.key, at.0);
+            sink.fault(&at.spot, reason);
+            both(default)
         }
-        let reason = format!("`{}` is {} %, but must be 0 to 100 %", at.spot.key, at.0);
-        sink.fault(&at.spot, reason);
-        default
-    });
-    Tolerance { out: share, into: share }
+        None => {
+            let out = behaviour.scale_out.tolerance.map(|percent| percent / 100.0);
+            let into = behaviour.scale_in.tolerance.map(|percent| percent / 100.0);
+            Tolerance { out: out.unwrap_or(default), into: into.unwrap_or(default) }
+        }
+    }
 }
 
 /// A span where it has no meaning.

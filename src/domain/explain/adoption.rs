@@ -2,10 +2,10 @@
 
 use super::servers;
 use crate::domain::adoption::Adoptees;
+use crate::domain::behaviour::Velocity;
 use crate::domain::claim::Claim;
 use crate::domain::id::{Tag, mark};
 use crate::domain::plan::{Decision, Tempering};
-use crate::domain::policy::Velocity;
 
 /// The order in words: `adopt 3 servers`.
 pub(super) fn ordered(what: &Adoptees) -> String {

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::domain::behaviour::Change;
 use crate::domain::claim::{Claim, Memory, Over, Wants};
 use crate::domain::count::Bounds;
 use crate::domain::fleet::Tally;
@@ -63,7 +64,17 @@ fn told_at(secs: u64) -> Decision {
         let (from, to, left_secs) = (2, 3, 900 - secs);
         d.tempering = vec![
             Tempering::Stabilized { from, to, window_secs: 300, left_secs },
+            Tempering::StabilizedOut { from: 5, to: 4, least: 4, window_secs: 300, left_secs },
+            Tempering::RatedIn { from, to, change: Change::Count(1), per_secs: 60, left_secs },
+            Tempering::RatedOut {
+                from: 5,
+                to: 4,
+                change: Change::Percent(50.0),
+                per_secs: 60,
+                left_secs,
+            },
             Tempering::Cooling { from, to, left_secs },
+            Tempering::CoolingOut { from: 5, to: 4, left_secs },
         ];
         let server = ServerId::new("s").unwrap();
         let failure = Failure::new(FailureKind::Conflict, format!("request {secs}"));

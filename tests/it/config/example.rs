@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use novascale::config::{Cloud, Config, Env, Loaded};
+use novascale::domain::behaviour::Behaviour;
 use novascale::domain::group::{ImageRef, Networks};
-use novascale::domain::policy::{Behaviour, Policy};
+use novascale::domain::policy::Policy;
 
 use super::Place;
 
@@ -41,7 +42,7 @@ fn the_web_group_grows_to_six_and_is_back_within_two_minutes() {
     assert_eq!((web.bounds.min, web.bounds.max), (2, 10));
     assert_eq!(web.template.image, ImageRef::Name("Debian 12".into()));
     assert_eq!(web.template.networks, Networks::Named(vec!["Ext-Net".into()]));
-    let scale_in = web.behaviour.scale_in;
+    let scale_in = &web.behaviour.scale_in;
     let (mut serving, mut spent) = (6, scale_in.stabilization.max(scale_in.cooldown));
     while serving > 2 {
         serving -= scale_in.velocity.allows(serving).min(serving - 2);
@@ -90,9 +91,11 @@ fn commented_keys_that_are_no_example_are_the_defaults() {
 
 #[test]
 fn the_defaults_named_beside_other_values_are_the_defaults() {
-    let Behaviour { scale_in, .. } = Behaviour::default();
+    let Behaviour { scale_in, scale_out, .. } = Behaviour::default();
     let secs = [scale_in.stabilization, scale_in.cooldown].map(|span| span.as_secs());
     assert_eq!(secs, [300, 60]);
+    assert!(scale_out.rates.rates.is_empty() && scale_in.rates.rates.is_empty());
+    assert_eq!((scale_out.tolerance, scale_in.tolerance), (None, None));
     assert_eq!(scale_in.velocity.percent, 25.0);
     for phrase in ["default \"5m\"", "default \"1m\"", "default \"25%\""] {
         assert!(text().contains(phrase), "{phrase}");
@@ -166,7 +169,7 @@ const IN_PROSE: [&str; 16] = [
 #[test]
 fn every_setting_is_shown() {
     let place = Place::with(
-        "[x]\n[cloud]\nx = 1\n[cloud.sandbox]\nx = 1\n[cloud.limits]\nx = 1\n[controller]\nx = 1\n[http]\nx = 1\n[http.limits]\nx = 1\n[group.a]\nx = 1\n[[group.a.target]]\nx = 1\n[[group.a.step]]\nx = 1\nout = [{ x = 1 }]\n[[group.a.alert]]\nx = 1\n[[group.a.expression]]\nx = 1\n[[group.a.schedule]]\nx = 1\n[group.a.scale_in]\nx = 1\n[group.a.patience]\nx = 1\n[group.a.launch]\nx = 1\n[group.a.boot_volume]\nx = 1\n",
+        "[x]\n[cloud]\nx = 1\n[cloud.sandbox]\nx = 1\n[cloud.limits]\nx = 1\n[controller]\nx = 1\n[http]\nx = 1\n[http.limits]\nx = 1\n[group.a]\nx = 1\n[[group.a.target]]\nx = 1\n[[group.a.step]]\nx = 1\nout = [{ x = 1 }]\n[[group.a.alert]]\nx = 1\n[[group.a.expression]]\nx = 1\n[[group.a.schedule]]\nx = 1\n[group.a.scale_out]\nx = 1\n[group.a.scale_in]\nx = 1\n[group.a.patience]\nx = 1\n[group.a.launch]\nx = 1\n[group.a.boot_volume]\nx = 1\n",
     );
     let faults = place.load().unwrap_err();
     let hints = faults.all().iter().filter_map(|f| f.hint.as_deref()?.strip_prefix("known here: "));

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use novascale::config::{Cloud, Config};
+use novascale::domain::behaviour::Behaviour;
 use novascale::domain::group::{
     AntiAffinity, BootVolume, Group, ImageRef, LaunchLimits, Networks, Patience, Placement,
 };
-use novascale::domain::policy::{Behaviour, Policy};
+use novascale::domain::policy::Policy;
 use rstest::rstest;
 
 use super::{Place, right};
@@ -54,7 +55,7 @@ fn behaviour_patience_and_launch_are_read() {
          [group.web.launch]\nbatch = 200\nbackoff_first = \"1500ms\"\nbackoff_most = \"2h\"\n\
          [[group.web.target]]\nsignal = \"rps\"\nper_server = 0.5\nstale_after = \"1w\"\n",
     );
-    let scale_in = web.behaviour.scale_in;
+    let scale_in = &web.behaviour.scale_in;
     assert_eq!(scale_in.stabilization, Duration::ZERO);
     assert_eq!(scale_in.cooldown, Duration::from_secs(5400));
     assert_eq!(scale_in.velocity.percent, 12.5);
@@ -156,6 +157,15 @@ fn every_other_change_changes_the_groups_digest_alone() {
         "scale_in.cooldown = \"1s\"",
         "scale_in.stabilization = \"1s\"",
         "scale_in.velocity = \"1%\"",
+        "scale_in.select = \"disabled\"",
+        "scale_out.select = \"disabled\"",
+        "scale_in.rates = [{ count = 1, per = \"1m\" }]",
+        "scale_out.rates = [{ count = 1, per = \"1m\" }]",
+        "scale_out.rates = [{ percent = \"1%\", per = \"1m\" }]",
+        "scale_in.tolerance = \"1%\"",
+        "scale_out.tolerance = \"1%\"",
+        "scale_out.stabilization = \"1s\"",
+        "scale_out.cooldown = \"1s\"",
         "patience.build = \"1m\"",
         "patience.delete = \"1m\"",
         "patience.settle = \"1h\"",

@@ -45,6 +45,18 @@ fn a_target_is_read_with_its_defaults() {
 }
 
 #[test]
+fn each_direction_may_have_a_tolerance_for_all_targets() {
+    let text = "[[group.web.target]]\nsignal = \"cpu\"\naverage = 60\n\
+                [[group.web.target]]\nsignal = \"requests\"\nper_server = 100\ntolerance = \"5%\"\n\
+                [group.web.scale_out]\ntolerance = \"20%\"\n";
+    let all = policies(text);
+    let Policy::Average(average) = &all[0] else { panic!("{all:?}") };
+    assert_eq!(average.tolerance, Tolerance { out: 0.2, into: 0.1 });
+    let Policy::Total(total) = &all[1] else { panic!("{all:?}") };
+    assert_eq!(total.tolerance, Tolerance { out: 0.05, into: 0.05 }, "its own counts");
+}
+
+#[test]
 fn steps_alerts_and_expressions_are_read() {
     let text = "[[group.web.step]]\nsignal = \"cpu\"\nout = [{ from = 60, to = 70, change = 1 }, \
                 { from = 70, percent = \"30%\", least = 2 }]\nin = [{ to = 30, exact = 2 }]\n\

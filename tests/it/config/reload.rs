@@ -7,9 +7,11 @@ use novascale::config::change::waits_for_restart;
 
 use super::Place;
 
+const RATES: &str = "rates = [{ count = 4, per = \"1m\" }, { percent = \"100%\", per = \"1m\" }]";
+
 /// A line of a group's section, and another one in its place. A section's first line stands for
 /// what the cases after it begin with.
-const GROUP: [(&str, &[[&str; 2]]); 15] = [
+const GROUP: [(&str, &[[&str; 2]]); 16] = [
     (
         "[group.web]",
         &[
@@ -134,11 +136,28 @@ const GROUP: [(&str, &[[&str; 2]]); 15] = [
         ],
     ),
     (
+        "[group.web.scale_out]",
+        &[
+            ["stabilization = \"0s\"", "stabilization = \"1m\""],
+            ["cooldown = \"0s\"", "cooldown = \"1m\""],
+            [RATES, "rates = [{ count = 5, per = \"1m\" }, { percent = \"100%\", per = \"1m\" }]"],
+            [RATES, "rates = [{ count = 4, per = \"1m\" }, { percent = \"90%\", per = \"1m\" }]"],
+            [RATES, "rates = [{ count = 4, per = \"1m\" }, { percent = \"100%\", per = \"2m\" }]"],
+            [RATES, "rates = [{ count = 4, per = \"1m\" }]"],
+            ["select = \"max\"", "select = \"min\""],
+            ["select = \"max\"", "select = \"disabled\""],
+            ["tolerance = \"10%\"", "tolerance = \"0%\""],
+        ],
+    ),
+    (
         "[group.web.scale_in]",
         &[
             ["stabilization = \"5m\"", "stabilization = \"6m\""],
             ["cooldown = \"1m\"", "cooldown = \"2m\""],
             ["velocity = \"25%\"", "velocity = \"50%\""],
+            ["rates = [{ count = 4, per = \"1m\" }]", "rates = [{ count = 4, per = \"2m\" }]"],
+            ["select = \"min\"", "select = \"disabled\""],
+            ["tolerance = \"5%\"", "tolerance = \"10%\""],
         ],
     ),
     (
@@ -236,6 +255,7 @@ fn the_table_has_every_key() {
             "alert",
             "expression",
             "schedule",
+            "scale_out",
             "scale_in",
             "patience",
             "launch",

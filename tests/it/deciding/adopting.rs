@@ -407,7 +407,7 @@ fn nothing_goes_because_of_an_order_that_came_while_all_was_well() {
 #[test]
 fn what_follows_an_adoption_is_said_with_its_speed() {
     let said = |world: &mut World, adopted, newcomers| {
-        let velocity = novascale::domain::policy::Velocity { percent: 25.0 };
+        let velocity = novascale::domain::behaviour::Velocity { percent: 25.0 };
         world.pass().once_adopted(adopted, newcomers, velocity)
     };
     let mut world = by_hand(8);

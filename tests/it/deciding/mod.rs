@@ -2,6 +2,7 @@
 
 mod acting;
 mod adopting;
+mod behaviour;
 mod cases;
 mod cutting;
 mod failing;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use novascale::domain::behaviour::Behaviour;
 use novascale::domain::id::ServerId;
 use novascale::domain::plan::Tempering;
-use novascale::domain::policy::Behaviour;
 use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
 

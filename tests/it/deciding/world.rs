@@ -10,6 +10,7 @@ use std::time::Duration;
 use novascale::decide::verify::{Violation, verify};
 use novascale::decide::{Draws, Snapshot, decide};
 use novascale::domain::adoption::Adopt;
+use novascale::domain::behaviour::Behaviour;
 use novascale::domain::claim::Memory;
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Found, Lookup, Observation, Seen, Sought};
@@ -23,7 +24,7 @@ use novascale::domain::id::{
 use novascale::domain::intent::{Intent, Launch};
 use novascale::domain::outcome::{CallResult, Failure, FailureKind, Outcome};
 use novascale::domain::plan::{Action, Cause, Decision};
-use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
+use novascale::domain::policy::{Policy, Reading, Total};
 use novascale::domain::server::{Fault, Known, Server, Status};
 use novascale::domain::signal::{Command, Ordered, Sample, Value, apply};
 use novascale::domain::time::{Now, Steady, Wall};

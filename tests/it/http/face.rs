@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use novascale::config::HttpSettings;
 use novascale::config::http::HttpLimits;
 use novascale::control::handle::{GroupEnd, GroupHandle, Handle, ObserverPulse, Preview};
+use novascale::domain::behaviour::Behaviour;
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Member, Standing, Tally};
 use novascale::domain::freeze::{Brake, Braked, Freeze, Freezes};
@@ -25,7 +26,7 @@ use novascale::domain::id::{
 };
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::{Changes, Decision};
-use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
+use novascale::domain::policy::{Policy, Reading, Total};
 use novascale::domain::server::Ownership;
 use novascale::domain::signal::Sample;
 use novascale::domain::time::{Clock, Now, Steady, Wall};

@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use novascale::domain::behaviour::Meltdown;
 use novascale::domain::fleet::{Found, Seen};
 use novascale::domain::id::{ServerId, Tag};
-use novascale::domain::policy::Meltdown;
 use novascale::domain::server::{Ownership, Server, Status};
 use novascale::domain::time::{Now, Steady};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use novascale::domain::adoption::Adopt;
+use novascale::domain::behaviour::Velocity;
 use novascale::domain::fleet::{Found, Lookup};
 use novascale::domain::id::ServerId;
 use novascale::domain::intent::{Launch, State, What};
-use novascale::domain::policy::Velocity;
 use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
 
