@@ -11,6 +11,7 @@ pub mod adopt;
 pub mod backoff;
 pub mod cut;
 pub mod diff;
+pub mod pause;
 pub mod policy;
 pub mod rivals;
 pub mod settle;
@@ -44,24 +45,29 @@ pub const LOOK_LEAST: Duration = Duration::from_secs(1);
 pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
     let measured = policy::measured(snapshot, &fleet.members);
+    let signals = pause::Signals::of(snapshot, measured);
     let schedules = policy::schedule::in_force(snapshot);
-    let claims = policy::claims(snapshot, &schedules, &measured);
+    let claims = policy::claims(snapshot, &schedules, &signals);
     let stands = fleet.tally.capacity();
     let cut = Cut::of(snapshot, &fleet.tally);
     let kept = cut.waits.then_some(cut.accepted.max);
     let found = fleet.found;
-    let asked = temper::Asked { claims: &claims, measured: &measured, found, stands, kept };
+    let measured = &signals.measured;
+    let asked = temper::Asked { claims: &claims, measured, found, stands, kept };
     let tempered = temper::temper(snapshot, asked);
-    let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
+    let upheld = signals.upheld(snapshot, &tempered);
+    let mut plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
+    plan.waiting.extend(pause::waiting(snapshot, &signals));
     let accepted = Some(cut.accepted);
     let memory = tempered.memory.map(|next| {
         let Losses { recent, melted, .. } = fleet.losses;
-        let mut next = Memory { accepted, losses: recent, melted, ..next };
+        let mut next = Memory { accepted, losses: recent, melted, upheld, ..next };
         fleet.boots.iter().for_each(|took| next.booted(*took));
         next
     });
     let memory = memory.filter(|next| snapshot.memory != Some(next));
-    let next_look = next_look(snapshot.now, [tempered.wake, plan.wake, fleet.wake]);
+    let wakes = [tempered.wake, plan.wake, fleet.wake, pause::wake(snapshot)];
+    let next_look = next_look(snapshot.now, wakes);
     let mut intents = fleet.changed_intents;
     intents.extend(plan.intents);
     Decision {
@@ -77,6 +83,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
         tally: fleet.tally,
         plan: plan.actions,
         waiting: plan.waiting,
+        pauses: crate::domain::pause::in_force(&snapshot.state.pauses, snapshot.now),
         next_look,
         changes: Changes {
             memory,
@@ -90,7 +97,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     }
 }
 
-fn next_look(now: Now, wakes: [Option<Steady>; 3]) -> Steady {
+fn next_look(now: Now, wakes: [Option<Steady>; 4]) -> Steady {
     let latest = now.steady.plus(LOOK_MOST);
     let soonest = now.steady.plus(LOOK_LEAST);
     wakes.into_iter().flatten().fold(latest, Steady::min).max(soonest)

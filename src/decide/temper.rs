@@ -151,7 +151,8 @@ impl<'a> Run<'a> {
                 Source::Base { .. }
                 | Source::Reservation { .. }
                 | Source::Schedule { .. }
-                | Source::Pin { .. } => None,
+                | Source::Pin { .. }
+                | Source::Paused { .. } => None,
             })
             .collect();
         let Some(last) = self.memory.desired else { return };

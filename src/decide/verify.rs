@@ -5,6 +5,7 @@
 //! is not carried out. The names are those of ARCHITECTURE.md's list of invariants.
 
 mod meltdown;
+mod pause;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -46,6 +47,7 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.bounds(),
         judge.missing_data(),
         judge.frozen(),
+        judge.paused(),
         judge.cut(),
         judge.meltdown(),
     ]

@@ -75,6 +75,12 @@ pub enum Source {
         left_secs: Option<u64>,
         reason: Option<String>,
     },
+    /// What signals asked for when they were paused, in place of what they ask for now.
+    Paused {
+        left_secs: Option<u64>,
+        by: String,
+        reason: Option<String>,
+    },
 }
 
 impl Source {
@@ -124,6 +130,9 @@ pub struct Memory {
     /// Too many were lost at once: nothing is changed until they serve or a person lets it go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub melted: Option<Melted>,
+    /// The most that signals upheld at the last decision at which they were not paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upheld: Option<u32>,
 }
 
 /// So many boots tell how long the next will take.

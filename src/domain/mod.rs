@@ -16,6 +16,7 @@ pub mod group;
 pub mod id;
 pub mod intent;
 pub mod outcome;
+pub mod pause;
 pub mod plan;
 pub mod policy;
 pub mod schedule;

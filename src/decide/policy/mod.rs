@@ -6,6 +6,7 @@ pub mod reservation;
 pub mod schedule;
 pub mod target;
 
+use super::pause::Signals;
 use super::snapshot::Snapshot;
 use crate::domain::claim::Claim;
 use crate::domain::fleet::Member;
@@ -13,14 +14,15 @@ use crate::domain::policy::Policy;
 use crate::domain::schedule::InForce;
 
 /// All claims that count, declared ones first. A pin stands alone.
-pub fn claims(snapshot: &Snapshot<'_>, open: &[InForce], measured: &[Claim]) -> Vec<Claim> {
+pub fn claims(snapshot: &Snapshot<'_>, open: &[InForce], signals: &Signals) -> Vec<Claim> {
     if let Some(claim) = pin::claim(snapshot) {
         return vec![claim];
     }
     let mut claims = vec![base::claim(snapshot)];
     claims.extend(reservation::claims(snapshot));
     claims.extend(schedule::claims(open));
-    claims.extend_from_slice(measured);
+    claims.extend_from_slice(&signals.measured);
+    claims.extend(signals.standing.clone());
     claims
 }
 

@@ -155,7 +155,7 @@ fn capacity(node: &Node) -> Result<u32, Problem> {
 
 /// A span as people write it (`90s`, `2h`, `1d 12h`) or as ISO 8601 does (`PT2H`); a day
 /// has 24 hours.
-fn span(node: &Node) -> Result<Duration, Problem> {
+pub(super) fn span(node: &Node) -> Result<Duration, Problem> {
     let days = SpanRelativeTo::days_are_24_hours();
     let span = node.text()?.parse::<Span>().and_then(|span| span.to_duration(days));
     let (least, most) = (spoken(SPAN_LEAST), spoken(ANNOUNCED_MOST));

@@ -23,6 +23,8 @@ use super::auth::Caller;
 use super::error::{Kind, Problem};
 use super::trouble::Asked;
 use crate::control::handle::GroupHandle;
+use crate::domain;
+use crate::domain::count::Bounds;
 use crate::domain::explain;
 use crate::domain::group::GroupState;
 use crate::domain::signal::{Command, Ordered};
@@ -33,6 +35,7 @@ use crate::store::{Admit, Admitted, IdempotencyKey, What};
 pub mod adopt;
 pub mod capacity;
 mod json;
+pub mod pause;
 pub mod signals;
 
 /// The header by which a sender marks a repetition.
@@ -112,7 +115,7 @@ pub(super) async fn order(
     let vain = vain(app, group, &command, now).await?;
     let told = explain::order(&command, reason.as_deref(), now);
     let order = Ordered { command: command.clone(), at: now, by: caller.name(), reason };
-    let bounds = group.group.bounds_at(now.wall);
+    let bounds = bounds(app, group, now).await?;
     let what = What::Command(order, bounds);
     let (state, repeated) = match admit(app, group, what, key, now).await? {
         Admitted::Stored { state, .. } => (state, false),
@@ -129,6 +132,15 @@ pub(super) async fn order(
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
+/// The bounds in force, by the clock that the group's schedules go by.
+async fn bounds(app: &App, group: &GroupHandle, now: Now) -> Result<Bounds, Problem> {
+    if group.group.schedules.is_empty() {
+        return Ok(group.group.bounds);
+    }
+    let pauses = ordered(app, group, now).await?.pauses;
+    Ok(group.group.bounds_at(domain::pause::schedule_clock(&pauses, now)))
+}
+
 /// What to say of a command that has nothing to end.
 async fn vain(
     app: &App,
@@ -136,7 +148,7 @@ async fn vain(
     command: &Command,
     now: Now,
 ) -> Result<Option<String>, Problem> {
-    if !matches!(command, Command::Release { .. } | Command::Unpin) {
+    if !matches!(command, Command::Release { .. } | Command::Unpin | Command::Resume { .. }) {
         return Ok(None);
     }
     Ok(explain::vain(command, &ordered(app, group, now).await?, now))

@@ -12,6 +12,7 @@ mod loops;
 mod lost;
 mod meltdown;
 mod orders;
+mod pausing;
 mod precedents;
 mod rivals;
 mod scheduled;

@@ -27,6 +27,7 @@ use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::{Changes, Decision};
 use novascale::domain::policy::{Behaviour, Policy, TotalTarget};
 use novascale::domain::server::Ownership;
+use novascale::domain::signal::Ordered;
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::limit::Peer;
 use novascale::http::reload::{self, Asked, Desk, Refused, Report};
@@ -138,6 +139,11 @@ impl Store for Shop {
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {
         self.door().await?;
         self.inner.decisions(group, limit).await
+    }
+
+    async fn commands(&self, group: &GroupName, limit: u32) -> Result<Vec<Ordered>, StoreError> {
+        self.door().await?;
+        self.inner.commands(group, limit).await
     }
 
     async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
@@ -534,6 +540,7 @@ pub fn decision(group: &GroupName, at: Now, desired: u32) -> Decision {
         tally: Tally { serving: 1, unsure: 1, ..Tally::default() },
         plan: Vec::new(),
         waiting: Vec::new(),
+        pauses: Default::default(),
         next_look: at.steady.plus(Duration::from_secs(30)),
         changes: Changes { members, ..Changes::default() },
     }

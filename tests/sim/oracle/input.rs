@@ -98,7 +98,7 @@ impl Inputs {
                 self.reservations.iter().any(held)
             }
             // No group here has one.
-            Source::Schedule { .. } => false,
+            Source::Schedule { .. } | Source::Paused { .. } => false,
             Source::Target { load: None, .. } => claim.wants == Wants::Unknown,
             Source::Target { load: Some(load), .. } => self.measured(*load, group, now),
         };
