@@ -28,7 +28,9 @@ impl FromStr for When {
         if let Some(time) = of_day(text) {
             return Ok(Self::OfDay(time));
         }
-        span(text).map(Self::Ago).map_err(|_| {
+        // A span may be written with colons as well; here it would be taken for a time of day.
+        let span = Some(text).filter(|text| !text.contains(':')).and_then(|text| span(text).ok());
+        span.map(Self::Ago).ok_or_else(|| {
             format!(
                 "{text:?} is no time; write it like 2026-12-24T18:00:00Z, 14:03 or 14:03:20 (UTC), \
                  or as a span ago: 10m, 2h"

@@ -27,6 +27,7 @@ use std::time::Duration;
 use self::cut::Cut;
 use self::settle::Losses;
 use crate::domain::claim::Memory;
+use crate::domain::pause::Process;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::time::{Now, Steady};
 
@@ -62,7 +63,10 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let memory = tempered.memory.map(|next| {
         let Losses { recent, melted, .. } = fleet.losses;
         let mut next = Memory { accepted, losses: recent, melted, upheld, ..next };
-        fleet.boots.iter().for_each(|took| next.booted(*took));
+        // A shorter lead would end what a schedule that rests gives ahead of its hour.
+        if snapshot.paused(Process::Schedule).is_none() {
+            fleet.boots.iter().for_each(|took| next.booted(*took));
+        }
         next
     });
     let memory = memory.filter(|next| snapshot.memory != Some(next));

@@ -195,6 +195,22 @@ fn while_the_schedule_rests_what_is_open_stays_open_and_nothing_else_opens() {
     }
 }
 
+#[test]
+fn while_the_schedule_rests_no_lead_gets_shorter() {
+    let mut world = World::new(group(1, 12), 1);
+    let capacity = Gives { capacity: Some(4), ..Gives::default() };
+    world.group.schedules = vec![Schedule { lead: Lead::Learned, ..mornings(capacity) }];
+    world.now.wall = Wall::parse("2026-11-25T07:30:00Z").unwrap();
+    world.settle(10);
+    world.memory.as_mut().unwrap().boots = vec![2400];
+    assert_eq!(world.pass().desired, 4, "ahead of its hour");
+    pause(&mut world, Process::Schedule, None);
+    world.order(Command::Set { capacity: 12 });
+    world.settle(20);
+    world.order(Command::Set { capacity: 1 });
+    assert_eq!(world.pass().desired, 4, "the others booted in seconds");
+}
+
 fn measured(value: f64) -> World {
     let mut world = World::new(group(1, 12), 1);
     world.group.policies = vec![target("requests", 100.0)];
