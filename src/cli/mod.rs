@@ -26,7 +26,9 @@ pub mod daemon;
 pub mod exit;
 pub mod explain;
 pub mod freeze;
+pub mod history;
 pub mod output;
+pub mod pause;
 pub mod pin;
 pub mod plan;
 pub mod reload;
@@ -39,6 +41,7 @@ pub mod servers;
 pub mod signal;
 pub mod status;
 mod view;
+pub mod when;
 
 use client::Client;
 use exit::{Error, Exit};
@@ -54,6 +57,10 @@ static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("NOVASCALE
 
 const EXAMPLES: &str = "  novascale signal web requests 540      tell the group `web` its load
   novascale scale web +2 --reason sale   ask for two servers more";
+
+/// What short help has room for: with all of it, it fills a screen and no more.
+const SHORTLY: &str = "Example (`--help` has more, and lists the exit codes):
+  novascale signal web requests 540      tell the group `web` its load";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -73,7 +80,7 @@ Exit codes:
     version = VERSION.as_str(),
     max_term_width = 100,
     subcommand_help_heading = "Commands (`run` if none is given)",
-    after_help = format!("Examples (`--help` says more and lists the exit codes):\n{EXAMPLES}"),
+    after_help = SHORTLY,
     after_long_help = format!("{EXIT_CODES}\n\nExamples:\n{EXAMPLES}")
 )]
 pub struct Cli {
@@ -118,6 +125,7 @@ pub struct Global {
         value_name = "WHEN",
         value_enum,
         default_value_t,
+        hide_short_help = true,
         hide_possible_values = true
     )]
     pub color: output::Colour,
@@ -163,6 +171,8 @@ pub enum Ask {
     Servers(servers::Args),
     /// Say why a group has the size it has, and why nothing happens
     Explain(explain::Args),
+    /// Tell what changed a group's size, and who ordered what
+    History(history::Args),
     /// Show what the next pass would do, without doing it
     Plan(plan::Args),
     /// Send one sample of a signal
@@ -185,6 +195,10 @@ pub enum Ask {
     Freeze(freeze::Args),
     /// Let what was frozen, or stopped by the meltdown guard, go on
     Unfreeze(freeze::UnfreezeArgs),
+    /// Let processes rest: launch, terminate, heal, schedule, alarm
+    Pause(pause::Args),
+    /// Let what was paused go on
+    Resume(pause::ResumeArgs),
     /// Take over servers that are not the group's own
     Adopt(adopt::Args),
 }
@@ -288,6 +302,7 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Status(args) => status::run(args, client).await,
         Ask::Servers(args) => servers::run(args, client).await,
         Ask::Explain(args) => explain::run(args, client).await,
+        Ask::History(args) => history::run(args, client).await,
         Ask::Plan(args) => plan::run(args, client).await,
         Ask::Signal(args) => signal::run(args, client).await,
         Ask::Alert(args) => alert::run(args, client).await,
@@ -299,6 +314,8 @@ async fn answer(what: &Ask, client: &Client) -> Result<Answer, Error> {
         Ask::Reload(args) => reload::run(args, client).await,
         Ask::Freeze(args) => freeze::freeze(args, client).await,
         Ask::Unfreeze(args) => freeze::unfreeze(args, client).await,
+        Ask::Pause(args) => pause::pause(args, client).await,
+        Ask::Resume(args) => pause::resume(args, client).await,
         Ask::Adopt(args) => adopt::run(args, client).await,
     }
 }

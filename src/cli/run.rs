@@ -30,7 +30,7 @@ pub struct Args {
     ///
     /// Or directives for single parts, as `warn,novascale=debug`. If it is not given:
     /// $RUST_LOG, else info; with --quiet warn, with --verbose debug.
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", hide_short_help = true)]
     pub log_level: Option<String>,
 }
 

@@ -158,6 +158,11 @@ fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String
         let because = because(freeze.reason.as_ref());
         facts.push(("Frozen", format!("{since} by {}{because}", freeze.by)));
     }
+    for pause in &group.pauses {
+        let until = pause.until.map(|until| format!(", ends {}", until.seen_from(now)));
+        let (until, because) = (until.unwrap_or_default(), because(pause.reason.as_ref()));
+        facts.push(("Paused", format!("{} by {}{until}{because}", pause.process, pause.by)));
+    }
     for held in &group.reservations {
         let until = held.until.map(|until| format!(", ends {}", until.seen_from(now)));
         let (until, because) = (until.unwrap_or_default(), because(held.reason.as_ref()));

@@ -43,6 +43,8 @@ pub(super) struct GroupView {
     pub(super) pin: Option<PinView>,
     pub(super) freeze: Option<FreezeView>,
     #[serde(default)]
+    pub(super) pauses: Vec<PauseView>,
+    #[serde(default)]
     pub(super) reservations: Vec<ReservationView>,
     pub(super) tally: Option<Tally>,
     pub(super) situation: Option<Situation>,
@@ -73,6 +75,14 @@ pub(super) struct PinView {
 #[derive(Debug, Deserialize)]
 pub(super) struct FreezeView {
     pub(super) since: Option<Moment>,
+    pub(super) by: String,
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PauseView {
+    pub(super) process: String,
+    pub(super) until: Option<Moment>,
     pub(super) by: String,
     pub(super) reason: Option<String>,
 }

@@ -12,6 +12,7 @@ mod launching;
 use super::adopt::{Adoptee, adopt};
 use super::backoff::{Wait, delete_wait, deletes_wait};
 use super::cut::Cut;
+use super::pause::paused;
 use super::rivals::{Rivals, rivals};
 use super::settle::Fleet;
 use super::snapshot::Snapshot;
@@ -23,7 +24,8 @@ use crate::domain::fleet::{Member, Standing};
 use crate::domain::id::{IntentId, LaunchId, ServerId, Tag};
 use crate::domain::intent::{Intent, State, Terminate, What};
 use crate::domain::outcome::FailureKind;
-use crate::domain::plan::{Action, Cause, Waiting};
+use crate::domain::pause::Process;
+use crate::domain::plan::{Action, Cause, Held, Waiting};
 use crate::domain::server::Ownership;
 use crate::domain::time::{Steady, left_secs};
 
@@ -147,13 +149,15 @@ impl<'a> Planner<'a> {
 
     /// Failed servers that are ours go, and so do those that Nova keeps deleting in vain.
     fn sweep(&mut self) {
-        let failed: Vec<&Member> = self
-            .fleet
-            .members
-            .iter()
-            .filter(|m| m.ownership == Ownership::Ours && !m.kept)
+        let ours = self.fleet.members.iter().filter(|m| m.ownership == Ownership::Ours && !m.kept);
+        let (failed, leaving): (Vec<&Member>, Vec<&Member>) = ours
             .filter(|m| m.standing == Standing::Failed || self.stuck_leaving(m))
-            .collect();
+            .partition(|m| m.standing == Standing::Failed);
+        let failed = if self.rests(Process::Heal, Held::Swept(count(failed.len()))) {
+            leaving
+        } else {
+            failed.into_iter().chain(leaving).collect()
+        };
         let mut allowed = self.velocity_left();
         for member in failed {
             let cause = match &member.server {
@@ -192,7 +196,7 @@ impl<'a> Planner<'a> {
     fn shrink(&mut self) {
         let (tally, end) = (&self.fleet.tally, self.end_of_shrinking());
         let excess = tally.capacity().saturating_sub(end);
-        if excess == 0 {
+        if self.rests(Process::Terminate, Held::Terminated(excess)) || excess == 0 {
             return;
         }
         let (chosen, built) = self.surplus(excess);
@@ -229,6 +233,14 @@ impl<'a> Planner<'a> {
         // It is what a person has to read first.
         self.out.waiting.insert(0, waiting);
         self.desired.max(cut.accepted.max)
+    }
+
+    /// Whether the process is paused; it is said if that holds anything back.
+    fn rests(&mut self, process: Process, held: Held) -> bool {
+        let Some(waiting) = paused(self.snapshot, process, held) else { return false };
+        let none = matches!(held, Held::Launched(0) | Held::Terminated(0) | Held::Swept(0));
+        self.out.waiting.extend((!none).then_some(waiting));
+        true
     }
 
     /// Of the `excess` that is to leave: those that can go now, and how many are still built.

@@ -11,6 +11,7 @@ pub mod adopt;
 pub mod backoff;
 pub mod cut;
 pub mod diff;
+pub mod pause;
 pub mod policy;
 pub mod rivals;
 pub mod settle;
@@ -25,7 +26,8 @@ use std::time::Duration;
 
 use self::cut::Cut;
 use self::settle::Losses;
-use crate::domain::claim::{Claim, Memory};
+use crate::domain::claim::Memory;
+use crate::domain::pause::Process;
 use crate::domain::plan::{Changes, Decision};
 use crate::domain::policy::Policy;
 use crate::domain::time::{Now, Steady};
@@ -45,23 +47,28 @@ pub const LOOK_LEAST: Duration = Duration::from_secs(1);
 pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
     let signalled = policy::signalled(snapshot, &fleet.members, &fleet.tally);
+    let signals = pause::Signals::of(snapshot, signalled.claims);
     let schedules = policy::schedule::in_force(snapshot);
-    let claims = policy::claims(snapshot, &schedules, &signalled.claims);
-    let measured: Vec<Claim> =
-        signalled.claims.iter().filter(|claim| claim.source.measured()).cloned().collect();
+    let claims = policy::claims(snapshot, &schedules, &signals);
     let stands = fleet.tally.capacity();
     let cut = Cut::of(snapshot, &fleet.tally);
     let kept = cut.waits.then_some(cut.accepted.max);
     let found = fleet.found;
-    let asked = temper::Asked { claims: &claims, measured: &measured, found, stands, kept };
+    let measured = &signals.measured;
+    let asked = temper::Asked { claims: &claims, measured, found, stands, kept };
     let tempered = temper::temper(snapshot, asked);
-    let plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
+    let upheld = signals.upheld(snapshot, &tempered);
+    let mut plan = diff::diff(snapshot, &fleet, tempered.desired, draws);
+    plan.waiting.extend(pause::waiting(snapshot, &signals));
     let accepted = Some(cut.accepted);
     let memory = tempered.memory.map(|next| {
         let Losses { recent, melted, .. } = fleet.losses;
         let policies = signalled.memory;
-        let mut next = Memory { accepted, losses: recent, melted, policies, ..next };
-        fleet.boots.iter().for_each(|took| next.booted(*took));
+        let mut next = Memory { accepted, losses: recent, melted, upheld, policies, ..next };
+        // A shorter lead would end what a schedule that rests gives ahead of its hour.
+        if snapshot.paused(Process::Schedule).is_none() {
+            fleet.boots.iter().for_each(|took| next.booted(*took));
+        }
         let averages = snapshot.group.policies.iter().any(|p| matches!(p, Policy::Average(_)));
         if averages && snapshot.seen().is_some() {
             next.count_ready(snapshot.now.steady, fleet.tally.serving + fleet.tally.unsure);
@@ -69,7 +76,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
         next
     });
     let memory = memory.filter(|next| snapshot.memory != Some(next));
-    let wakes = [tempered.wake, plan.wake, fleet.wake, signalled.wake];
+    let wakes = [tempered.wake, plan.wake, fleet.wake, signalled.wake, pause::wake(snapshot)];
     let next_look = next_look(snapshot.now, wakes);
     let mut intents = fleet.changed_intents;
     intents.extend(plan.intents);
@@ -86,6 +93,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
         tally: fleet.tally,
         plan: plan.actions,
         waiting: plan.waiting,
+        pauses: crate::domain::pause::in_force(&snapshot.state.pauses, snapshot.now),
         next_look,
         changes: Changes {
             memory,
@@ -99,7 +107,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     }
 }
 
-fn next_look(now: Now, wakes: [Option<Steady>; 4]) -> Steady {
+fn next_look(now: Now, wakes: [Option<Steady>; 5]) -> Steady {
     let latest = now.steady.plus(LOOK_MOST);
     let soonest = now.steady.plus(LOOK_LEAST);
     wakes.into_iter().flatten().fold(latest, Steady::min).max(soonest)

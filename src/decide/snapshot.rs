@@ -9,9 +9,10 @@ use crate::domain::freeze::{Braked, Freeze, Holds};
 use crate::domain::group::{Group, GroupState};
 use crate::domain::id::InstallId;
 use crate::domain::intent::Intent;
+use crate::domain::pause::{self, Pause, Process};
 use crate::domain::server::Known;
 use crate::domain::signal::Sample;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Wall};
 
 /// The group, what was ordered and measured, what is remembered, what was seen.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,16 @@ impl<'a> Snapshot<'a> {
             Observation::Seen(seen) => Some(seen),
             Observation::Unseen { .. } => None,
         }
+    }
+
+    /// The pause of this process, if it is in force.
+    pub fn paused(&self, process: Process) -> Option<&'a Pause> {
+        self.state.pauses.get(&process).filter(|pause| pause.in_force(self.now))
+    }
+
+    /// The wall time that schedules go by.
+    pub fn schedule_clock(&self) -> Wall {
+        pause::schedule_clock(&self.state.pauses, self.now)
     }
 
     /// The bounds in force: the group's own, and what the windows that count make of them.

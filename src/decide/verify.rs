@@ -5,6 +5,7 @@
 //! is not carried out. The names are those of ARCHITECTURE.md's list of invariants.
 
 mod meltdown;
+mod pause;
 mod stability;
 
 use std::collections::BTreeSet;
@@ -49,6 +50,7 @@ pub fn verify(snapshot: &Snapshot<'_>, decision: &Decision) -> Vec<Violation> {
         judge.fall(),
         judge.rise(),
         judge.frozen(),
+        judge.paused(),
         judge.cut(),
         judge.meltdown(),
     ]

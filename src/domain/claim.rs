@@ -125,6 +125,12 @@ pub enum Source {
         left_secs: Option<u64>,
         reason: Option<String>,
     },
+    /// What signals asked for when they were paused, in place of what they ask for now.
+    Paused {
+        left_secs: Option<u64>,
+        by: String,
+        reason: Option<String>,
+    },
 }
 
 impl Source {
@@ -140,6 +146,7 @@ impl Source {
             | Self::Reservation { .. }
             | Self::Alert { .. }
             | Self::Schedule { .. }
+            | Self::Paused { .. }
             | Self::Pin { .. } => false,
         }
     }
@@ -159,6 +166,7 @@ impl Source {
             | Self::Alert { .. }
             | Self::Fallback { .. }
             | Self::Schedule { .. }
+            | Self::Paused { .. }
             | Self::Pin { .. } => Vec::new(),
         }
     }
@@ -240,6 +248,9 @@ pub struct Memory {
     /// Too many were lost at once: nothing is changed until they serve or a person lets it go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub melted: Option<Melted>,
+    /// The most that signals upheld at the last decision at which they were not paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upheld: Option<u32>,
     /// What policies remember, by their keys.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub policies: BTreeMap<String, PolicyMemory>,

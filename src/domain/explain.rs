@@ -19,11 +19,13 @@ use super::time::spoken;
 mod adoption;
 mod claim;
 mod command;
+mod pause;
 mod tempering;
 mod waiting;
 
 pub use adoption::{let_go, unlock};
 pub use command::{answer, order, vain};
+pub use pause::rests;
 
 /// How a group fares, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,8 @@ impl Decision {
             Situation::Holding
         } else if waits(fails) {
             Situation::Failing
+        } else if self.at_rest().is_some() {
+            Situation::Holding
         } else if serving + self.tally.unsure < self.desired && capacity <= self.desired {
             Situation::ScalingOut
         } else if excess > 0 && leaving == 0 && self.waiting.iter().any(kept) {
@@ -96,7 +100,7 @@ impl Decision {
     pub fn headline(&self) -> String {
         let desired = self.desired;
         let why = self.reason();
-        match (self.situation(), self.waiting.first()) {
+        match (self.situation(), self.at_rest().or_else(|| self.waiting.first())) {
             (Situation::Steady, _) => self.steady(&why),
             (Situation::ScalingOut, _) => {
                 format!("growing to {desired}: {why}; {}", self.tally)
@@ -151,10 +155,19 @@ impl Decision {
         said.extend(apart(&self.tally));
         said.extend(self.plan.iter().map(|action| sentence(&self.in_words(action))));
         said.extend(self.waiting.iter().map(|waiting| sentence(&waiting.to_string())));
+        said.extend(self.idle_pauses().map(|pause| sentence(&pause)));
         if self.plan.is_empty() && self.waiting.is_empty() && !self.in_flight() {
             said.push("Nothing is to be done.".to_owned());
         }
+        let next = self.at.wall_at(self.next_look).timestamp();
+        said.push(format!("Next look at {}.", next.strftime("%H:%M:%S UTC")));
         said
+    }
+
+    /// Which of the claims counts, by its place among them.
+    pub fn winning(&self) -> Option<usize> {
+        let winner = self.winner()?;
+        self.claims.iter().position(|claim| claim == winner)
     }
 
     /// What the decision could not look past, if it had no sound listing to go by: what it knows of
@@ -178,6 +191,7 @@ impl Decision {
             | Waiting::Frozen { .. }
             | Waiting::OtherProject { .. }
             | Waiting::Unconfirmed { .. }
+            | Waiting::Paused { .. }
             | Waiting::Meltdown { .. } => false,
         })
     }

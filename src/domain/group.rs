@@ -14,6 +14,7 @@ use super::count::Bounds;
 use super::cut::Confirmed;
 use super::freeze::Freeze;
 use super::id::{GroupName, Owner, Region, SignalName, Tag, TemplateHash, Zone};
+use super::pause::Pauses;
 use super::policy::Policy;
 use super::schedule::{self, Schedule};
 use super::time::{Now, Wall};
@@ -219,6 +220,9 @@ pub struct GroupState {
     /// Servers that are to be taken over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adoptions: Vec<Adoption>,
+    /// What rests, and until when; pauses that are over go with the next word on any.
+    #[serde(default, skip_serializing_if = "Pauses::is_empty")]
+    pub pauses: Pauses,
 }
 
 /// Capacity that somebody asked for until an announced end.

@@ -19,6 +19,7 @@ pub mod group;
 pub mod id;
 pub mod intent;
 pub mod outcome;
+pub mod pause;
 pub mod plan;
 pub mod policy;
 pub mod schedule;

@@ -15,6 +15,7 @@ use super::freeze::Frozen;
 use super::id::{GroupName, InstallId, IntentId, Region, ServerId, Tag, TemplateHash};
 use super::intent::{Intent, Launch};
 use super::outcome::Failure;
+use super::pause::{Pauses, Process};
 use super::schedule::InForce;
 use super::server::Known;
 use super::time::{Now, Steady};
@@ -41,6 +42,9 @@ pub struct Decision {
     pub plan: Vec<Action>,
     /// Why less is done than desired asks for.
     pub waiting: Vec<Waiting>,
+    /// What rests, whether it keeps anything from being done or not.
+    #[serde(default, skip_serializing_if = "Pauses::is_empty")]
+    pub pauses: Pauses,
     /// When the group wants to be looked at again, at the latest.
     pub next_look: Steady,
     /// What else is to be stored with it.
@@ -220,4 +224,30 @@ pub enum Waiting {
     OtherProject { ours: String, theirs: String },
     /// Max was cut by more than half: nothing goes below the old one without a person's word.
     Unconfirmed { from: u32, to: u32 },
+    /// It would be done, but its process is paused.
+    Paused {
+        group: GroupName,
+        process: Process,
+        /// None: until it is taken back.
+        left_secs: Option<u64>,
+        by: String,
+        reason: Option<String>,
+        held: Held,
+    },
+}
+
+/// What a pause keeps from being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// So many servers are not launched.
+    Launched(u32),
+    /// So many more than desired stay.
+    Terminated(u32),
+    /// So many that failed are left as they are.
+    Swept(u32),
+    /// Other windows would count by now.
+    Windows,
+    /// Signals would ask for so many by now; none if that is not known.
+    Wanted(Option<u32>),
 }

@@ -1,5 +1,6 @@
 //! What is received: samples of a load, and commands.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use super::cut::Confirmed;
 use super::freeze::Freeze;
 use super::group::{GroupState, Pin, Reservation};
 use super::id::{Owner, ServerId, SignalName};
+use super::pause::{self, Pause, Process};
 use super::time::{Now, Wall};
 
 /// A measured value: finite and not negative, for a load below zero has no meaning.
@@ -94,6 +96,10 @@ pub enum Command {
     Adopt(Adoptees),
     /// Alerts fire, or are resolved.
     Alerts { alerts: Vec<AlertTold> },
+    /// These rest, until then if it ends by itself.
+    Pause { processes: BTreeSet<Process>, until: Option<Now> },
+    /// These go on.
+    Resume { processes: BTreeSet<Process> },
 }
 
 /// A command with who gave it and why.
@@ -178,6 +184,15 @@ pub fn apply(
             let room = alert::hear(&mut next.alerts, alerts, order.at);
             return if room { Ok(next) } else { Err(CommandError::TooManyAlerts) };
         }
+        Command::Pause { processes, until } => {
+            pause(&mut next, processes, *until, order);
+            return Ok(next);
+        }
+        Command::Resume { processes } => {
+            next.pauses = pause::in_force(&next.pauses, order.at);
+            next.pauses.retain(|process, _| !processes.contains(process));
+            return Ok(next);
+        }
     }
     match &order.command {
         Command::Set { .. } | Command::Adjust { .. } | Command::Percent { .. } => {
@@ -191,13 +206,31 @@ pub fn apply(
         | Command::Unfreeze
         | Command::Confirm { .. }
         | Command::Adopt(_)
-        | Command::Alerts { .. } => {}
+        | Command::Alerts { .. }
+        | Command::Pause { .. }
+        | Command::Resume { .. } => {}
     }
     // Who stops or lets go says nothing of how large the fleet is to be: no cooldown ends by it.
     if !matches!(order.command, Command::Freeze | Command::Unfreeze) {
         next.ordered = Some(order.at);
     }
     Ok(next)
+}
+
+/// A process that is paused stands as it stood when its pause began, whatever is said of the
+/// pause later: else the schedule's clock would jump, and capacity with it.
+fn pause(
+    state: &mut GroupState,
+    processes: &BTreeSet<Process>,
+    until: Option<Now>,
+    order: &Ordered,
+) {
+    state.pauses = pause::in_force(&state.pauses, order.at);
+    for process in processes {
+        let since = state.pauses.get(process).map_or(order.at, |pause| pause.since);
+        let (by, reason) = (order.by.clone(), order.reason.clone());
+        state.pauses.insert(*process, Pause { since, until, by, reason });
+    }
 }
 
 /// A later word on the same servers takes the place of an earlier one.
@@ -279,5 +312,29 @@ mod tests {
         assert_eq!(state.reservations[0].capacity, 7);
         let state = apply(&state, &order(Command::Release { owner }), Bounds::new(0, 8)).unwrap();
         assert!(state.reservations.is_empty());
+    }
+
+    #[test]
+    fn a_pause_moves_no_number_and_a_later_word_on_it_moves_its_end_only() {
+        let at = |secs| Now::default().plus(Duration::from_secs(secs));
+        let told = |state: &GroupState, command, at| {
+            let order = Ordered { command, at, by: "test".into(), reason: None };
+            apply(state, &order, Bounds::new(0, 8)).unwrap()
+        };
+        let both = BTreeSet::from([Process::Launch, Process::Schedule]);
+        let until = Some(at(60));
+        let state = GroupState::default();
+        let first = told(&state, Command::Pause { processes: both.clone(), until }, at(0));
+        let launch = BTreeSet::from([Process::Launch]);
+        let again = Command::Pause { processes: launch.clone(), until: Some(at(90)) };
+        let second = told(&first, again, at(30));
+        assert_eq!(second.pauses[&Process::Launch].since, at(0));
+        assert_eq!(second.pauses[&Process::Launch].until, Some(at(90)));
+        assert_eq!(second.pauses[&Process::Schedule].until, until);
+        assert_eq!((second.ordered, second.steered), (None, None));
+        let anew = told(&second, Command::Pause { processes: both, until: None }, at(90));
+        assert_eq!(anew.pauses[&Process::Launch].since, at(90), "the earlier one was over");
+        let third = told(&anew, Command::Resume { processes: launch }, at(100));
+        assert_eq!(third.pauses.keys().collect::<Vec<_>>(), [&Process::Schedule]);
     }
 }

@@ -14,14 +14,15 @@ use tokio::time::timeout;
 use super::error::{Kind, Problem};
 use super::trouble::Asked;
 use super::view::{
-    AnyGroup, DecisionView, DecisionsView, GroupView, GroupsView, PlanView, ServersView, Shown,
+    AnyGroup, CommandView, CommandsView, DecisionView, DecisionsView, GroupView, GroupsView,
+    PlanView, ServersView, Shown,
 };
 use super::{App, Named, unknown};
 use crate::control::handle::{GroupHandle, ObserverPulse};
 use crate::domain::freeze::Holds;
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Wall};
 use crate::store::keep::DECISIONS_MOST;
 use crate::store::{StoreError, Window};
 
@@ -115,6 +116,10 @@ pub(super) struct Page {
     limit: Option<u32>,
     /// The `next_marker` of the page before.
     marker: Option<u64>,
+    /// None later than this; the first of them was in force then.
+    at: Option<Wall>,
+    /// None earlier than this.
+    since: Option<Wall>,
 }
 
 pub(super) async fn decisions(
@@ -122,14 +127,19 @@ pub(super) async fn decisions(
     Named(handle): Named,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<DecisionsView>, Problem> {
-    let Page { limit, marker } = page.map_err(bad_query)?.0;
-    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_MOST);
+    let Page { limit, marker, at, since } = page.map_err(bad_query)?.0;
+    let limit = limit.unwrap_or(if at.is_some() { 1 } else { PAGE }).clamp(1, PAGE_MOST);
     // One more than the page holds tells whether there is a next one.
-    let fetch = if marker.is_some() { PAGED_MOST } else { limit.saturating_add(1) };
+    let newest = marker.is_none() && at.is_none();
+    let fetch = if newest { limit.saturating_add(1) } else { PAGED_MOST };
     let stored = app.store().decisions(&handle.group.name, fetch).await;
     let stored = app.stored(&handle.group.name, Asked::Show, stored)?;
-    let older = |d: &Decision| marker.is_none_or(|m| d.at.steady.0 < m);
-    let mut page: Vec<Decision> = stored.into_iter().filter(older).collect();
+    let meant = |d: &Decision| {
+        marker.is_none_or(|m| d.at.steady.0 < m)
+            && at.is_none_or(|at| d.at.wall <= at)
+            && since.is_none_or(|since| d.at.wall >= since)
+    };
+    let mut page: Vec<Decision> = stored.into_iter().filter(meant).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = page.len() > limit;
     page.truncate(limit);
@@ -139,8 +149,39 @@ pub(super) async fn decisions(
 }
 
 fn bad_query(_: QueryRejection) -> Problem {
-    Problem::new(Kind::BadQuery, "the query does not read")
-        .hint("limit is a number of decisions, marker the next_marker of the page before")
+    Problem::new(Kind::BadQuery, "the query does not read").hint(
+        "limit is a number of decisions, marker the next_marker of the page before; at and since \
+         are RFC 3339, as 2026-12-24T18:00:00Z",
+    )
+}
+
+/// Which commands are shown.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Orders {
+    limit: Option<u32>,
+    /// None earlier than this.
+    since: Option<Wall>,
+}
+
+/// Commands of one answer, at most.
+const ORDERS_MOST: u32 = 2_000;
+
+pub(super) async fn commands(
+    State(app): State<App>,
+    Named(handle): Named,
+    orders: Result<Query<Orders>, QueryRejection>,
+) -> Result<Json<CommandsView>, Problem> {
+    let bad = |_| {
+        Problem::new(Kind::BadQuery, "the query does not read")
+            .hint("limit is a number of commands, since is RFC 3339, as 2026-12-24T18:00:00Z")
+    };
+    let Orders { limit, since } = orders.map_err(bad)?.0;
+    let limit = limit.unwrap_or(PAGE).clamp(1, ORDERS_MOST);
+    let stored = app.store().commands(&handle.group.name, limit).await;
+    let stored = app.stored(&handle.group.name, Asked::Show, stored)?;
+    let meant = stored.into_iter().filter(|o| since.is_none_or(|since| o.at.wall >= since));
+    Ok(Json(CommandsView { commands: meant.map(CommandView::from).collect() }))
 }
 
 /// How long a plan may take: it reads the store and computes.

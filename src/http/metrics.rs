@@ -23,6 +23,7 @@ use super::error::{Kind, Problem};
 use super::view::tally_known;
 use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
 use crate::domain::fleet::Tally;
+use crate::domain::pause;
 use crate::domain::plan::{Decision, Waiting};
 use crate::domain::time::Wall;
 use crate::telemetry::count;
@@ -97,6 +98,7 @@ pub const FAMILIES: &[Family] = &[
     }),
     gauge!("novascale_group_servers", "Members by what they count as.", standings),
     gauge!("novascale_group_waiting", "1 for each reason why less is done than desired.", waiting),
+    gauge!("novascale_group_paused", "1 for each process that is paused.", paused),
     gauge!(
         "novascale_group_decided_timestamp_seconds",
         "When the last decision was made.",
@@ -265,6 +267,16 @@ fn waiting(app: &App) -> Vec<Sample> {
         words.sort_unstable();
         words.dedup();
         all.extend(words.into_iter().map(|word| (with(of_group(group), "reason", word), 1.0)));
+    }
+    all
+}
+
+fn paused(app: &App) -> Vec<Sample> {
+    let (mut all, now) = (Vec::new(), app.now());
+    for group in app.handle().groups() {
+        let Some(decision) = group.latest() else { continue };
+        let standing = pause::in_force(&decision.pauses, now).into_keys();
+        all.extend(standing.map(|p| (with(of_group(group), "process", p.word()), 1.0)));
     }
     all
 }

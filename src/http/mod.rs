@@ -82,6 +82,12 @@ pub fn router(app: &App) -> (Router, Router) {
     let freeze = app
         .taking(Scope::Operate, put(freeze::put_group))
         .merge(app.guarded(Scope::Operate, delete(freeze::delete_group)));
+    let pause = app
+        .taking(Scope::Operate, put(webhook::pause::put_group))
+        .merge(app.guarded(Scope::Operate, delete(webhook::pause::delete_group)));
+    let pause_all = app
+        .taking(Scope::Operate, put(webhook::pause::put_all))
+        .merge(app.guarded(Scope::Operate, delete(webhook::pause::delete_all)));
     let freeze_all = app
         .taking(Scope::Operate, put(freeze::put_all))
         .merge(app.guarded(Scope::Operate, delete(freeze::delete_all)));
@@ -90,11 +96,14 @@ pub fn router(app: &App) -> (Router, Router) {
         .route("/v1/groups/{group}", app.guarded(Scope::Read, get(api::group)))
         .route("/v1/groups/{group}/servers", app.guarded(Scope::Read, get(api::servers)))
         .route("/v1/groups/{group}/decisions", app.guarded(Scope::Read, get(api::decisions)))
+        .route("/v1/groups/{group}/commands", app.guarded(Scope::Read, get(api::commands)))
         .route("/v1/groups/{group}/plan", app.guarded(Scope::Read, get(api::plan)))
         .route("/v1/groups/{group}/pin", pin)
         .route("/v1/reload", app.at_leisure(Scope::Operate, post(reload::post)))
         .route("/v1/groups/{group}/freeze", freeze)
         .route("/v1/freeze", freeze_all)
+        .route("/v1/groups/{group}/pause", pause)
+        .route("/v1/pause", pause_all)
         .route("/v1/groups/{group}/adopt", app.taking(Scope::Operate, post(webhook::adopt::post)))
         .route("/metrics", app.guarded(Scope::Read, get(metrics::show)));
     (app.finish(webhook()), app.finish(admin))

@@ -6,12 +6,14 @@ use serde::Serialize;
 use super::reload::Standing;
 use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
 use crate::domain::claim::Claim;
-use crate::domain::explain::{Situation, sentence};
+use crate::domain::explain::{self, Situation, sentence};
 use crate::domain::fleet::{Member, Tally};
 use crate::domain::freeze::Freeze;
 use crate::domain::group::GroupState;
+use crate::domain::pause::{self, Pause, Process};
 use crate::domain::plan::{Decision, Waiting};
 use crate::domain::server::{Fault, Ownership};
+use crate::domain::signal::{Command, Ordered};
 use crate::domain::time::{Now, Wall};
 
 /// All groups: those that are kept, and behind them those that are not configured any more.
@@ -75,12 +77,16 @@ pub struct GroupView {
     pub wanted: Option<u32>,
     pub pin: Option<PinView>,
     pub freeze: Option<FreezeView>,
+    /// Those in force.
+    pub pauses: Vec<PauseView>,
     pub reservations: Vec<ReservationView>,
     pub tally: Option<Tally>,
     /// `steady`, `scaling_out`, `scaling_in`, `holding`, `failing`, `frozen`.
     pub situation: Option<&'static str>,
     pub headline: String,
     pub claims: Vec<Claim>,
+    /// The place among `claims` of the one that counts; null if none is known.
+    pub winner: Option<usize>,
     pub decided_at: Option<Wall>,
     pub next_look_at: Option<Wall>,
     /// When the last command came, if that was after the decision: it counts at the next look.
@@ -114,6 +120,18 @@ impl FreezeView {
         let Freeze { since, by, reason } = freeze.clone();
         Self { since: since.wall, by, reason }
     }
+}
+
+/// A process that rests.
+#[derive(Debug, Clone, Serialize)]
+pub struct PauseView {
+    /// `launch`, `terminate`, `heal`, `schedule`, `alarm`.
+    pub process: Process,
+    pub since: Wall,
+    /// Null: until it is taken back.
+    pub until: Option<Wall>,
+    pub by: String,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -170,8 +188,9 @@ impl GroupView {
         let (decision, failure) = (latest.as_ref(), handle.pulse().failure);
         let observer = observers.iter().find(|pulse| pulse.region == group.region);
         // The last decision counts a window ahead of its hour; it may be of another configuration.
+        let clock = pause::schedule_clock(&state.pauses, now);
         let current = decision.filter(|decision| decision.config_hash == group.config_hash);
-        let bounds = current.map_or_else(|| group.bounds_at(now.wall), |d| d.bounds);
+        let bounds = current.map_or_else(|| group.bounds_at(clock), |d| d.bounds);
         let fares = situation(decision, held.as_ref().map(|(held, _)| *held), failure.is_some());
         Self {
             name: group.name.to_string(),
@@ -185,6 +204,7 @@ impl GroupView {
             wanted: decision.and_then(|d| d.wanted),
             pin: pin(state, now),
             freeze: state.freeze.as_ref().map(FreezeView::of),
+            pauses: pauses(state, now),
             reservations: reservations(state, now),
             tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
             situation: fares.map(Situation::word),
@@ -198,6 +218,7 @@ impl GroupView {
                 (None, None, None) => NO_LOOK_YET.to_owned(),
             },
             claims: decision.map(|d| d.claims.clone()).unwrap_or_default(),
+            winner: decision.and_then(Decision::winning),
             decided_at: decision.map(|d| d.at.wall),
             next_look_at: decision.map(|d| now.wall_at(d.next_look)),
             told_since: decision.and_then(|d| told_since(state, d)),
@@ -259,6 +280,18 @@ fn pin(state: &GroupState, now: Now) -> Option<PinView> {
     }
     let until = pin.until.map(|until| now.wall_at(until.steady));
     Some(PinView { capacity: pin.capacity, until, reason: pin.reason.clone() })
+}
+
+fn pauses(state: &GroupState, now: Now) -> Vec<PauseView> {
+    let standing = pause::in_force(&state.pauses, now).into_iter();
+    let view = |(process, pause): (Process, Pause)| PauseView {
+        process,
+        since: pause.since.wall,
+        until: pause.until.map(|until| now.wall_at(until.steady)),
+        by: pause.by,
+        reason: pause.reason,
+    };
+    standing.map(view).collect()
 }
 
 fn reservations(state: &GroupState, now: Now) -> Vec<ReservationView> {
@@ -341,13 +374,41 @@ impl ServerView {
 pub struct DecisionView {
     #[serde(flatten)]
     pub decision: Decision,
+    /// The place among `claims` of the one that counts; null if none is known.
+    pub winner: Option<usize>,
+    pub headline: String,
     pub sentences: Vec<String>,
 }
 
 impl From<Decision> for DecisionView {
     fn from(decision: Decision) -> Self {
-        let sentences = decision.sentences();
-        Self { decision, sentences }
+        let (headline, sentences) = (decision.headline(), decision.sentences());
+        Self { winner: decision.winning(), decision, headline, sentences }
+    }
+}
+
+/// What was ordered for a group, the newest first.
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandsView {
+    pub commands: Vec<CommandView>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct CommandView {
+    pub at: Wall,
+    pub by: String,
+    pub reason: Option<String>,
+    /// With its numbers: `{"command": "set", "capacity": 5}`.
+    #[serde(flatten)]
+    pub command: Command,
+    pub sentence: String,
+}
+
+impl From<Ordered> for CommandView {
+    fn from(order: Ordered) -> Self {
+        let sentence = explain::order(&order.command, order.reason.as_deref(), order.at);
+        let Ordered { command, at, by, reason } = order;
+        Self { at: at.wall, by, reason, command, sentence }
     }
 }
 

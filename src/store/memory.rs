@@ -219,6 +219,10 @@ impl Store for Memory {
         Ok(self.read(group, |shelf| shelf.decisions(limit)))
     }
 
+    async fn commands(&self, group: &GroupName, limit: u32) -> Result<Vec<Ordered>, StoreError> {
+        Ok(self.orders(group, limit))
+    }
+
     async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
         Ok(self.lock().live.groups.keys().cloned().collect())
     }

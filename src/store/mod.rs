@@ -115,6 +115,9 @@ pub trait Store: Send + Sync {
     /// [`Changes`](crate::domain::plan::Changes) are not among what is kept of a decision.
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError>;
 
+    /// The newest commands first.
+    async fn commands(&self, group: &GroupName, limit: u32) -> Result<Vec<Ordered>, StoreError>;
+
     /// Every group that anything is kept of, in order of the names, whether it is configured or not.
     async fn groups(&self) -> Result<Vec<GroupName>, StoreError>;
 

@@ -12,7 +12,7 @@ use crate::domain::claim::{Source, StepHeld};
 use crate::domain::id::{GroupName, IntentId};
 use crate::domain::intent::{Intent, State};
 use crate::domain::outcome::Failure;
-use crate::domain::plan::{Changes, Decision, Tempering, Waiting};
+use crate::domain::plan::{Changes, Decision, Held, Tempering, Waiting};
 use crate::domain::schedule::InForce;
 use crate::domain::server::Known;
 use crate::domain::time::Steady;
@@ -144,6 +144,7 @@ pub(super) fn stored(decision: &Decision) -> Decision {
         tally: decision.tally,
         plan: decision.plan.clone(),
         waiting: decision.waiting.clone(),
+        pauses: decision.pauses.clone(),
         next_look: decision.next_look,
         changes: Changes::default(),
     }
@@ -174,7 +175,9 @@ fn still_source(source: &mut Source) {
         Source::Schedule { left_secs, early_secs, .. } => {
             (*left_secs, *early_secs) = (left_secs.map(|_| 0), (*early_secs).min(1));
         }
-        Source::Pin { left_secs, .. } => *left_secs = left_secs.map(|_| 0),
+        Source::Pin { left_secs, .. } | Source::Paused { left_secs, .. } => {
+            *left_secs = left_secs.map(|_| 0);
+        }
     }
 }
 
@@ -218,6 +221,13 @@ fn still_waiting(waiting: &mut Waiting) {
         | Waiting::AdoptBackoff { wait_secs, failure, .. } => {
             *wait_secs = 0;
             *failure = Failure::new(failure.kind, "");
+        }
+        Waiting::Paused { left_secs, held, .. } => {
+            *left_secs = left_secs.map(|_| 0);
+            // What signals would ask for moves with each sample.
+            if let Held::Wanted(n) = held {
+                *n = n.map(|_| 0);
+            }
         }
         Waiting::Implausible { .. }
         | Waiting::Building { .. }

@@ -217,6 +217,10 @@ impl Store for Sqlite {
         rows.map_err(|f| f.told(&format!("read the decisions of {group}"), &self.home))
     }
 
+    async fn commands(&self, group: &GroupName, limit: u32) -> Result<Vec<Ordered>, StoreError> {
+        self.orders(group, limit).await
+    }
+
     async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
         let groups = gather::groups(&self.readers).await;
         groups.map_err(|f| f.told("read the groups", &self.home))

@@ -13,7 +13,7 @@ use novascale::domain::id::{GroupName, SignalName};
 use novascale::domain::intent::State as Progress;
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
-use novascale::domain::signal::{Sample, Value};
+use novascale::domain::signal::{Ordered, Sample, Value};
 use novascale::domain::time::{Now, Steady};
 use novascale::store::{
     Admit, Admitted, Gathered, IdempotencyKey, Lease, MemoryStore, Store, StoreError, Window,
@@ -167,6 +167,10 @@ impl Store for Disk {
 
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {
         self.inner.decisions(group, limit).await
+    }
+
+    async fn commands(&self, group: &GroupName, limit: u32) -> Result<Vec<Ordered>, StoreError> {
+        self.inner.commands(group, limit).await
     }
 
     async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {

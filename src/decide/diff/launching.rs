@@ -5,7 +5,8 @@ use super::{LAUNCHES_MOST, Planner, count};
 use crate::domain::fleet::Standing;
 use crate::domain::id::{IntentId, LaunchId, Zone};
 use crate::domain::intent::{Launch, What};
-use crate::domain::plan::{Action, Waiting};
+use crate::domain::pause::Process;
+use crate::domain::plan::{Action, Held, Waiting};
 use crate::domain::time::left_secs;
 
 /// Where a flavor may be launched now.
@@ -20,7 +21,7 @@ impl Planner<'_> {
     pub(super) fn grow(&mut self) {
         let tally = &self.fleet.tally;
         let short = self.desired.saturating_sub(tally.capacity().saturating_add(self.arriving));
-        if short == 0 {
+        if self.rests(Process::Launch, Held::Launched(short)) || short == 0 {
             return;
         }
         let max = self.snapshot.bounds().max;

@@ -15,24 +15,27 @@ pub mod series;
 pub mod step;
 pub mod target;
 
+use super::pause::Signals;
 use super::snapshot::Snapshot;
 use super::sooner;
 use crate::domain::claim::{Claim, PolicyMemory, Source, Wants};
 use crate::domain::count::MOST;
 use crate::domain::fleet::{Member, Tally};
+use crate::domain::pause::Process;
 use crate::domain::policy::Policy;
 use crate::domain::schedule::InForce;
 use crate::domain::time::{Steady, left_secs};
 
 /// All claims that count, declared ones first. A pin stands alone.
-pub fn claims(snapshot: &Snapshot<'_>, open: &[InForce], signalled: &[Claim]) -> Vec<Claim> {
+pub fn claims(snapshot: &Snapshot<'_>, open: &[InForce], signals: &Signals) -> Vec<Claim> {
     if let Some(claim) = pin::claim(snapshot) {
         return vec![claim];
     }
     let mut claims = vec![base::claim(snapshot)];
     claims.extend(reservation::claims(snapshot));
     claims.extend(schedule::claims(open));
-    claims.extend_from_slice(signalled);
+    claims.extend_from_slice(&signals.claims);
+    claims.extend(signals.standing.clone());
     claims
 }
 
@@ -52,6 +55,7 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
     // Before the first decision, what stands is what was desired.
     let desired = snapshot.memory.and_then(|memory| memory.desired);
     let desired = desired.unwrap_or_else(|| tally.capacity());
+    let rests = snapshot.paused(Process::Alarm).is_some();
     for policy in &snapshot.group.policies {
         let key = policy.key();
         let last = snapshot.memory.and_then(|memory| memory.policies.get(&key));
@@ -60,8 +64,10 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
         let verdict = fleet.instead(policy, fleet.judge(policy));
         all.claims.extend(verdict.claim);
         all.wake = sooner(all.wake, verdict.wake);
-        if verdict.memory != PolicyMemory::default() {
-            all.memory.insert(key, verdict.memory);
+        // While signals rest, so do the levels that they moved.
+        let memory = if rests { last } else { verdict.memory };
+        if memory != PolicyMemory::default() {
+            all.memory.insert(key, memory);
         }
     }
     all

@@ -4,12 +4,23 @@ use std::time::Duration;
 
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::{Claim, Source, Wants};
+use crate::domain::pause::Process;
 use crate::domain::schedule::{Gives, InForce};
 use crate::domain::time::{Steady, Wall, left_secs};
 
 /// The windows that count, in the file's order.
 pub fn in_force(snapshot: &Snapshot<'_>) -> Vec<InForce> {
-    let (now, boot) = (snapshot.now.wall, boot_time(snapshot));
+    let windows = in_force_at(snapshot, snapshot.schedule_clock());
+    if snapshot.paused(Process::Schedule).is_none() {
+        return windows;
+    }
+    // While their clock stands still none of them comes nearer to its end.
+    windows.into_iter().map(|window| InForce { left_secs: None, ..window }).collect()
+}
+
+/// The windows that count when clocks show this.
+pub(crate) fn in_force_at(snapshot: &Snapshot<'_>, now: Wall) -> Vec<InForce> {
+    let boot = boot_time(snapshot);
     let counting = |schedule: &crate::domain::schedule::Schedule| {
         let window = schedule.in_force(now, boot)?;
         let left = |until: Wall| left_secs(until.since(now));
@@ -31,6 +42,9 @@ pub(super) fn claims(open: &[InForce]) -> impl Iterator<Item = Claim> + '_ {
 
 /// When the next window begins or ends to count.
 pub fn wake(snapshot: &Snapshot<'_>) -> Option<Steady> {
+    if snapshot.paused(Process::Schedule).is_some() {
+        return None;
+    }
     let (now, boot) = (snapshot.now, boot_time(snapshot));
     let turns = snapshot.group.schedules.iter().filter_map(|s| s.turns(now.wall, boot));
     turns.min().map(|at| now.steady.plus(at.since(now.wall)))

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{because, hours, number, quoted};
+use super::{because, hours, number, pause, quoted};
 use crate::domain::claim::{Claim, Over, Source, StepHeld};
 use crate::domain::policy::Aggregate;
 use crate::domain::time::spoken;
@@ -49,6 +49,10 @@ impl fmt::Display for Claim {
                 let left = left_secs.map(|left| format!(" for {} more", secs(left)));
                 let left = left.unwrap_or_default();
                 write!(f, "pinned at {wants}{left}{}", because(reason.as_deref()))
+            }
+            Source::Paused { left_secs, by, reason } => {
+                let (left, why) = (pause::left(*left_secs), because(reason.as_deref()));
+                write!(f, "signals stand at {wants}, as alarm is paused{left} by {by}{why}")
             }
         }
     }
@@ -145,7 +149,7 @@ fn average(f: &mut fmt::Formatter<'_>, source: &Source, wants: u32) -> fmt::Resu
         n => format!("on {n} servers"),
     };
     match tolerated {
-        true => write!(f, "{signal} {value} {on}, near enough to its target {target} for {wants}")?,
+        true => write!(f, "{signal} {value} {on}, its target is {target}: {wants} stay")?,
         false => write!(f, "{signal} {value} {on}, at its target {target} that wants {wants}")?,
     }
     let mut aside: Vec<String> = Vec::new();
@@ -196,7 +200,7 @@ fn expression(f: &mut fmt::Formatter<'_>, claim: &Claim) -> fmt::Result {
         (None, []) => write!(f, "comes to no number with {with}"),
         (None, lacking) => {
             let names = lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            write!(f, "is unknown: {names} lacks fresh data of the whole group")
+            write!(f, "is unknown without fresh data of the whole group: {names}")
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::{adoption, because, number};
+use super::{adoption, because, number, pause};
 use crate::domain::alert::AlertTold;
 use crate::domain::group::GroupState;
 use crate::domain::plan::Decision;
@@ -30,11 +30,24 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
             let holds = pin.is_some_and(|p| p.until.is_none_or(|u| u.steady > now.steady));
             (!holds).then(|| "there was no pin; nothing was changed".to_owned())
         }
+        Command::Resume { processes } => {
+            let standing = super::super::pause::in_force(&before.pauses, now);
+            if processes.iter().any(|process| standing.contains_key(process)) {
+                return None;
+            }
+            let there = match pause::names(&standing.into_keys().collect()).as_str() {
+                "nothing" => "nothing is paused".to_owned(),
+                paused => format!("paused: {paused}"),
+            };
+            let are = if processes.len() == 1 { "was" } else { "were" };
+            Some(format!("{} {are} not paused; {there}", pause::names(processes)))
+        }
         Command::Set { .. }
         | Command::Adjust { .. }
         | Command::Percent { .. }
         | Command::Reserve { .. }
         | Command::Pin { .. }
+        | Command::Pause { .. }
         | Command::Freeze
         | Command::Unfreeze
         | Command::Confirm { .. }
@@ -47,7 +60,7 @@ pub fn vain(command: &Command, before: &GroupState, now: Now) -> Option<String> 
 pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
     let until = match command {
         Command::Reserve { until, .. } => Some(*until),
-        Command::Pin { until, .. } => *until,
+        Command::Pin { until, .. } | Command::Pause { until, .. } => *until,
         Command::Set { .. }
         | Command::Adjust { .. }
         | Command::Percent { .. }
@@ -56,6 +69,7 @@ pub fn order(command: &Command, reason: Option<&str>, now: Now) -> String {
         | Command::Freeze
         | Command::Unfreeze
         | Command::Confirm { .. }
+        | Command::Resume { .. }
         | Command::Adopt(_)
         | Command::Alerts { .. } => None,
     };
@@ -103,6 +117,9 @@ fn done(command: &Command, state: &GroupState, decision: &Decision) -> (String, 
         Command::Confirm { max } => (format!("max {max} is confirmed"), None),
         Command::Adopt(what) => (adoption::ordered(what), None),
         Command::Alerts { alerts } => (told(alerts), None),
+        Command::Pause { .. } | Command::Resume { .. } => {
+            (pause::rests(command, decision.at), None)
+        }
     }
 }
 
@@ -144,6 +161,8 @@ impl fmt::Display for Command {
             Self::Confirm { max } => write!(f, "confirm that max is {max}"),
             Self::Adopt(what) => f.write_str(&adoption::ordered(what)),
             Self::Alerts { alerts } => f.write_str(&told(alerts)),
+            Self::Pause { processes, .. } => write!(f, "pause {}", pause::names(processes)),
+            Self::Resume { processes } => write!(f, "resume {}", pause::names(processes)),
         }
     }
 }

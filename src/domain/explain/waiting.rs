@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{because, servers};
+use super::{because, pause, servers};
 use crate::domain::freeze::Frozen;
 use crate::domain::id::{GroupName, InstallId, Region};
 use crate::domain::plan::Waiting;
@@ -33,6 +33,7 @@ impl Waiting {
             Self::Meltdown { .. } => "meltdown",
             Self::OtherProject { .. } => "other_project",
             Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Paused { .. } => "paused",
         }
     }
 }
@@ -71,6 +72,11 @@ impl fmt::Display for Waiting {
             ),
             Self::OtherProject { ours, theirs } => other_project(ours, theirs),
             Self::Unconfirmed { from, to } => unconfirmed(*from, *to),
+            Self::Paused { group, process, left_secs, by, reason, held } => {
+                let left = pause::left(*left_secs);
+                let told = format!("paused{left} by {by}{}", because(reason.as_deref()));
+                pause::held(group, *process, *held, &told)
+            }
             Self::Building { n } => format!("waiting for {} to be built", servers(*n)),
             Self::Coming { n, unclear } => coming(*n, *unclear),
             Self::Leaving { n } => format!("waiting for {} to be deleted", servers(*n)),

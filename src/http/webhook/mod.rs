@@ -23,6 +23,8 @@ use super::auth::Caller;
 use super::error::{Kind, Problem};
 use super::trouble::Asked;
 use crate::control::handle::GroupHandle;
+use crate::domain;
+use crate::domain::count::Bounds;
 use crate::domain::explain;
 use crate::domain::group::GroupState;
 use crate::domain::signal::{Command, Ordered};
@@ -34,6 +36,7 @@ pub mod adopt;
 pub mod alerts;
 pub mod capacity;
 mod json;
+pub mod pause;
 pub mod signals;
 
 /// The header by which a sender marks a repetition.
@@ -116,7 +119,7 @@ pub(super) async fn order(
     let vain = vain(app, group, &command, now).await?;
     let told = explain::order(&command, reason.as_deref(), now);
     let order = Ordered { command: command.clone(), at: now, by: caller.name(), reason };
-    let bounds = group.group.bounds_at(now.wall);
+    let bounds = bounds(app, group, now).await?;
     let what = What::Command(order, bounds);
     let (state, repeated) = match admit(app, group, what, key, now).await? {
         Admitted::Stored { state, .. } => (state, false),
@@ -129,23 +132,19 @@ pub(super) async fn order(
     let sentence = vain.filter(|_| !repeated).unwrap_or(sentence);
     let name = group.group.name.to_string();
     let base = state.base.unwrap_or_else(|| bounds.floor());
-    let alerts = match &command {
-        Command::Alerts { alerts } => alerts.as_slice(),
-        Command::Set { .. }
-        | Command::Adjust { .. }
-        | Command::Percent { .. }
-        | Command::Reserve { .. }
-        | Command::Release { .. }
-        | Command::Pin { .. }
-        | Command::Unpin
-        | Command::Freeze
-        | Command::Unfreeze
-        | Command::Confirm { .. }
-        | Command::Adopt(_) => &[],
-    };
+    let alerts = if let Command::Alerts { alerts } = &command { alerts.as_slice() } else { &[] };
     let note = alerts::unread(&group.group, alerts);
     let answer = Answer { group: name, base, desired, sentence, repeated, note };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// The bounds in force, by the clock that the group's schedules go by.
+async fn bounds(app: &App, group: &GroupHandle, now: Now) -> Result<Bounds, Problem> {
+    if group.group.schedules.is_empty() {
+        return Ok(group.group.bounds);
+    }
+    let pauses = ordered(app, group, now).await?.pauses;
+    Ok(group.group.bounds_at(domain::pause::schedule_clock(&pauses, now)))
 }
 
 /// What to say of a command that has nothing to end.
@@ -155,7 +154,7 @@ async fn vain(
     command: &Command,
     now: Now,
 ) -> Result<Option<String>, Problem> {
-    if !matches!(command, Command::Release { .. } | Command::Unpin) {
+    if !matches!(command, Command::Release { .. } | Command::Unpin | Command::Resume { .. }) {
         return Ok(None);
     }
     Ok(explain::vain(command, &ordered(app, group, now).await?, now))

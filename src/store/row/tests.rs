@@ -25,6 +25,7 @@ fn decision(secs: u64) -> Decision {
         tally: Tally { serving: 3, ..Tally::default() },
         plan: Vec::new(),
         waiting: Vec::new(),
+        pauses: Default::default(),
         next_look: at.steady.plus(Duration::from_secs(15)),
         changes: Changes::default(),
     }

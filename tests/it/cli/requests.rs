@@ -11,6 +11,11 @@ fn world() -> Vec<Canned> {
     });
     vec![
         answer("POST", "/v1/groups/web/capacity", 202, told.clone()),
+        answer("PUT", "/v1/groups/web/pause", 202, told.clone()),
+        answer("DELETE", "/v1/groups/web/pause?processes=launch,heal", 202, told.clone()),
+        answer("DELETE", "/v1/groups/web/pause", 202, told.clone()),
+        answer("PUT", "/v1/pause", 202, told.clone()),
+        answer("DELETE", "/v1/pause", 202, told.clone()),
         answer("PUT", "/v1/groups/web/pin", 200, told.clone()),
         answer("DELETE", "/v1/groups/web/pin", 200, told),
         answer("POST", "/v1/groups/web/adopt", 202, adopted()),
@@ -74,6 +79,25 @@ fn pins_need_the_operators_token() {
     check(typed, "PUT /v1/groups/web/pin", "token-to-operate", body);
     check("pin web 0", "PUT /v1/groups/web/pin", "token-to-operate", json!({ "capacity": 0 }));
     check("unpin web", "DELETE /v1/groups/web/pin", "token-to-operate", Value::Null);
+}
+
+#[test]
+fn pauses_need_the_operators_token_and_name_what_rests() {
+    let token = "token-to-operate";
+    let body = json!({ "processes": ["launch", "heal"], "for": "7200s", "reason": "move" });
+    let typed = "pause web --process launch,heal --for 2h --reason move";
+    check(typed, "PUT /v1/groups/web/pause", token, body);
+    check("pause web", "PUT /v1/groups/web/pause", token, json!({}));
+    let body = json!({ "processes": ["alarm"] });
+    check("pause --process alarm", "PUT /v1/pause", token, body);
+    let line = "DELETE /v1/groups/web/pause?processes=launch,heal";
+    check("resume web --process launch --process heal", line, token, Value::Null);
+    check("resume web", "DELETE /v1/groups/web/pause", token, Value::Null);
+    check("resume", "DELETE /v1/pause", token, Value::Null);
+    let daemon = Daemon::start(world());
+    for wrong in ["pause web --process fly", "pause web --for 2", "resume web --process"] {
+        assert_eq!(daemon.run(wrong).code, 64, "{wrong}");
+    }
 }
 
 #[test]

@@ -9,6 +9,10 @@ fn web() -> Value {
         "name": "web", "tag": "novascale-web", "region": "RegionOne", "min": 2, "max": 12,
         "base": 2, "desired": 6, "wanted": 6,
         "pin": null,
+        "pauses": [{
+            "process": "launch", "since": "2026-11-23T17:00:00Z", "until": "2026-11-23T19:00:00Z",
+            "by": "operate", "reason": "move",
+        }],
         "reservations": [{
             "owner": "batch", "capacity": 4, "reason": "nightly run",
             "until": "2026-11-23T19:30:00Z",
@@ -47,6 +51,7 @@ fn explained() -> Value {
          records came late).",
         "Desired is 6; 4 serving, 2 building.",
         "Waiting for 2 to be built.",
+        "Next look at 18:00:13 UTC.",
     ]);
     web
 }
@@ -220,4 +225,88 @@ fn colour_is_only_an_addition() {
     let (plain, coloured) = (shown("status"), daemon().run("status --color always").out);
     assert!(!plain.contains('\u{1b}') && coloured.contains("\u{1b}["));
     assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+}
+
+fn decided(at: &str, desired: u32, plan: Value, headline: &str) -> Value {
+    json!({
+        "at": { "wall": at, "steady": 0 }, "desired": desired, "plan": plan, "headline": headline,
+        "sentences": [format!("{desired} wanted: {headline}."), "Next look at 17:00:30 UTC."],
+    })
+}
+
+fn past() -> Daemon {
+    let launch = json!([{
+        "action": "launch", "intent": "0000000000000000000000000000000a",
+        "launch": "0000000000000000000000000000000b", "n": 4, "region": "R1", "zone": null,
+        "flavor": "d2-2", "template": "0123456789abcdef",
+    }]);
+    let terminate = |n: u32| {
+        json!({
+            "action": "terminate", "intent": format!("0000000000000000000000000000000{n}"),
+            "server": format!("s-{n}"), "cause": "surplus",
+        })
+    };
+    let growing = "growing to 6: requests is 540, at 100 per server that wants 6; 2 serving";
+    let newest_first = [
+        decided(
+            "2026-11-23T17:30:00.250Z",
+            2,
+            json!([terminate(1), terminate(2)]),
+            "shrinking to 2: min is 2",
+        ),
+        decided("2026-11-23T17:10:00Z", 6, json!([]), "6 serve, as desired"),
+        decided("2026-11-23T17:00:00Z", 6, launch, growing),
+        decided("2026-11-23T16:59:00Z", 2, json!([]), "2 serve, as desired"),
+    ];
+    let page = |decisions: &[Value], next: Option<&str>| json!({ "decisions": decisions, "next_marker": next });
+    let order = json!({ "commands": [{
+        "at": "2026-11-23T17:29:59Z", "by": "operate", "reason": "night", "command": "unpin",
+        "sentence": "unpin (night)",
+    }]});
+    Daemon::start(vec![
+        get("/v1/groups/web/decisions?limit=500", page(&newest_first[..2], Some("7"))),
+        get("/v1/groups/web/decisions?limit=500&marker=7", page(&newest_first[2..], None)),
+        get(
+            "/v1/groups/web/decisions?limit=500&since=2026-11-23T17:05:00Z",
+            page(&newest_first[..2], None),
+        ),
+        get("/v1/groups/web/decisions?at=2026-11-23T17:05:00Z", page(&newest_first[2..3], None)),
+        get("/v1/groups/web/decisions?at=2026-11-23T16:00:00Z", page(&[], None)),
+        get("/v1/groups/web/commands?limit=2000", order.clone()),
+        get("/v1/groups/web/commands?limit=2000&since=2026-11-23T17:05:00Z", order),
+    ])
+}
+
+#[test]
+fn a_history_tells_what_changed_the_oldest_first() {
+    insta::assert_snapshot!(past().run("history web").out);
+    let since = past().run("history web --since 2026-11-23T17:05:00Z").out;
+    insta::assert_snapshot!(since, @r"
+    2026-11-23T17:29:59Z operate ordered: unpin (night)
+    2026-11-23T17:30:00Z desired 6 -> 2; terminate 2 servers: more than desired:
+    shrinking to 2: min is 2
+    ");
+    let last = past().run("history web --limit 1").out;
+    assert_eq!(last, since.lines().skip(1).collect::<Vec<_>>().join("\n") + "\n");
+    let json = past().run("history web -f json --since 2026-11-23T17:05:00Z").out;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["decisions"].as_array().unwrap().len(), 2);
+    assert_eq!(json["commands"][0]["by"], "operate");
+}
+
+#[test]
+fn an_earlier_decision_is_explained_or_said_to_be_forgotten() {
+    let shown = past().run("explain web --at 2026-11-23T17:05:00Z").out;
+    insta::assert_snapshot!(shown, @r"
+    At 2026-11-23T17:05:00Z this was in force for web, decided at
+    2026-11-23T17:00:00Z.
+    6 wanted: growing to 6: requests is 540, at 100 per server that wants 6; 2
+    serving.
+    Next look at 17:00:30 UTC.
+    ");
+    let gone = past().run("explain web --at 2026-11-23T16:00:00Z");
+    assert_eq!((gone.code, gone.out.as_str()), (1, ""));
+    let said = "no decision for web is kept from 2026-11-23T16:00:00Z or before";
+    assert!(gone.err.contains(said) && gone.err.contains("7 days"), "{}", gone.err);
+    assert_eq!(past().run("explain web --at noon").code, 64);
 }

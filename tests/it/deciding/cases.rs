@@ -663,5 +663,6 @@ fn decisions_read_as_sentences() {
     Also, min is 2.
     Desired is 6; no servers.
     Launch 6 of small in R1.
+    Next look at 22:14:20 UTC.
     ");
 }

@@ -224,6 +224,10 @@ impl Store for Stumbling {
         self.inner.decisions(group, limit).await
     }
 
+    async fn commands(&self, group: &GroupName, limit: u32) -> Result<Vec<Ordered>, StoreError> {
+        self.inner.commands(group, limit).await
+    }
+
     async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
         self.inner.groups().await
     }

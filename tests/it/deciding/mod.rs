@@ -13,6 +13,7 @@ mod loops;
 mod lost;
 mod meltdown;
 mod orders;
+mod pausing;
 mod policies;
 mod precedents;
 mod rivals;

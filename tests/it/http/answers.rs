@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use novascale::domain::claim::{Claim, Source, Wants};
 use novascale::domain::fleet::Tally;
 use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::plan::{Decision, Waiting};
@@ -199,6 +200,71 @@ async fn decisions_are_paged_newest_first() {
     assert_eq!(seen, [6, 5, 4, 3, 2]);
     for query in ["limit=x", "limit=-1", "marker=yesterday", "page=2", "limit=1&limit=2"] {
         let answer = face.get(&format!("/v1/groups/web/decisions?{query}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "invalid-query"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_decision_that_was_in_force_at_a_time_is_found() {
+    let face = Face::new();
+    for desired in 2..=4 {
+        face.clock.forward(Duration::from_secs(120));
+        let mut decision = face.decide("web", desired);
+        decision.claims = vec![
+            Claim {
+                source: Source::Base { declared: false, reason: None },
+                wants: Wants::Servers(2),
+            },
+            Claim {
+                source: Source::Base { declared: true, reason: None },
+                wants: Wants::Servers(desired),
+            },
+        ];
+        face.store.inner.record(&face.lease, &decision).await.unwrap();
+    }
+    let desired = async |query: &str| -> Vec<u64> {
+        let page = face.get(&format!("/v1/groups/web/decisions?{query}")).await.json();
+        let decisions = page["decisions"].as_array().unwrap().clone();
+        decisions.iter().map(|decision| decision["desired"].as_u64().unwrap()).collect()
+    };
+    // Made at 12:02, 12:04 and 12:06.
+    assert_eq!(desired("at=2026-11-23T12:05:59Z").await, [3]);
+    assert_eq!(desired("at=2026-11-23T12:04:00Z").await, [3]);
+    assert_eq!(desired("at=2026-11-23T12:03:59.999Z").await, [2]);
+    assert!(desired("at=2026-11-23T12:01:59Z").await.is_empty());
+    assert_eq!(desired("at=2026-11-23T12:05:00Z&limit=5").await, [3, 2]);
+    assert_eq!(desired("since=2026-11-23T12:04:00Z").await, [4, 3]);
+    let one = face.get("/v1/groups/web/decisions?limit=1").await.json()["decisions"][0].clone();
+    assert_eq!((&one["winner"], &one["claims"][1]["wants"]["servers"]), (&json!(1), &json!(4)));
+    assert!(one["headline"].is_string());
+    let last = one["sentences"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(last, "Next look at 12:06:30 UTC.");
+    for query in ["at=yesterday", "at=12:04", "since=1h"] {
+        let answer = face.get(&format!("/v1/groups/web/decisions?{query}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "invalid-query"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn commands_are_shown_with_who_gave_them() {
+    let face = Face::new();
+    face.capacity("{\"set\": 5, \"reason\": \"sale\"}").await;
+    face.clock.forward(Duration::from_secs(60));
+    let pause = face.ask(Scope::Operate, "PUT", "/v1/groups/web/pause");
+    pause.json("{\"processes\": [\"launch\"], \"for\": \"2h\"}").send().await;
+    let page = face.get("/v1/groups/web/commands").await.json();
+    let [pause, set] = page["commands"].as_array().unwrap().as_slice() else { panic!("{page}") };
+    assert_eq!((&set["command"], &set["capacity"]), (&json!("set"), &json!(5)));
+    assert_eq!(
+        (&set["by"], &set["at"]),
+        (&json!("the capacity token"), &json!("2026-11-23T12:00:00Z"))
+    );
+    assert_eq!(set["sentence"], "set the base to 5 (sale)");
+    assert_eq!(pause["sentence"], "pause launch for 2 h");
+    let since = face.get("/v1/groups/web/commands?since=2026-11-23T12:00:30Z").await.json();
+    assert_eq!(since["commands"], json!([pause]));
+    for query in ["limit=x", "marker=1", "since=1h"] {
+        let answer = face.get(&format!("/v1/groups/web/commands?{query}")).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "invalid-query"), "{query}");
     }
 }

@@ -28,7 +28,7 @@ use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::{Changes, Decision};
 use novascale::domain::policy::{Policy, Reading, Total};
 use novascale::domain::server::Ownership;
-use novascale::domain::signal::Sample;
+use novascale::domain::signal::{Ordered, Sample};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::limit::Peer;
 use novascale::http::reload::{self, Asked, Desk, Refused, Report};
@@ -150,6 +150,11 @@ impl Store for Shop {
     async fn decisions(&self, group: &GroupName, limit: u32) -> Result<Vec<Decision>, StoreError> {
         self.door().await?;
         self.inner.decisions(group, limit).await
+    }
+
+    async fn commands(&self, group: &GroupName, limit: u32) -> Result<Vec<Ordered>, StoreError> {
+        self.door().await?;
+        self.inner.commands(group, limit).await
     }
 
     async fn groups(&self) -> Result<Vec<GroupName>, StoreError> {
@@ -547,6 +552,7 @@ pub fn decision(group: &GroupName, at: Now, desired: u32) -> Decision {
         tally: Tally { serving: 1, unsure: 1, ..Tally::default() },
         plan: Vec::new(),
         waiting: Vec::new(),
+        pauses: Default::default(),
         next_look: at.steady.plus(Duration::from_secs(30)),
         changes: Changes { members, ..Changes::default() },
     }

@@ -6,6 +6,7 @@ mod answers;
 mod exposition;
 mod face;
 mod freezing;
+mod pausing;
 mod payloads;
 mod probes;
 mod reloading;

@@ -11,17 +11,22 @@ const SAMPLE: &str = "{\"name\": \"requests\", \"value\": 1}";
 const ADOPT: &str = "{\"servers\": [\"00000000-0000-4000-8000-000000000001\"]}";
 
 /// Every route behind a token: method, path, body, the scope that it wants, its success.
-const ROUTES: [(&str, &str, &str, Scope, u16); 12] = [
+const ROUTES: [(&str, &str, &str, Scope, u16); 17] = [
     ("POST", "/v1/groups/web/signals", SAMPLE, Scope::Signal, 202),
     ("POST", "/v1/groups/web/capacity", "{\"adjust\": 1}", Scope::Capacity, 202),
     ("GET", "/v1/groups", "", Scope::Read, 200),
     ("GET", "/v1/groups/web", "", Scope::Read, 200),
     ("GET", "/v1/groups/web/servers", "", Scope::Read, 200),
     ("GET", "/v1/groups/web/decisions", "", Scope::Read, 200),
+    ("GET", "/v1/groups/web/commands", "", Scope::Read, 200),
     ("GET", "/v1/groups/web/plan", "", Scope::Read, 200),
     ("GET", "/metrics", "", Scope::Read, 200),
     ("PUT", "/v1/groups/web/pin", "{\"capacity\": 3}", Scope::Operate, 202),
     ("DELETE", "/v1/groups/web/pin", "", Scope::Operate, 202),
+    ("PUT", "/v1/groups/web/pause", "{}", Scope::Operate, 202),
+    ("DELETE", "/v1/groups/web/pause", "", Scope::Operate, 202),
+    ("PUT", "/v1/pause", "{}", Scope::Operate, 202),
+    ("DELETE", "/v1/pause", "", Scope::Operate, 202),
     ("POST", "/v1/reload", "{}", Scope::Operate, 200),
     ("POST", "/v1/groups/web/adopt", ADOPT, Scope::Operate, 202),
 ];
@@ -75,7 +80,7 @@ async fn strangers_are_told_to_sign_in_and_nothing_else() {
             assert!(challenge.contains(&format!("scope=\"{}\"", needs.word())), "{challenge}");
         }
     }
-    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 72);
+    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 102);
 }
 
 #[tokio::test]

@@ -228,6 +228,7 @@ pub fn decision(group: &GroupName, secs: u64) -> Decision {
         tally: Tally::default(),
         plan: Vec::new(),
         waiting: Vec::new(),
+        pauses: Default::default(),
         next_look: at(secs + 15).steady,
         changes: Changes::default(),
     }

@@ -19,6 +19,7 @@ mod full_disk;
 mod killed;
 #[cfg(debug_assertions)]
 mod kills;
+mod pausing;
 mod place;
 mod planted;
 mod quick_start;

@@ -98,6 +98,7 @@ impl Inputs {
             }
             // No group here has one.
             Source::Schedule { .. }
+            | Source::Paused { .. }
             | Source::Average { .. }
             | Source::Step { .. }
             | Source::Alert { .. }

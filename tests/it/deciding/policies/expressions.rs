@@ -37,7 +37,7 @@ fn what_is_unknown_or_no_number_asks_for_nothing_and_lets_nothing_go() {
     world.measure("queue", 5.0);
     let lacking = claim(&mut world);
     assert!(unknown(&lacking) && lacking.blind(), "{lacking}");
-    assert!(lacking.to_string().contains("cpu lacks fresh data"), "{lacking}");
+    assert!(lacking.to_string().ends_with("fresh data of the whole group: cpu"), "{lacking}");
     world.measure("cpu", 10.0);
     let infinite = claim(&mut world);
     assert!(unknown(&infinite) && infinite.blind(), "{infinite}");
