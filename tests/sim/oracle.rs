@@ -314,7 +314,10 @@ impl State {
                 Found::Absent | Found::Unclear(_) => None,
             });
             for server in seen.servers.iter().chain(found) {
-                if let Some(body) = self.bodies.get_mut(&server.id) {
+                // What a look showed of a server that was restored after it is what it was before.
+                if let Some(body) = self.bodies.get_mut(&server.id)
+                    && (body.shown.is_some() || body.touched <= seen.began.steady)
+                {
                     body.shown = Some(seen.began.steady);
                 }
             }
