@@ -233,6 +233,15 @@ fn pause(
     }
 }
 
+/// Whether the command is worth a line in the journal: an alert that is only told again is not.
+pub fn news(before: &GroupState, after: &GroupState, order: &Ordered) -> bool {
+    let stands = |state: &GroupState| -> Vec<_> {
+        let alerts = state.alerts.iter();
+        alerts.map(|a| (a.name.clone(), a.fingerprint.clone(), a.since, a.resolved)).collect()
+    };
+    !matches!(order.command, Command::Alerts { .. }) || stands(before) != stands(after)
+}
+
 /// A later word on the same servers takes the place of an earlier one.
 fn adopt(orders: &mut Vec<Adoption>, what: &Adoptees, order: &Ordered) -> Result<(), CommandError> {
     if let Adoptees::Servers { servers, .. } = what {

@@ -210,7 +210,8 @@ pub struct IdempotencyKey {
 /// What became of it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Admitted {
-    /// Stored now; `fresh` of the samples were not known before. `state` is the group's after it.
+    /// Stored now; `fresh` of the samples were not known before, or the command was none that only
+    /// says again what was said. `state` is the group's after it.
     Stored { fresh: u32, state: GroupState },
     /// The same key and body came before: nothing was changed. `state` is the group's now.
     Repeated { state: GroupState },

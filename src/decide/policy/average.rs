@@ -194,7 +194,12 @@ impl Sum {
         if self.near(fleet, average) {
             return Way { servers: fleet.desired, stays: true };
         }
-        Way { servers: needed(self.sum, average.target), stays: false }
+        let servers = needed(self.sum, average.target);
+        // Above its target a fleet that is still growing never asks for less than before.
+        if self.ratio(average) > 1.0 && servers < fleet.desired {
+            return Way { servers: fleet.desired, stays: true };
+        }
+        Way { servers, stays: false }
     }
 
     /// The same with assumed values among it: they may slow the direction that the others ask

@@ -111,8 +111,11 @@ impl Stand<'_> {
     }
 
     fn up(&mut self, from: u32, to: u32, now: Steady) {
+        if to <= from {
+            return;
+        }
         let to = self.bounded(to);
-        if self.next.level.is_some_and(|level| to <= level) || to <= from {
+        if self.next.level.is_some_and(|level| to <= level) {
             return;
         }
         let since = Some(now);

@@ -121,11 +121,11 @@ pub(super) async fn order(
     let order = Ordered { command: command.clone(), at: now, by: caller.name(), reason };
     let bounds = bounds(app, group, now).await?;
     let what = What::Command(order, bounds);
-    let (state, repeated) = match admit(app, group, what, key, now).await? {
-        Admitted::Stored { state, .. } => (state, false),
-        Admitted::Repeated { state } => (state, true),
+    let (state, fresh, repeated) = match admit(app, group, what, key, now).await? {
+        Admitted::Stored { state, fresh } => (state, fresh > 0, false),
+        Admitted::Repeated { state } => (state, false, true),
     };
-    if !repeated {
+    if fresh {
         tracing::info!(group = %group.group.name, by = caller.name(), "told: {told}");
     }
     let (desired, sentence) = said(group, &command, &state).await;

@@ -55,9 +55,13 @@ impl Shelf {
                 u32::try_from(put.count()).unwrap_or(u32::MAX)
             }
             What::Command(order, bounds) => {
-                self.state = signal::apply(&self.state, order, *bounds)?;
-                self.orders.push_back(order.clone());
-                0
+                let next = signal::apply(&self.state, order, *bounds)?;
+                let news = signal::news(&self.state, &next, order);
+                self.state = next;
+                if news {
+                    self.orders.push_back(order.clone());
+                }
+                u32::from(news)
             }
         };
         if let Some(key) = &admit.key {

@@ -50,9 +50,13 @@ impl Write for Admit {
                 }
             }
             What::Command(order, bounds) => {
-                state = signal::apply(&state, order, *bounds).map_err(StoreError::Command)?;
-                put_state(tx, &self.group, &state).await?;
-                put_order(tx, &self.group, order).await?;
+                let next = signal::apply(&state, order, *bounds).map_err(StoreError::Command)?;
+                put_state(tx, &self.group, &next).await?;
+                if signal::news(&state, &next, order) {
+                    put_order(tx, &self.group, order).await?;
+                    fresh = 1;
+                }
+                state = next;
             }
         }
         Ok(Admitted::Stored { fresh, state })

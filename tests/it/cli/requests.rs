@@ -11,6 +11,7 @@ fn world() -> Vec<Canned> {
     });
     vec![
         answer("POST", "/v1/groups/web/capacity", 202, told.clone()),
+        answer("POST", "/v1/groups/web/alerts", 202, told.clone()),
         answer("PUT", "/v1/groups/web/pause", 202, told.clone()),
         answer("DELETE", "/v1/groups/web/pause?processes=launch,heal", 202, told.clone()),
         answer("DELETE", "/v1/groups/web/pause", 202, told.clone()),
@@ -44,6 +45,21 @@ fn check(arguments: &str, line: &str, token: &str, body: Value) {
     assert_eq!(asked.len(), 1, "{arguments}");
     assert_eq!((asked[0].line.as_str(), asked[0].token.as_str()), (line, token), "{arguments}");
     assert_eq!(asked[0].body, body, "{arguments}");
+}
+
+#[test]
+fn alerts_fire_and_are_resolved() {
+    for (typed, body) in [
+        ("QueueHigh", json!({ "name": "QueueHigh", "status": "firing" })),
+        ("A --for 10m", json!({ "name": "A", "status": "firing", "for": "600s" })),
+        (
+            "A --resolved --fingerprint f",
+            json!({ "name": "A", "status": "resolved", "fingerprint": "f" }),
+        ),
+    ] {
+        let arguments = format!("alert web {typed}");
+        check(&arguments, "POST /v1/groups/web/alerts", "token-to-signal", body);
+    }
 }
 
 #[test]

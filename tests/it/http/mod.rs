@@ -2,6 +2,7 @@
 //! routers over the store in memory, sockets on loopback where sockets matter.
 
 mod adopting;
+mod alerting;
 mod answers;
 mod exposition;
 mod face;

@@ -11,8 +11,9 @@ const SAMPLE: &str = "{\"name\": \"requests\", \"value\": 1}";
 const ADOPT: &str = "{\"servers\": [\"00000000-0000-4000-8000-000000000001\"]}";
 
 /// Every route behind a token: method, path, body, the scope that it wants, its success.
-const ROUTES: [(&str, &str, &str, Scope, u16); 17] = [
+const ROUTES: [(&str, &str, &str, Scope, u16); 18] = [
     ("POST", "/v1/groups/web/signals", SAMPLE, Scope::Signal, 202),
+    ("POST", "/v1/groups/web/alerts", "{\"name\": \"A\"}", Scope::Signal, 202),
     ("POST", "/v1/groups/web/capacity", "{\"adjust\": 1}", Scope::Capacity, 202),
     ("GET", "/v1/groups", "", Scope::Read, 200),
     ("GET", "/v1/groups/web", "", Scope::Read, 200),
@@ -80,7 +81,7 @@ async fn strangers_are_told_to_sign_in_and_nothing_else() {
             assert!(challenge.contains(&format!("scope=\"{}\"", needs.word())), "{challenge}");
         }
     }
-    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 102);
+    assert_eq!(face.counters.total(count::SIGN_IN_FAILURES), 108);
 }
 
 #[tokio::test]
@@ -106,7 +107,7 @@ async fn the_webhook_listener_knows_senders_routes_only() {
     for (method, path, body, needs, success) in ROUTES {
         let asking = face.ask(needs, method, path).on(Listener::Webhook).json(body);
         let answer = asking.send().await;
-        if path.ends_with("signals") || path.ends_with("capacity") {
+        if ["signals", "alerts", "capacity"].iter().any(|end| path.ends_with(end)) {
             assert_eq!(answer.status, success, "{path}");
         } else {
             assert_eq!((answer.status, answer.code().as_str()), (404, "no-such-route"), "{path}");

@@ -18,7 +18,7 @@ use super::desk::*;
 async fn a_repeated_key_changes_nothing(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
     let desk = kind.open().await;
     let more = || keyed(command(&web(), 1, Command::Adjust { by: 1 }), "k1", 1);
-    assert_eq!(stored(desk.admit(more()).await), (0, Some(1)));
+    assert_eq!(stored(desk.admit(more()).await), (1, Some(1)));
     for _ in 0..3 {
         let again = desk.admit(more()).await.unwrap();
         assert!(matches!(again, Admitted::Repeated { state } if state.base == Some(1)));
@@ -30,7 +30,7 @@ async fn a_repeated_key_changes_nothing(#[values(Kind::Memory, Kind::Sqlite)] ki
     let desk = desk.restarted().await;
     assert!(matches!(desk.admit(more()).await, Ok(Admitted::Repeated { .. })));
     let elsewhere = keyed(command(&group("api"), 3, Command::Adjust { by: 1 }), "k1", 9);
-    assert_eq!(stored(desk.admit(elsewhere).await), (0, Some(1)));
+    assert_eq!(stored(desk.admit(elsewhere).await), (1, Some(1)));
     assert_eq!(desk.orders(&web()).await.len(), 1);
     assert!(desk.all(&web()).await.samples.is_empty());
 }
@@ -46,7 +46,7 @@ async fn a_key_is_free_again_after_a_day(#[values(Kind::Memory, Kind::Sqlite)] k
     assert_eq!(stored(desk.admit(twin(0)).await).0, 1);
     assert!(matches!(desk.admit(more(day)).await, Ok(Admitted::Repeated { .. })));
     assert_eq!(stored(desk.admit(twin(day)).await).0, 0);
-    assert_eq!(stored(desk.admit(more(day + 1)).await), (0, Some(2)));
+    assert_eq!(stored(desk.admit(more(day + 1)).await), (1, Some(2)));
     assert_eq!(stored(desk.admit(twin(day + 1)).await).0, 1);
 }
 
@@ -87,7 +87,7 @@ async fn a_refused_command_leaves_no_trace(#[values(Kind::Memory, Kind::Sqlite)]
     assert!(matches!(refused, Err(StoreError::Command(CommandError::TooMany(_)))));
     assert!(desk.orders(&web()).await.is_empty());
     let mended = keyed(command(&web(), 2, Command::Set { capacity: 2 }), "k", 2);
-    assert_eq!(stored(desk.admit(mended).await), (0, Some(2)));
+    assert_eq!(stored(desk.admit(mended).await), (1, Some(2)));
 }
 
 #[rstest]

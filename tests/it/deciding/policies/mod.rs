@@ -4,6 +4,8 @@ mod alerts;
 mod averages;
 mod expressions;
 mod fallbacks;
+mod laws;
+mod resting;
 mod steps;
 mod windows;
 
