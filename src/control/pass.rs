@@ -132,13 +132,14 @@ async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Found, StoreEr
     Ok(Found { gathered, history, brake: parts.brake.on(&group.name) })
 }
 
-/// How far back policies look at the samples of each signal.
+/// How far back policies look at the samples of each signal: a window ends with the newest, which
+/// may be as old as its policy takes for fresh.
 fn windows(group: &Group) -> BTreeMap<&SignalName, Duration> {
     let mut windows = BTreeMap::new();
     for reading in group.policies.iter().flat_map(|policy| policy.readings()) {
         if !reading.window.is_zero() {
             let longest: &mut Duration = windows.entry(&reading.signal).or_default();
-            *longest = reading.window.max(*longest);
+            *longest = reading.window.saturating_add(reading.stale_after).max(*longest);
         }
     }
     windows

@@ -70,7 +70,9 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
             fleet.boots.iter().for_each(|took| next.booted(*took));
         }
         let averages = snapshot.group.policies.iter().any(|p| matches!(p, Policy::Average(_)));
-        if averages && snapshot.seen().is_some() {
+        if !averages {
+            next.ready.clear();
+        } else if snapshot.seen().is_some() {
             next.count_ready(snapshot.now.steady, fleet.tally.serving + fleet.tally.unsure);
         }
         next

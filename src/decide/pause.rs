@@ -59,12 +59,15 @@ impl Signals {
         }
         let peak = tempered.memory.as_ref().and_then(|memory| memory.peaks.first());
         let known = most(&self.claims).max(peak.map(|peak| peak.wanted));
-        if !self.measured.iter().any(Claim::blind) {
-            return known;
-        }
         let pinned = tempered.steps.iter().any(|s| matches!(s, Tempering::Pinned { .. }));
+        // What was held back on its way out is not given by a pause.
+        let slow = snapshot.group.behaviour.scale_out.slows() && !pinned;
+        let given = |n: u32| if slow { n.min(tempered.desired) } else { n };
+        if !self.measured.iter().any(Claim::blind) {
+            return known.map(given).or(Some(0));
+        }
         let desired = (!pinned).then_some(tempered.desired);
-        [known, last, desired].into_iter().flatten().max()
+        [known.map(given), last.map(given), desired].into_iter().flatten().max()
     }
 }
 

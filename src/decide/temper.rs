@@ -26,6 +26,7 @@ use super::{remembered, sooner};
 use crate::domain::behaviour::{Behaviour, Rate, Rates};
 use crate::domain::claim::{Claim, Held, Memory, Past, Source};
 use crate::domain::intent::{Intent, State};
+use crate::domain::pause::Process;
 use crate::domain::plan::Tempering;
 use crate::domain::time::{Steady, left_secs};
 
@@ -123,6 +124,10 @@ impl<'a> Run<'a> {
 
     /// Notes what the measured claims want; false while they do not tell all of it.
     fn remember(&mut self) -> bool {
+        // While signals rest, so does what they wanted: it is in force until they go on.
+        if self.snapshot.paused(Process::Alarm).is_some() {
+            return false;
+        }
         let now = self.snapshot.now.steady;
         let blind = self.asked.measured.iter().any(Claim::blind);
         let measured = self.measured();
@@ -202,8 +207,7 @@ impl<'a> Run<'a> {
 
     fn hold_when_blind(&mut self) {
         let blind = self.asked.measured.iter().filter(|c| c.blind());
-        let mut signals: Vec<String> =
-            blind.flat_map(|claim| claim.source.lacking()).map(ToString::to_string).collect();
+        let mut signals: Vec<String> = blind.flat_map(|claim| claim.source.lacking()).collect();
         signals.dedup();
         let Some(last) = self.memory.desired else { return };
         if !signals.is_empty() && last > self.desired {
@@ -216,7 +220,8 @@ impl<'a> Run<'a> {
         let Some(held) = self.memory.held else { return };
         let steered = self.snapshot.state.steered.is_some_and(|s| s.steady >= held.since);
         let measured = self.asked.measured;
-        let fed = !measured.is_empty() && measured.iter().all(|c| !c.blind());
+        let told = |c: &Claim| !c.blind() && !matches!(c.source, Source::Fallback { .. });
+        let fed = !measured.is_empty() && measured.iter().all(told);
         let in_vain = held.adopted && !held.took && self.snapshot.state.adoptions.is_empty();
         if steered || fed || in_vain {
             self.memory.held = None;

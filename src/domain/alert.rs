@@ -75,8 +75,7 @@ impl Alerted {
 
     /// When it ends unless it is told again.
     pub fn ends(&self, expires_after: Duration) -> Steady {
-        let unrenewed = self.renewed.steady.plus(expires_after);
-        self.until.map_or(unrenewed, |until| until.steady.min(unrenewed))
+        self.until.map_or(self.renewed.steady.plus(expires_after), |until| until.steady)
     }
 
     fn same(&self, told: &AlertTold) -> bool {
@@ -113,7 +112,10 @@ pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
     }
     // What has ended is needed only against late repetitions.
     while alerts.len() > ALERTS_MOST {
-        let ended = alerts.iter().enumerate().filter(|(_, alert)| alert.resolved);
+        let over = |alert: &Alerted| {
+            alert.resolved || alert.until.is_some_and(|end| end.steady <= at.steady)
+        };
+        let ended = alerts.iter().enumerate().filter(|(_, alert)| over(alert));
         let Some((oldest, _)) = ended.min_by_key(|(_, alert)| alert.renewed.steady) else {
             return false;
         };
@@ -173,6 +175,17 @@ mod tests {
         assert!(after(&words[1..])[0].resolved, "the end came before the beginning");
         let next = after(&[told(false, Some(7)), told(true, Some(8)), told(false, Some(7))]);
         assert!(!next[0].resolved, "an earlier episode says nothing of this one");
+    }
+
+    #[test]
+    fn what_ended_by_itself_makes_room_too() {
+        let name = |n: usize| AlertName::new(format!("A{n}")).unwrap();
+        let word = |n, until| AlertTold { name: name(n), until, ..told(true, None) };
+        let mut alerts = Vec::new();
+        let short: Vec<_> = (0..ALERTS_MOST).map(|n| word(n, Some(at(10)))).collect();
+        assert!(hear(&mut alerts, &short, at(0)));
+        assert!(!hear(&mut alerts.clone(), &[word(999, None)], at(9)));
+        assert!(hear(&mut alerts, &[word(999, None)], at(10)));
     }
 
     #[test]

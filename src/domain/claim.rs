@@ -81,8 +81,14 @@ pub enum Source {
         missing: u32,
         /// Servers that serve too shortly, or not yet, to count by what they measure.
         young: u32,
+        /// Of these, those that carry a part of a load that asks for fewer servers.
+        #[serde(default)]
+        warming: u32,
         /// Servers that leave, rest or have failed, whose load others take over.
         shifting: u32,
+        /// Who reported for all of them has fallen silent.
+        #[serde(default)]
+        whole_silent: bool,
         tolerated: bool,
     },
     /// `value` is absent while it is unknown, `level` before the first step.
@@ -151,15 +157,16 @@ impl Source {
         }
     }
 
-    /// The signals that it lacks where it is unknown.
-    pub fn lacking(&self) -> Vec<&SignalName> {
+    /// The signals that it lacks where it is unknown; itself where all of them are known.
+    pub fn lacking(&self) -> Vec<String> {
         match self {
             Self::Target { signal, .. }
             | Self::Average { signal, .. }
-            | Self::Step { signal, .. } => vec![signal],
-            Self::Expression { values, .. } => {
+            | Self::Step { signal, .. } => vec![signal.to_string()],
+            Self::Expression { name, values, .. } => {
                 let unknown = values.iter().filter(|(_, value)| value.is_none());
-                unknown.map(|(signal, _)| signal).collect()
+                let unknown: Vec<String> = unknown.map(|(signal, _)| signal.to_string()).collect();
+                if unknown.is_empty() { vec![format!("the expression {name}")] } else { unknown }
             }
             Self::Base { .. }
             | Self::Reservation { .. }
@@ -194,6 +201,8 @@ pub enum StepHeld {
     WarmingUp { left_secs: u64 },
     /// Nothing was measured since the last step.
     NothingNew,
+    /// Servers have fallen silent, or others take over their load.
+    KnownInPart,
     /// With so many servers the measure would be where it steps out again.
     WouldStepOut { servers: u32 },
 }
@@ -208,7 +217,10 @@ impl Claim {
                 | Source::Target { whole_silent: true, .. }
                 | Source::Average { shifting: 1.., .. }
                 | Source::Average { value: None, .. }
+                | Source::Average { whole_silent: true, .. }
+                | Source::Average { warming: 1.., .. }
                 | Source::Step { value: None, .. }
+                | Source::Step { held: Some(StepHeld::KnownInPart), .. }
         );
         self.wants == Wants::Unknown || partial
     }

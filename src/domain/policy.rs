@@ -23,6 +23,9 @@ pub const STALE_MOST: Duration = Duration::from_secs(7 * 86_400);
 /// The longest window: samples are kept for so long.
 pub const WINDOW_MOST: Duration = Duration::from_secs(3600);
 
+/// What keys of alerts begin with.
+pub const ALERT_KEY: &str = "alert ";
+
 impl Policy {
     /// How it reads the signals that it follows.
     pub fn readings(&self) -> &[Reading] {
@@ -42,7 +45,7 @@ impl Policy {
                 format!("target {}", reading.signal)
             }
             Self::Step(Step { reading, .. }) => format!("step {}", reading.signal),
-            Self::Alert(Alert { alert, .. }) => format!("alert {alert}"),
+            Self::Alert(Alert { alert, .. }) => format!("{ALERT_KEY}{alert}"),
             Self::Expression(expression) => format!("expression {}", expression.name),
         }
     }

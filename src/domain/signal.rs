@@ -233,13 +233,22 @@ fn pause(
     }
 }
 
-/// Whether the command is worth a line in the journal: an alert that is only told again is not.
+/// Whether the command says anything that was not said before: an alert that is only told again
+/// does not.
 pub fn news(before: &GroupState, after: &GroupState, order: &Ordered) -> bool {
     let stands = |state: &GroupState| -> Vec<_> {
         let alerts = state.alerts.iter();
         alerts.map(|a| (a.name.clone(), a.fingerprint.clone(), a.since, a.resolved)).collect()
     };
     !matches!(order.command, Command::Alerts { .. }) || stands(before) != stands(after)
+}
+
+impl Command {
+    /// It stands in the journal of who ordered what. Alerts are signals: their senders would push out
+    /// what people ordered.
+    pub fn journaled(&self) -> bool {
+        !matches!(self, Self::Alerts { .. })
+    }
 }
 
 /// A later word on the same servers takes the place of an earlier one.

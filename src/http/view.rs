@@ -399,8 +399,7 @@ pub struct CommandView {
     pub by: String,
     pub reason: Option<String>,
     /// With its numbers: `{"command": "set", "capacity": 5}`.
-    #[serde(flatten)]
-    pub command: Command,
+    pub order: Command,
     pub sentence: String,
 }
 
@@ -408,7 +407,7 @@ impl From<Ordered> for CommandView {
     fn from(order: Ordered) -> Self {
         let sentence = explain::order(&order.command, order.reason.as_deref(), order.at);
         let Ordered { command, at, by, reason } = order;
-        Self { at: at.wall, by, reason, command, sentence }
+        Self { at: at.wall, by, reason, order: command, sentence }
     }
 }
 

@@ -25,8 +25,9 @@ pub const KEYS_MOST: u32 = 100_000;
 /// The least that a sender may rely on: above the retry span of every common sender.
 pub const KEYS_LEAST: Duration = MINUTE.saturating_mul(10);
 
-/// Every sample, for policies that look at a window.
-pub const SAMPLES: Duration = HOUR;
+/// Every sample, for policies that look at a window: it is at most an hour long, and ends with a
+/// sample that is at most an hour old.
+pub const SAMPLES: Duration = HOUR.saturating_mul(2);
 /// Of one group and name, at every instant: three a second for an hour.
 pub const SAMPLES_MOST: u32 = 10_000;
 /// The newest sample of a name and server; after that it was never sent. Beyond the longest

@@ -16,6 +16,7 @@ use crate::domain::policy::{
     Aggregate, Alert, Asks, Average, Expression, Fallback, Policy, Reading, STALE_MOST, Step,
     Tolerance, Total, WINDOW_MOST,
 };
+use crate::domain::time::spoken;
 
 /// How long a sample counts when nobody says otherwise: a few periods of common senders.
 const STALE_AFTER: Duration = Duration::from_secs(300);
@@ -184,9 +185,24 @@ impl Keys<'_> {
             let reason = format!("`{}` needs a window", at.spot.key);
             sink.fault(&at.spot, reason).hint("add window = \"3m\": the samples of it count");
         }
-        if let (Some(at), None | Some(Aggregate::Last)) = (self.window, aggregate) {
-            let reason = format!("`{}` needs an aggregate", at.spot.key);
-            sink.fault(&at.spot, reason).hint("add aggregate = \"avg\": what its samples count as");
+        match (self.window, aggregate) {
+            (Some(at), None) => {
+                let reason = format!("`{}` needs an aggregate", at.spot.key);
+                sink.fault(&at.spot, reason)
+                    .hint("add aggregate = \"avg\": what its samples count as");
+            }
+            (Some(at), Some(Aggregate::Last)) => {
+                let reason = format!("`{}` has no meaning for the last sample", at.spot.key);
+                sink.fault(&at.spot, reason).hint("leave it out, or choose another aggregate");
+            }
+            (Some(_), Some(_)) if stale_after > WINDOW_MOST => {
+                let most = spoken(WINDOW_MOST);
+                let spot = self.stale_after.map(|at| &at.spot);
+                let Some(spot) = spot else { return (Aggregate::Last, window, stale_after) };
+                let reason = format!("`{}` is above {most}, with a window", spot.key);
+                sink.fault(spot, reason).hint("samples are kept for two hours");
+            }
+            (Some(_), Some(_)) | (None, _) => {}
         }
         (aggregate.unwrap_or(Aggregate::Last), window, stale_after)
     }
@@ -327,7 +343,7 @@ fn expression(text: &At<ExpressionText>, sink: &mut Sink) -> Option<Policy> {
             let reason = format!("`{}` is no formula: {why}", at.spot.key);
             sink.fault(&at.spot, reason).hint(
                 "numbers, signals, + - * /, comparisons, min, max, ceil, floor, round and abs; a \
-                 signal whose name has '.', ':' or '-' stands in braces",
+                 signal whose name has '.', ':' or '-', or begins with a digit, stands in braces",
             );
             return None;
         }

@@ -1,6 +1,7 @@
 //! Alerts: while one fires, more servers than were desired when it began to.
 //!
-//! Alerts of one name count as one, from the first that fires to the last. An alert that ended, by
+//! Alerts of one name count as one, from the first that fires to the last. Each interval that it is
+//! heard to fire adds a step. An alert that ended, by
 //! its sender's word or because nobody renewed it, asks for nothing: its end was announced.
 
 use super::step::after;
@@ -9,7 +10,7 @@ use crate::decide::sooner;
 use crate::domain::alert::Alerted;
 use crate::domain::claim::{Claim, PolicyMemory, Source, Wants};
 use crate::domain::count::MOST;
-use crate::domain::policy::{Alert, Asks};
+use crate::domain::policy::{ALERT_KEY as KEY, Alert, Asks};
 use crate::domain::time::{Steady, left_secs};
 
 pub(super) fn claim(fleet: &Fleet<'_>, policy: &Alert) -> Verdict {
@@ -19,27 +20,52 @@ pub(super) fn claim(fleet: &Fleet<'_>, policy: &Alert) -> Verdict {
     let firing = fleet.snapshot.state.alerts.iter().filter(of_it);
     let ends: Option<Steady> = firing.clone().map(|alert| alert.ends(policy.expires_after)).min();
     let Some(first) = firing.map(|alert| alert.since.steady).min() else {
-        return Verdict { claim: None, memory: PolicyMemory::default(), wake: None };
+        return ended(fleet);
     };
-    // It fires on, though the alert that fired first may have ended.
-    let since = fleet.last.since.map_or(first, |since| since.min(first));
-    let anchor = fleet.last.anchor.unwrap_or(fleet.desired);
-    let elapsed = now.steady.since(since);
-    let (wants, more, next) = match policy.asks {
-        Asks::Capacity(n) => (n, None, None),
+    let (wants, more, memory, next) = match policy.asks {
+        Asks::Capacity(n) => (n, None, PolicyMemory::default(), None),
         Asks::More { change, every, most } => {
-            let steps = elapsed.as_millis() / every.as_millis().max(1) + 1;
-            let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+            let anchor = anchor(fleet);
             let each = after(anchor, change, true).saturating_sub(anchor);
-            let more = each.saturating_mul(steps).min(most);
-            let next = since.plus(every.saturating_mul(steps));
-            let next = Some(next).filter(|_| more < most && more > 0);
-            (anchor.saturating_add(more).min(MOST), Some(more), next)
+            let due = fleet.last.since.map(|since| since.plus(every));
+            // One step at a time: nobody looked at what was missed, and saw that it was not enough.
+            let (more, since) = match (fleet.last.level, due) {
+                (Some(more), Some(due)) if due > now.steady => (more, fleet.last.since),
+                (Some(more), _) => (more.saturating_add(each).min(most), Some(now.steady)),
+                (None, _) => (each.min(most), Some(now.steady)),
+            };
+            let (level, anchored) = (Some(more), Some(anchor));
+            let memory = PolicyMemory { level, anchor: anchored, since, unknown: None };
+            let next = since.map(|since| since.plus(every)).filter(|_| more < most && each > 0);
+            (anchor.saturating_add(more).min(MOST), Some(more), memory, next)
         }
     };
-    let (alert, firing_secs) = (policy.alert.clone(), left_secs(elapsed));
-    let source = Source::Alert { alert, firing_secs, more };
-    let memory = PolicyMemory { anchor: Some(anchor), since: Some(since), ..fleet.last };
+    let firing_secs = left_secs(now.steady.since(first));
+    let source = Source::Alert { alert: policy.alert.clone(), firing_secs, more };
     let claim = Some(Claim { source, wants: Wants::Servers(wants) });
     Verdict { claim, memory, wake: sooner(ends, next) }
+}
+
+/// What was desired when it began. Not what other alerts had added by then, nor what it added
+/// itself before it ended a moment ago: alerts that come and go by turns would climb on each other.
+fn anchor(fleet: &Fleet<'_>) -> u32 {
+    let memory = fleet.snapshot.memory;
+    let all = memory.into_iter().flat_map(|memory| &memory.policies);
+    let alerts = all.filter(|(key, _)| key.starts_with(KEY));
+    let others = alerts.filter_map(|(_, other)| other.anchor).min();
+    let others = others.map(|anchor| anchor.max(fleet.unalarmed));
+    fleet.last.anchor.or(others).unwrap_or(fleet.desired).min(MOST)
+}
+
+/// The anchor is remembered as long as desired may still be what the alert made it.
+fn ended(fleet: &Fleet<'_>) -> Verdict {
+    let now = fleet.snapshot.now.steady;
+    let quiet = Verdict { claim: None, memory: PolicyMemory::default(), wake: None };
+    let Some(anchor) = fleet.last.anchor else { return quiet };
+    let since = if fleet.last.level.is_some() { now } else { fleet.last.since.unwrap_or(now) };
+    if since.plus(fleet.snapshot.group.behaviour.scale_in.cooldown) <= now {
+        return quiet;
+    }
+    let memory = PolicyMemory { anchor: Some(anchor), since: Some(since), ..quiet.memory };
+    Verdict { memory, ..quiet }
 }

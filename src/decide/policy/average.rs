@@ -31,6 +31,9 @@ pub(super) fn claim(fleet: &Fleet<'_>, average: &Average) -> Verdict {
     // Somebody has work, and nobody to do it was measured.
     let busy = series.newest().any(|sample| series.fresh(sample) && sample.value.get() > 0.0);
     let least = Some(Wants::Servers(1)).filter(|_| busy);
+    let (covered, told_once) = (whole.is_some(), series.missed());
+    // The numbers of the way that counts.
+    let whole = whole.filter(|whole| known.is_none_or(|way| way.servers <= whole.wants.servers));
     let told = whole.map(|whole| (whole.value, whole.ready)).or_else(|| each.told());
     let source = Source::Average {
         signal: average.reading.signal.clone(),
@@ -41,7 +44,13 @@ pub(super) fn claim(fleet: &Fleet<'_>, average: &Average) -> Verdict {
         age_secs: series.age_secs(),
         missing: each.missing(),
         young: each.young,
-        shifting: each.shifting,
+        warming: if known.is_some_and(|way| way.servers < fleet.desired) {
+            each.warming
+        } else {
+            0
+        },
+        shifting: if covered { 0 } else { each.shifting },
+        whole_silent: !covered && told_once,
         tolerated: known.is_some_and(|way| way.stays),
     };
     let wants = known.map(|way| Wants::Servers(way.servers)).or(least).unwrap_or(Wants::Unknown);
@@ -91,6 +100,8 @@ struct Each<'a> {
     /// What those that do not report told last.
     last: BTreeMap<&'a ServerId, f64>,
     young: u32,
+    /// Of the young, those that serve: they carry a part of the load.
+    warming: u32,
     shifting: u32,
 }
 
@@ -99,7 +110,7 @@ impl<'a> Each<'a> {
         let samples = series.newest().filter_map(|sample| Some((sample.server.as_ref()?, sample)));
         let samples: BTreeMap<&ServerId, &Sample> = samples.collect();
         let (told, last) = (BTreeMap::new(), BTreeMap::new());
-        let mut each = Self { told, last, young: fleet.tally.coming, shifting: 0 };
+        let mut each = Self { told, last, young: fleet.tally.coming, warming: 0, shifting: 0 };
         if samples.is_empty() {
             return each;
         }
@@ -110,6 +121,7 @@ impl<'a> Each<'a> {
                 Standing::Building => each.young += 1,
                 Standing::Serving | Standing::Unsure if young(fleet, average, member) => {
                     each.young += 1;
+                    each.warming += 1;
                 }
                 Standing::Serving | Standing::Unsure => {
                     let value = |sample: &&&Sample| series.value(sample, |s| s.value.get());
@@ -182,22 +194,29 @@ impl Sum {
         self.sum / f64::from(self.n) / average.target
     }
 
-    /// Near enough to the target, and with as many servers as are desired.
+    /// Near enough to the target: with as many servers as there are, or with those desired while
+    /// more of them are still there.
     fn near(&self, fleet: &Fleet<'_>, average: &Average) -> bool {
-        let desired = self.sum / f64::from(fleet.desired) / average.target;
-        let surplus = self.n > fleet.desired;
-        average.tolerance.covers(self.ratio(average))
-            && (!surplus || average.tolerance.covers(desired))
+        let n = self.n.min(fleet.desired);
+        average.tolerance.covers(self.sum / f64::from(n) / average.target)
+    }
+
+    /// What was desired; but no more than stands or comes, unless that is too little: what another
+    /// source asked for and nobody could build is no need of this one.
+    fn stays(&self, fleet: &Fleet<'_>, average: &Average) -> Way {
+        let needed = needed(self.sum, average.target);
+        let servers = fleet.desired.min(needed.max(fleet.tally.capacity()));
+        Way { servers, stays: true }
     }
 
     fn wants(&self, fleet: &Fleet<'_>, average: &Average) -> Way {
         if self.near(fleet, average) {
-            return Way { servers: fleet.desired, stays: true };
+            return self.stays(fleet, average);
         }
         let servers = needed(self.sum, average.target);
         // Above its target a fleet that is still growing never asks for less than before.
         if self.ratio(average) > 1.0 && servers < fleet.desired {
-            return Way { servers: fleet.desired, stays: true };
+            return self.stays(fleet, average);
         }
         Way { servers, stays: false }
     }
@@ -205,15 +224,12 @@ impl Sum {
     /// The same with assumed values among it: they may slow the direction that the others ask
     /// for, and never turn it.
     fn onwards(&self, fleet: &Fleet<'_>, average: &Average, before: f64) -> Way {
-        let stays = Way { servers: fleet.desired, stays: true };
         let ratio = self.ratio(average);
         let turned = (before < 1.0 && ratio > 1.0) || (before > 1.0 && ratio < 1.0);
         let servers = needed(self.sum, average.target);
-        let surplus = self.n > fleet.desired;
-        let back = (ratio < 1.0 && servers > fleet.desired && !surplus)
-            || (ratio > 1.0 && servers < fleet.desired);
-        if self.near(fleet, average) || (turned && !surplus) || back {
-            return stays;
+        let back = if before > 1.0 { servers < fleet.desired } else { servers > fleet.desired };
+        if self.near(fleet, average) || turned || back {
+            return self.stays(fleet, average);
         }
         Way { servers, stays: false }
     }

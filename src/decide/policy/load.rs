@@ -8,17 +8,12 @@
 //! not have told yet what they took over: the sum is known in part.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::series::Series;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::fleet::{Member, Standing};
 use crate::domain::id::ServerId;
 use crate::domain::signal::Sample;
-
-/// For so long after it went stale, the word of who reported for the whole group is missed where
-/// single servers report as well. After that they are taken to have taken its place.
-const MISSED_FOR: Duration = Duration::from_secs(86_400);
 
 /// What is known of the whole load.
 pub(super) struct Load {
@@ -35,7 +30,6 @@ impl Load {
     pub(super) fn of(series: &Series<'_>, members: &[Member]) -> Self {
         let value = |sample: &Sample| series.value(sample, |s| s.value.get());
         let whole = || series.newest().filter(|sample| sample.server.is_none());
-        let told = whole().any(|sample| series.stale_for(sample) <= MISSED_FOR);
         let whole = whole().filter(|sample| series.fresh(sample)).map(value).fold(None, larger);
         let shares = if series.newest().any(|sample| sample.server.is_some()) {
             Shares::of(series, &Senders::of(series.snapshot(), members))
@@ -48,7 +42,7 @@ impl Load {
             load: [whole, shares.summed].into_iter().flatten().fold(None, larger),
             silent: lacking(shares.silent),
             shifting: lacking(shares.shifting),
-            whole_silent: told && whole.is_none(),
+            whole_silent: series.missed() && whole.is_none(),
         }
     }
 
@@ -114,7 +108,7 @@ impl<'a> Senders<'a> {
 }
 
 /// One that was stopped, has failed or is being deleted carries no load.
-pub(super) fn able(standing: Standing) -> bool {
+fn able(standing: Standing) -> bool {
     match standing {
         Standing::Serving | Standing::Building | Standing::Unsure => true,
         Standing::Idle | Standing::Failed | Standing::Leaving => false,

@@ -1,7 +1,6 @@
 //! Claims: what each source asks for. One file for each kind of source.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 pub mod alert;
 pub mod average;
@@ -31,11 +30,16 @@ pub fn claims(snapshot: &Snapshot<'_>, open: &[InForce], signals: &Signals) -> V
     if let Some(claim) = pin::claim(snapshot) {
         return vec![claim];
     }
+    let mut claims = declared(snapshot, open);
+    claims.extend_from_slice(&signals.claims);
+    claims.extend(signals.standing.clone());
+    claims
+}
+
+fn declared(snapshot: &Snapshot<'_>, open: &[InForce]) -> Vec<Claim> {
     let mut claims = vec![base::claim(snapshot)];
     claims.extend(reservation::claims(snapshot));
     claims.extend(schedule::claims(open));
-    claims.extend_from_slice(&signals.claims);
-    claims.extend(signals.standing.clone());
     claims
 }
 
@@ -55,16 +59,24 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
     // Before the first decision, what stands is what was desired.
     let desired = snapshot.memory.and_then(|memory| memory.desired);
     let desired = desired.unwrap_or_else(|| tally.capacity());
-    let rests = snapshot.paused(Process::Alarm).is_some();
-    for policy in &snapshot.group.policies {
+    let rests = snapshot.paused(Process::Alarm).is_some() || pin::claim(snapshot).is_some();
+    let asks = |claims: &[Claim]| claims.iter().filter_map(|c| c.wants.number()).max();
+    let mut unalarmed = asks(&declared(snapshot, &schedule::in_force(snapshot))).unwrap_or(0);
+    // Alerts come last: they stand on what all others ask for.
+    let alarms = |policy: &&Policy| matches!(policy, Policy::Alert(_));
+    let policies = snapshot.group.policies.iter();
+    for policy in policies.clone().filter(|p| !alarms(p)).chain(policies.filter(alarms)) {
         let key = policy.key();
         let last = snapshot.memory.and_then(|memory| memory.policies.get(&key));
         let last = last.copied().unwrap_or_default();
-        let fleet = Fleet { snapshot, members, tally, desired, last };
+        let fleet = Fleet { snapshot, members, tally, desired, unalarmed, last };
         let verdict = fleet.instead(policy, fleet.judge(policy));
+        if !alarms(&policy) {
+            unalarmed = unalarmed.max(asks(verdict.claim.as_slice()).unwrap_or(0));
+        }
         all.claims.extend(verdict.claim);
         all.wake = sooner(all.wake, verdict.wake);
-        // While signals rest, so do the levels that they moved.
+        // While signals rest, or stand behind a pin, so do the levels that they moved.
         let memory = if rests { last } else { verdict.memory };
         if memory != PolicyMemory::default() {
             all.memory.insert(key, memory);
@@ -81,6 +93,8 @@ struct Fleet<'a> {
     tally: &'a Tally,
     /// By the last decision.
     desired: u32,
+    /// What all but alerts ask for now.
+    unalarmed: u32,
     last: PolicyMemory,
 }
 
@@ -97,23 +111,15 @@ impl Verdict {
     }
 }
 
-/// A window goes on sliding while nothing arrives: it is looked at as often as HPA looks.
-const WINDOW_EVERY: Duration = Duration::from_secs(15);
-
 impl Fleet<'_> {
     fn judge(&self, policy: &Policy) -> Verdict {
-        let mut verdict = match policy {
+        match policy {
             Policy::Total(target) => target::claim(self.snapshot, target, self.members),
             Policy::Average(average) => average::claim(self, average),
             Policy::Step(step) => step::claim(self, step),
             Policy::Alert(alert) => alert::claim(self, alert),
             Policy::Expression(expression) => expression::claim(self, expression),
-        };
-        if policy.readings().iter().any(|reading| !reading.window.is_zero()) {
-            let again = self.snapshot.now.steady.plus(WINDOW_EVERY);
-            verdict.wake = sooner(verdict.wake, Some(again));
         }
-        verdict
     }
 
     /// In place of a claim that has been unknown for long, its fallback.

@@ -1,22 +1,36 @@
 //! What a signal's samples come to: which are fresh, and what a window of them counts as.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::Over;
+use crate::domain::id::ServerId;
 use crate::domain::policy::Reading;
 use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
+
+/// For so long after it went stale, the word of who reported for the whole group is missed where
+/// single servers report as well. After that they are taken to have taken its place.
+const MISSED_FOR: Duration = Duration::from_secs(86_400);
 
 /// One signal of the group, read as a policy reads it.
 pub(super) struct Series<'a> {
     snapshot: &'a Snapshot<'a>,
     reading: &'a Reading,
+    /// All that is kept of each server, if a window of it counts.
+    history: BTreeMap<Option<&'a ServerId>, Vec<&'a Sample>>,
 }
 
 impl<'a> Series<'a> {
     pub(super) fn new(snapshot: &'a Snapshot<'a>, reading: &'a Reading) -> Self {
-        Self { snapshot, reading }
+        let mut history: BTreeMap<Option<&ServerId>, Vec<&Sample>> = BTreeMap::new();
+        if !reading.window.is_zero() {
+            for sample in snapshot.history.iter().filter(|s| s.name == reading.signal) {
+                history.entry(sample.server.as_ref()).or_default().push(sample);
+            }
+        }
+        Self { snapshot, reading, history }
     }
 
     /// The newest sample of each server, and of the whole group.
@@ -34,6 +48,12 @@ impl<'a> Series<'a> {
         age(self.snapshot, sample).saturating_sub(self.reading.stale_after)
     }
 
+    /// Who reports for the whole group did so not long ago.
+    pub(super) fn missed(&self) -> bool {
+        let mut whole = self.newest().filter(|sample| sample.server.is_none());
+        whole.any(|sample| self.stale_for(sample) <= MISSED_FOR)
+    }
+
     pub(super) fn snapshot(&self) -> &'a Snapshot<'a> {
         self.snapshot
     }
@@ -49,21 +69,18 @@ impl<'a> Series<'a> {
         fresh.map(|sample| measured(self.snapshot, sample)).max()
     }
 
-    /// What the window that ends with this newest sample comes to, each sample weighed. Samples of
-    /// the window without the newest would be older than what is known.
+    /// What the window that ends with this newest sample comes to, each sample weighed. A window
+    /// that went on sliding while nothing arrives would take silence for less load.
     pub(super) fn value(&self, newest: &Sample, weigh: impl Fn(&Sample) -> f64) -> f64 {
         let alone = weigh(newest);
-        if self.reading.window.is_zero() {
-            return alone;
-        }
-        let of_it = |sample: &&Sample| {
-            sample.name == newest.name
-                && sample.server == newest.server
-                && age(self.snapshot, sample) <= self.reading.window
+        let Some(history) = self.history.get(&newest.server.as_ref()) else { return alone };
+        let reach = age(self.snapshot, newest).saturating_add(self.reading.window);
+        let of_it = |sample: &&&Sample| {
+            age(self.snapshot, sample) <= reach
                 && (sample.at, sample.received) != (newest.at, newest.received)
         };
-        let window = self.snapshot.history.iter().filter(of_it);
-        let mut values: Vec<f64> = window.map(&weigh).chain([alone]).collect();
+        let window = history.iter().filter(of_it);
+        let mut values: Vec<f64> = window.map(|sample| weigh(sample)).chain([alone]).collect();
         self.reading.aggregate.of(&mut values).unwrap_or(alone)
     }
 

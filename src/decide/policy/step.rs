@@ -2,26 +2,29 @@
 //!
 //! An out-step sets the level to what was desired, or to the level if that was more, and so many
 //! servers beside; an in-step takes servers off the level. Within the warm-up of a step nothing is
-//! taken, and a measure further out adds only what its range is more than the last one's, as AWS
-//! counts servers that are warming up. After it, a step rests on what was measured since. The level
-//! stays until the next step.
+//! taken, and after an out-step a measure further out adds only what its range is more than the last
+//! one's, as AWS counts servers that are warming up. Each step rests on a newer measure than the
+//! last. The level stays until the next step. Where servers have fallen silent nothing is taken.
 
-use super::load::able;
+use std::collections::BTreeMap;
+
 use super::series::Series;
 use super::{Fleet, Verdict};
+use crate::decide::Snapshot;
 use crate::domain::claim::{Claim, PolicyMemory, Source, StepHeld, Wants};
 use crate::domain::count::{MOST, percent_change};
+use crate::domain::fleet::Standing;
 use crate::domain::id::ServerId;
 use crate::domain::policy::{Adjustment, Change, Step};
-use crate::domain::signal::Sample;
 use crate::domain::time::{Steady, left_secs};
 
 pub(super) fn claim(fleet: &Fleet<'_>, step: &Step) -> Verdict {
     let series = Series::new(fleet.snapshot, &step.reading);
-    let value = value(fleet, &series);
+    let Measure { value, partial } = Measure::of(fleet, &series);
     let last = PolicyMemory { unknown: None, ..fleet.last };
-    let mut stand = Stand { fleet, step, series: &series, next: last, held: None };
+    let mut stand = Stand { fleet, step, series: &series, partial, next: last, held: None };
     if let Some(value) = value {
+        stand.begin();
         stand.step(value);
     }
     let Stand { next: memory, held, .. } = stand;
@@ -44,34 +47,61 @@ pub(super) fn claim(fleet: &Fleet<'_>, step: &Step) -> Verdict {
 }
 
 /// What the group measures, or its servers on average; the larger where both are told.
-fn value(fleet: &Fleet<'_>, series: &Series<'_>) -> Option<f64> {
-    let member = |id: &ServerId| fleet.members.iter().find(|member| member.id == *id);
-    let counts = |sample: &&Sample| {
-        let able = |id| member(id).is_some_and(|member| able(member.standing));
-        series.fresh(sample) && sample.server.as_ref().is_none_or(able)
-    };
-    let (mut whole, mut each) = (None, Vec::new());
-    for sample in series.newest().filter(counts) {
-        let value = series.value(sample, |s| s.value.get());
-        match sample.server {
-            None => whole = Some(value),
-            Some(_) => each.push(value),
+struct Measure {
+    value: Option<f64>,
+    /// Servers that carried load have fallen silent, or others take it over.
+    partial: bool,
+}
+
+impl Measure {
+    fn of(fleet: &Fleet<'_>, series: &Series<'_>) -> Self {
+        let members: BTreeMap<&ServerId, Standing> =
+            fleet.members.iter().map(|member| (&member.id, member.standing)).collect();
+        let (mut whole, mut each, mut partial) = (None, Vec::new(), false);
+        for sample in series.newest() {
+            let value = || series.value(sample, |s| s.value.get());
+            let standing = sample.server.as_ref().map(|id| members.get(id));
+            match (standing, series.fresh(sample)) {
+                (None, true) => whole = Some(value()),
+                (Some(Some(Standing::Serving | Standing::Unsure)), true) => each.push(value()),
+                (Some(Some(Standing::Serving | Standing::Unsure)), false)
+                | (Some(Some(Standing::Idle | Standing::Failed | Standing::Leaving)), true) => {
+                    partial = true;
+                }
+                (Some(Some(_) | None), _) | (None, false) => {}
+            }
         }
+        let n = each.len() as f64;
+        let mean = each.into_iter().map(|value| value / n).reduce(|sum, part| sum + part);
+        let value = [whole, mean].into_iter().flatten().reduce(f64::max);
+        Self { value, partial: partial && whole.is_none() }
     }
-    let n = each.len() as f64;
-    let mean = each.into_iter().map(|value| value / n).reduce(|sum, part| sum + part);
-    [whole, mean].into_iter().flatten().reduce(f64::max)
 }
 
 struct Stand<'a> {
     fleet: &'a Fleet<'a>,
     step: &'a Step,
     series: &'a Series<'a>,
+    partial: bool,
     next: PolicyMemory,
     held: Option<StepHeld>,
 }
 
 impl Stand<'_> {
+    /// A policy that moves what there is begins with it: with what is held of a fleet that was
+    /// found or adopted, or what other policies upheld before it stood in their place.
+    fn begin(&mut self) {
+        if self.next.level.is_some() {
+            return;
+        }
+        let Snapshot { memory, group, .. } = self.fleet.snapshot;
+        let alone = group.policies.iter().filter(|p| !p.readings().is_empty()).count() == 1;
+        let held = memory.and_then(|memory| memory.held).map(|held| held.capacity);
+        let upheld = memory.and_then(|memory| memory.upheld).filter(|_| alone);
+        let level = held.max(upheld).map(|level| self.bounded(level));
+        self.next.level = level.filter(|level| *level > 0);
+    }
+
     fn step(&mut self, value: f64) {
         let (now, step) = (self.fleet.snapshot.now.steady, self.step);
         let out = step.out.iter().find(|range| out_covers(range, value));
@@ -82,12 +112,14 @@ impl Stand<'_> {
         // What was measured before a step tells nothing about its effect.
         let new = since.is_none_or(|since| self.series.measured().is_some_and(|at| at > since));
         match (out, into, warming) {
-            (Some(range), _, Some(left_secs)) => self.further(range, left_secs),
+            (Some(range), _, Some(left_secs)) if self.next.anchor.is_some() => {
+                self.further(range, left_secs);
+            }
             (None, Some(range), Some(left_secs)) if self.fewer(range).is_some() => {
                 self.held = Some(StepHeld::WarmingUp { left_secs });
             }
-            (Some(_), _, None) if !new => self.held = Some(StepHeld::NothingNew),
-            (Some(range), _, None) => {
+            (Some(_), _, _) if !new => self.held = Some(StepHeld::NothingNew),
+            (Some(range), _, _) => {
                 let from = self.next.level.unwrap_or(0).max(self.fleet.desired);
                 self.up(from, after(from, range.change, true), now);
             }
@@ -98,10 +130,7 @@ impl Stand<'_> {
 
     /// More of what the warm-up began with.
     fn further(&mut self, range: &Adjustment, left_secs: u64) {
-        let Some(from) = self.next.anchor else {
-            self.held = Some(StepHeld::WarmingUp { left_secs });
-            return;
-        };
+        let Some(from) = self.next.anchor else { return };
         let to = self.bounded(after(from, range.change, true));
         if self.next.level.is_none_or(|level| to > level) {
             self.up(from, to, self.fleet.snapshot.now.steady);
@@ -131,13 +160,18 @@ impl Stand<'_> {
     fn fewer(&self, range: &Adjustment) -> Option<u32> {
         let level = self.next.level?;
         let floor = self.fleet.snapshot.bounds().floor().min(level);
-        Some(after(level, range.change, false).max(floor)).filter(|to| *to < level)
+        let begin = self.bounded(level);
+        Some(after(begin, range.change, false).max(floor)).filter(|to| *to < level)
     }
 
     fn into(&mut self, range: &Adjustment, value: f64, new: bool) {
         let Some(to) = self.fewer(range) else { return };
         if !new {
             self.held = Some(StepHeld::NothingNew);
+            return;
+        }
+        if self.partial {
+            self.held = Some(StepHeld::KnownInPart);
             return;
         }
         let projected = value * f64::from(self.fleet.desired) / f64::from(to);

@@ -40,7 +40,7 @@ impl fmt::Display for Claim {
             Source::Expression { .. } => expression(f, self),
             Source::Fallback { policy, unknown_secs } => {
                 let unknown = secs(*unknown_secs);
-                write!(f, "the {policy} is unknown for {unknown}, its fallback is {wants}")
+                write!(f, "the {policy} has been unknown for {unknown}, its fallback is {wants}")
             }
             Source::Schedule { name, left_secs, early_secs } => {
                 write!(f, "{} wants {wants}{}", quoted(name), hours(*left_secs, *early_secs))
@@ -129,7 +129,9 @@ fn average(f: &mut fmt::Formatter<'_>, source: &Source, wants: u32) -> fmt::Resu
         age_secs,
         missing,
         young,
+        warming,
         shifting,
+        whole_silent,
         tolerated,
     } = source
     else {
@@ -138,7 +140,7 @@ fn average(f: &mut fmt::Formatter<'_>, source: &Source, wants: u32) -> fmt::Resu
     let Some(value) = value else {
         return match age_secs {
             Some(_) if wants > 0 => {
-                write!(f, "{signal} is above 0, and no server serves long enough to be measured")
+                write!(f, "{signal} is above 0, and no server that counts is measured")
             }
             age => unknown(f, signal, *age),
         };
@@ -160,7 +162,9 @@ fn average(f: &mut fmt::Formatter<'_>, source: &Source, wants: u32) -> fmt::Resu
     };
     aside.extend(count(*missing, "reports nothing", "report nothing"));
     aside.extend(count(*young, "does not count yet", "do not count yet"));
+    aside.extend((*warming > 0).then(|| "nothing goes before they do".to_owned()));
     aside.extend((*shifting > 0).then(|| "others take over load".to_owned()));
+    aside.extend(whole_silent.then(|| "the sender for all servers has fallen silent".to_owned()));
     if aside.is_empty() { Ok(()) } else { write!(f, " ({})", aside.join(", ")) }
 }
 
@@ -180,6 +184,9 @@ fn step(f: &mut fmt::Formatter<'_>, source: &Source) -> fmt::Result {
             write!(f, "; the last one has {} more to show its effect", secs(*left_secs))
         }
         Some(StepHeld::NothingNew) => f.write_str("; nothing was measured since the last one"),
+        Some(StepHeld::KnownInPart) => f.write_str(
+            "; nothing is taken while servers are silent or others take over their load",
+        ),
         Some(StepHeld::WouldStepOut { servers }) => {
             write!(f, "; with {servers} it would be where it steps out again")
         }
@@ -189,17 +196,18 @@ fn step(f: &mut fmt::Formatter<'_>, source: &Source) -> fmt::Result {
 fn expression(f: &mut fmt::Formatter<'_>, claim: &Claim) -> fmt::Result {
     let Source::Expression { name, formula, values } = &claim.source else { return Ok(()) };
     let called = if name == formula { String::new() } else { format!("\"{name}\", ") };
-    write!(f, "the expression {called}{formula}, ")?;
+    let end = if name == formula { " " } else { ", " };
+    write!(f, "the expression {called}{formula}{end}")?;
     let lacking = claim.source.lacking();
     let known = values.iter().filter_map(|(signal, value)| Some((signal, (*value)?)));
     let known: Vec<String> =
         known.map(|(signal, value)| format!("{signal} {}", number(value))).collect();
     let with = known.join(", ");
-    match (claim.wants.number(), lacking.as_slice()) {
+    match (claim.wants.number(), known.len() == values.len()) {
         (Some(wants), _) => write!(f, "wants {wants} with {with}"),
-        (None, []) => write!(f, "comes to no number with {with}"),
-        (None, lacking) => {
-            let names = lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        (None, true) => write!(f, "comes to no number with {with}"),
+        (None, false) => {
+            let names = lacking.join(", ");
             write!(f, "is unknown without fresh data of the whole group: {names}")
         }
     }

@@ -26,8 +26,8 @@ use crate::domain::alert::{AlertTold, FINGERPRINT_MOST, TOLD_MOST};
 use crate::domain::group::Group;
 use crate::domain::id::AlertName;
 use crate::domain::policy::{Alert, Policy};
-use crate::domain::signal::Command;
-use crate::domain::time::{Now, Wall};
+use crate::domain::signal::{AHEAD_MOST, Command};
+use crate::domain::time::{Now, Wall, spoken};
 use crate::http::auth::Caller;
 use crate::http::body::Taken;
 use crate::http::error::{Kind, Problem};
@@ -43,6 +43,9 @@ pub(in crate::http) async fn post(
     let key = idempotency_key(&headers, &method, &uri, &body)?;
     let now = app.now();
     let alerts = alerts(&body, now)?;
+    // One was counted when the request came.
+    let more = u32::try_from(alerts.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    app.senders().signals(caller.scope, caller.peer, more)?;
     let command = Command::Alerts { alerts };
     order(&app, &group, &caller, (command, None), key, now).await
 }
@@ -108,16 +111,24 @@ fn alert(node: Node, now: Now) -> Result<AlertTold, Problem> {
     };
     let fingerprint = fields.take("fingerprint");
     let fingerprint = fingerprint.map(|n| n.printable(FINGERPRINT_MOST).map(str::to_owned));
-    let starts = fields.take("starts_at").map(|node| starts_at(&node)).transpose()?;
+    let starts = fields.take("starts_at").map(|node| starts_at(&node, now)).transpose()?;
     let until = fields.take("for").map(|node| span(&node)).transpose()?;
     let until = until.map(|span| now.plus(span));
     let fingerprint = fingerprint.transpose()?.unwrap_or_default();
     Ok(AlertTold { name, fingerprint, firing, starts, until })
 }
 
-fn starts_at(node: &Node) -> Result<Wall, Problem> {
-    Wall::parse(node.text()?)
-        .map_err(|_| node.fault("it must be RFC 3339, as 2026-11-23T18:00:00Z"))
+/// One that lies ahead would make every later word an earlier one.
+fn starts_at(node: &Node, now: Now) -> Result<Wall, Problem> {
+    let at = Wall::parse(node.text()?)
+        .map_err(|_| node.fault("it must be RFC 3339, as 2026-11-23T18:00:00Z"))?;
+    if at <= now.wall.plus(AHEAD_MOST) {
+        return Ok(at);
+    }
+    let (ahead, most) = (spoken(at.since(now.wall)), spoken(AHEAD_MOST));
+    Err(node
+        .fault(format_args!("it lies {ahead} ahead of our clock; at most {most} is allowed"))
+        .hint("set the sender's clock, or leave `starts_at` out"))
 }
 
 #[cfg(test)]
@@ -126,8 +137,12 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Now {
+        Now { wall: Wall::parse("2026-11-23T12:00:00Z").unwrap(), ..Now::default() }
+    }
+
     fn read(body: &str) -> Result<Vec<AlertTold>, Problem> {
-        alerts(body.as_bytes(), Now::default())
+        alerts(body.as_bytes(), now())
     }
 
     #[test]
@@ -148,7 +163,7 @@ mod tests {
         let alert = read(body).unwrap().remove(0);
         assert_eq!((alert.firing, alert.fingerprint.as_str()), (false, "f-1"));
         assert_eq!(alert.starts.unwrap().to_string(), "2026-11-23T11:59:00Z");
-        assert_eq!(alert.until, Some(Now::default().plus(Duration::from_secs(600))));
+        assert_eq!(alert.until, Some(now().plus(Duration::from_secs(600))));
     }
 
     #[test]
@@ -160,6 +175,7 @@ mod tests {
             ("{\"name\": \" A\"}", "/name"),
             ("{\"name\": \"A\", \"status\": \"pending\"}", "/status"),
             ("{\"name\": \"A\", \"starts_at\": \"yesterday\"}", "/starts_at"),
+            ("{\"name\": \"A\", \"starts_at\": \"2099-01-01T00:00:00Z\"}", "/starts_at"),
             ("{\"name\": \"A\", \"for\": \"0s\"}", "/for"),
             ("{\"name\": \"A\", \"fingerprint\": \"\"}", "/fingerprint"),
             ("{\"name\": \"A\", \"severity\": \"high\"}", "/severity"),

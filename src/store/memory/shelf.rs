@@ -58,7 +58,7 @@ impl Shelf {
                 let next = signal::apply(&self.state, order, *bounds)?;
                 let news = signal::news(&self.state, &next, order);
                 self.state = next;
-                if news {
+                if order.command.journaled() {
                     self.orders.push_back(order.clone());
                 }
                 u32::from(news)

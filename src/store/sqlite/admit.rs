@@ -52,10 +52,10 @@ impl Write for Admit {
             What::Command(order, bounds) => {
                 let next = signal::apply(&state, order, *bounds).map_err(StoreError::Command)?;
                 put_state(tx, &self.group, &next).await?;
-                if signal::news(&state, &next, order) {
+                if order.command.journaled() {
                     put_order(tx, &self.group, order).await?;
-                    fresh = 1;
                 }
+                fresh = u32::from(signal::news(&state, &next, order));
                 state = next;
             }
         }

@@ -94,6 +94,16 @@ const FORMULA: &str = "[[group.web.expression]]\n";
 #[case::warm_up_of_a_total(TARGET, "per_server = 1\nwarm_up = \"1m\"", "does not go with")]
 #[case::no_window(TARGET, "average = 1\naggregate = \"avg\"", "needs a window")]
 #[case::no_aggregate(TARGET, "average = 1\nwindow = \"3m\"", "needs an aggregate")]
+#[case::window_of_the_last(
+    TARGET,
+    "average = 1\nwindow = \"3m\"\naggregate = \"last\"",
+    "no meaning for the last"
+)]
+#[case::stale_beyond_what_is_kept(
+    TARGET,
+    "average = 1\nwindow = \"3m\"\naggregate = \"avg\"\nstale_after = \"2h\"",
+    "is above 1 h, with a window"
+)]
 #[case::no_such_aggregate(
     TARGET,
     "average = 1\nwindow = \"3m\"\naggregate = \"p10\"",

@@ -80,8 +80,9 @@ fn one_that_nobody_renews_has_ended() {
     let mut world = fleet(3, by_steps());
     world.pass();
     tell(&mut world, true, "");
+    assert_eq!(desired(&mut world), 5);
     world.pass_time(59 * MINUTE);
-    assert_eq!(desired(&mut world), 8);
+    assert_eq!(desired(&mut world), 7);
     world.pass_time(MINUTE);
     assert_eq!(desired(&mut world), 3);
 }
@@ -120,4 +121,62 @@ fn it_ends_no_cooldown() {
     assert_eq!(desired(&mut world), 6, "the servers of a moment ago are not taken away again");
     world.pass_time(MINUTE);
     assert_eq!(desired(&mut world), 4);
+}
+
+#[test]
+fn alerts_do_not_climb_on_each_other() {
+    let other = AlertName::new("Slow").unwrap();
+    let asks = Asks::More { change: Change::Servers(2), every: 60 * MINUTE, most: 2 };
+    let mut world = fleet(3, policy(asks));
+    let slow = Alert { alert: other.clone(), asks, expires_after: 60 * MINUTE };
+    world.group.policies.push(Policy::Alert(slow));
+    world.group.behaviour.scale_in.cooldown = MINUTE;
+    world.pass();
+    let mut turn = |firing| {
+        let name = other.clone();
+        let told =
+            AlertTold { name, fingerprint: String::new(), firing, starts: None, until: None };
+        world.order(Command::Alerts { alerts: vec![told] });
+        let with_slow = world.pass().desired;
+        tell(&mut world, !firing, "");
+        let with_other = world.pass().desired;
+        world.pass_time(10 * SECOND);
+        with_slow.max(with_other)
+    };
+    for n in 0..12 {
+        let most = turn(n % 2 == 0);
+        assert!(most <= 5, "{most} at turn {n}");
+    }
+}
+
+#[test]
+fn a_policy_that_finds_it_firing_begins_with_one_step() {
+    let mut world = fleet(3, policy(Asks::Capacity(0)));
+    world.pass();
+    tell(&mut world, true, "");
+    world.pass_time(50 * MINUTE);
+    world.group.policies = vec![by_steps()];
+    assert_eq!(desired(&mut world), 5);
+    assert_eq!(desired(&mut world), 5);
+    world.pass_time(5 * MINUTE);
+    assert_eq!(desired(&mut world), 7);
+}
+
+#[test]
+fn behind_a_pin_nothing_adds_up() {
+    let mut world = fleet(3, by_steps());
+    world.pass();
+    world.order(Command::Pin { capacity: 20, until: None });
+    tell(&mut world, true, "");
+    assert_eq!(desired(&mut world), 20);
+    world.pass_time(30 * MINUTE);
+    world.pass();
+    world.order(Command::Unpin);
+    let unpinned = world.pass();
+    let alert = unpinned.claims.iter().find(|c| matches!(c.source, Source::Alert { .. }));
+    assert_eq!(
+        alert.and_then(|c| c.wants.number()),
+        Some(22),
+        "as desired was 20 when it was heard"
+    );
 }

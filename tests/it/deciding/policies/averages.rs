@@ -190,6 +190,36 @@ fn one_value_measured_while_nobody_was_ready_tells_of_work_at_most() {
 }
 
 #[test]
+fn nothing_goes_before_those_that_came_count() {
+    let mut world = fleet(4, Policy::Average(average(60.0)));
+    world.order(Command::Set { capacity: 0 });
+    report(&mut world, &[Some(92.5); 4]);
+    assert_eq!(world.pass().desired, 7);
+    for _ in 0..4 {
+        world.pass_time(5 * SECOND);
+        world.pass();
+    }
+    report(&mut world, &[Some(52.9); 7]);
+    let decision = world.pass();
+    assert_eq!(decision.desired, 7, "{:?}", decision.sentences());
+    world.pass_time(2 * MINUTE);
+    report(&mut world, &[Some(52.9); 7]);
+    assert_eq!(world.pass().desired, 7, "and now they do");
+}
+
+#[test]
+fn what_nobody_could_build_is_no_need_of_an_average() {
+    let mut world = fleet(5, Policy::Average(average(60.0)));
+    world.quota = 5;
+    world.order(Command::Set { capacity: 20 });
+    report(&mut world, &[Some(58.0); 5]);
+    world.pass();
+    world.order(Command::Set { capacity: 0 });
+    report(&mut world, &[Some(58.0); 5]);
+    assert_eq!(wants(&mut world), Some(5));
+}
+
+#[test]
 fn while_load_shifts_nothing_is_taken() {
     let mut world = fleet(6, Policy::Average(average(60.0)));
     world.order(Command::Set { capacity: 1 });

@@ -24,7 +24,7 @@ fn it_asks_for_what_it_comes_to() {
     assert_eq!(asked.wants.number(), Some(5), "rounded up");
     assert_eq!(
         asked.to_string(),
-        "the expression max(queue / 100, 2 * (cpu > 80)), wants 5 with cpu 50, queue 420"
+        "the expression max(queue / 100, 2 * (cpu > 80)) wants 5 with cpu 50, queue 420"
     );
     world.measure("queue", 10.0);
     world.measure("cpu", 90.0);
@@ -57,4 +57,17 @@ fn a_part_of_a_load_is_no_load() {
     world.pass_time(6 * MINUTE);
     report(&mut world, &[Some(3.0), None]);
     assert!(unknown(&claim(&mut world)), "one has fallen silent");
+}
+
+#[test]
+fn one_that_comes_to_no_number_lets_nothing_go() {
+    let mut world = world("queue / (10 - cpu)");
+    world.measure("queue", 40.0);
+    world.measure("cpu", 0.0);
+    assert_eq!(world.pass().desired, 4);
+    world.measure("cpu", 10.0);
+    let decision = world.pass();
+    assert_eq!(decision.desired, 4, "{:?}", decision.sentences());
+    let said = decision.sentences().join("\n");
+    assert!(said.contains("the expression queue / (10 - cpu)"), "{said}");
 }

@@ -8,6 +8,7 @@ use novascale::domain::alert::AlertTold;
 use novascale::domain::behaviour::Behaviour;
 use novascale::domain::formula::Formula;
 use novascale::domain::id::AlertName;
+use novascale::domain::plan::Action;
 use novascale::domain::policy::{
     Adjustment, Alert, Asks, Change, Expression, Fallback, Step, Total,
 };
@@ -120,7 +121,7 @@ fn happen(world: &mut World, word: &Word) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
     /// Every decision stands before the second judge (`World::decide` asks it), is within its
     /// bounds, and is the same when it is made again on what it remembers; what it remembers stays
     /// small.
@@ -140,11 +141,45 @@ proptest! {
             happen(&mut world, word);
             let first = world.pass();
             prop_assert!((1..=12).contains(&first.desired));
+            // Who is taken away has its load taken over: what it told counts no more.
+            let takes = first.plan.iter().any(|action| matches!(action, Action::Terminate { .. }));
             let again = world.decide();
-            prop_assert_eq!(first.desired, again.desired, "{:?}", again.sentences());
+            prop_assert!(takes || first.desired == again.desired, "{:?}", again.sentences());
             let memory = serde_json::to_string(&world.memory).unwrap();
             prop_assert!(memory.len() < 8_000, "{}", memory);
         }
+    }
+
+    /// On the same memory more load never lowers desired, for whomever it is measured.
+    #[test]
+    fn more_load_never_lowers_desired(
+        policies in proptest::collection::vec(policy(), 1..3),
+        words in proptest::collection::vec(word(), 0..16),
+        plain in any::<bool>(),
+        each in any::<bool>(),
+        (value, more) in (0.0..200.0f64, 0.0..200.0f64),
+    ) {
+        let desired = |value: f64| {
+            let mut world = World::new(group(1, 12), 1);
+            if plain {
+                world.group.behaviour = Behaviour::default();
+            }
+            let mut keys = std::collections::BTreeSet::new();
+            let policies = policies.iter().filter(|policy| keys.insert(policy.key()));
+            world.group.policies = policies.cloned().collect();
+            for word in &words {
+                happen(&mut world, word);
+                world.pass();
+            }
+            world.pass_time(Duration::from_secs(5));
+            happen(&mut world, &if each { Word::Each(value) } else { Word::Load(value) });
+            world.pass()
+        };
+        let (less, more) = (desired(value), desired(value + more));
+        prop_assert!(
+            less.desired <= more.desired,
+            "{:?}\nbut with more load\n{:?}", less.sentences(), more.sentences()
+        );
     }
 
     /// Nobody measures any more: until a fallback applies, nothing is taken away for it.
@@ -157,11 +192,13 @@ proptest! {
         let mut keys = std::collections::BTreeSet::new();
         let quiet = policies.into_iter().filter(|p| p.fallback().is_none() && !p.readings().is_empty());
         world.group.policies = quiet.filter(|p| keys.insert(p.key())).collect();
+        if world.group.policies.is_empty() {
+            world.group.policies.push(Policy::Total(Total::of(reading("load"), 10.0)));
+        }
         for word in &words {
             happen(&mut world, word);
             world.pass();
         }
-        prop_assume!(!world.group.policies.is_empty());
         // What was measured is stale by then, whatever its window.
         world.pass_time(6 * MINUTE);
         let before = world.pass().desired;

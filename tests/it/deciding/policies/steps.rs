@@ -180,3 +180,48 @@ fn deciding_twice_changes_nothing() {
         world.pass_time(6 * MINUTE);
     }
 }
+
+#[test]
+fn a_surge_after_a_step_in_is_answered_at_once() {
+    let mut world = world(policy());
+    step(&mut world, 60.0);
+    world.pass_time(6 * MINUTE);
+    assert_eq!(step(&mut world, 40.0), Some(10));
+    world.pass_time(10 * SECOND);
+    assert_eq!(step(&mut world, 75.0), Some(13), "30 % of 10");
+}
+
+#[test]
+fn a_level_above_a_lowered_max_comes_down_from_max() {
+    let mut world = world(Step { warm_up: Duration::ZERO, ..policy() });
+    step(&mut world, 75.0);
+    world.group.bounds.max = 5;
+    world.pass_time(MINUTE);
+    assert_eq!(step(&mut world, 35.0), Some(4), "10 % of 5 is one");
+}
+
+#[test]
+fn while_a_server_is_silent_nothing_is_taken() {
+    let into = vec![range(None, Some(30.0), Change::Servers(1))];
+    let mut world = fleet(3, Policy::Step(Step { into, ..policy() }));
+    report(&mut world, &[Some(99.0), Some(50.0), Some(50.0)]);
+    assert_eq!(level(&mut world), Some(4), "10 % of 3 is less than one: one");
+    world.pass_time(6 * MINUTE);
+    report(&mut world, &[None, Some(20.0), Some(20.0)]);
+    let asked = claim(&mut world);
+    assert!(asked.blind() && asked.to_string().contains("nothing is taken while"), "{asked}");
+    let all = vec![Some(20.0); world.members()];
+    report(&mut world, &all);
+    assert_eq!(level(&mut world), Some(3));
+}
+
+#[test]
+fn a_policy_that_stands_in_place_of_another_begins_with_what_that_upheld() {
+    let mut world =
+        fleet(5, Policy::Total(novascale::domain::policy::Total::of(reading("cpu"), 10.0)));
+    world.order(Command::Set { capacity: 0 });
+    world.measure("cpu", 50.0);
+    assert_eq!(world.pass().desired, 5);
+    world.group.policies = vec![Policy::Step(policy())];
+    assert_eq!(world.pass().desired, 5, "between its ranges it moves nothing");
+}

@@ -30,7 +30,7 @@ fn measured(reading: Reading) -> World {
 #[case::p99("p99", 50)]
 fn the_samples_of_the_window_count(#[case] aggregate: &str, #[case] expected: u32) {
     // All but the first.
-    let mut world = measured(windowed("load", aggregate, 160 * SECOND));
+    let mut world = measured(windowed("load", aggregate, 130 * SECOND));
     assert_eq!(wants(&mut world), Some(expected));
 }
 
@@ -47,15 +47,15 @@ fn percentiles_are_those_of_the_nearest_rank() {
 }
 
 #[test]
-fn what_leaves_the_window_counts_no_more() {
-    let mut world = measured(windowed("load", "max", 185 * SECOND));
-    assert_eq!(wants(&mut world), Some(90));
-    world.pass_time(10 * SECOND);
-    assert_eq!(wants(&mut world), Some(50));
+fn a_window_ends_with_the_newest_sample_and_silence_empties_it_not() {
+    let mut world = measured(windowed("load", "sum", 130 * SECOND));
+    assert_eq!(wants(&mut world), Some(150));
     world.pass_time(4 * MINUTE);
-    assert_eq!(wants(&mut world), Some(50), "the newest is known as long as it is fresh");
-    world.pass_time(2 * MINUTE);
-    assert!(unknown(&claim(&mut world)), "and then nothing is");
+    assert_eq!(wants(&mut world), Some(150), "as long as the newest is fresh");
+    world.measure("load", 7.0);
+    assert_eq!(wants(&mut world), Some(7));
+    world.pass_time(6 * MINUTE);
+    assert!(unknown(&claim(&mut world)), "and then nothing is known");
 }
 
 #[test]
@@ -67,13 +67,4 @@ fn each_server_has_a_window_of_its_own() {
         world.pass_time(MINUTE);
     }
     assert_eq!(wants(&mut world), Some(8), "20 and 60");
-}
-
-#[test]
-fn a_window_is_looked_at_as_often_as_hpa_looks() {
-    let mut world = measured(windowed("load", "avg", 150 * SECOND));
-    world.observe();
-    let decision = world.decide();
-    let next = decision.next_look.since(decision.at.steady);
-    assert!(next <= 15 * SECOND, "{next:?}");
 }
