@@ -34,6 +34,8 @@ pub enum Broken {
     IgnoresKeys,
     /// I10: it works with bounds that are not its group's.
     KeepsOldBounds,
+    /// I10: it knows no window's min.
+    IgnoresAWindowsMin,
     /// I11: a signal that is silent counts as zero.
     TakesSilenceForZero,
     /// I12: a failure is no reason to wait.
@@ -52,7 +54,7 @@ pub enum Broken {
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 18] = [
+pub const ALL: [(Broken, &str); 19] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -63,6 +65,7 @@ pub const ALL: [(Broken, &str); 18] = [
     (Broken::AsksNoToken, "I8"),
     (Broken::IgnoresKeys, "I9"),
     (Broken::KeepsOldBounds, "I10"),
+    (Broken::IgnoresAWindowsMin, "I10"),
     (Broken::TakesSilenceForZero, "I11"),
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),

@@ -80,6 +80,7 @@ impl World {
     /// The faults stop, what hangs goes on, and people put right what they did.
     fn calm_down(&mut self) {
         self.nova.event(50, 0, || "calm".to_owned());
+        self.come_to_a_quiet_hour();
         let now = self.clock.now().steady;
         let stays_broken = self.people.percent(50);
         let mut state = self.nova.state();
@@ -99,7 +100,7 @@ impl World {
             self.let_go(group);
             self.post_what_was_held(group);
             self.order(group, Command::Unpin);
-            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
+            self.order(group, Command::Confirm { max: self.groups[group].max_ever() });
         }
     }
 
@@ -133,8 +134,10 @@ impl World {
         let measured = !group.policies.is_empty();
         let mut reference = self.post.boxes[at].reference.clone();
         reference.load = reference.load.filter(|_| measured);
-        let wanted = reference.desired(group.bounds, PER_SERVER);
-        let state = self.nova.state();
+        let mut state = self.nova.state();
+        let (bounds, scheduled) = state.oracle.groups[at].in_force(self.clock.now().wall);
+        let wanted = reference.desired(bounds, PER_SERVER).max(scheduled);
+        let wanted = bounds.clamp(wanted);
         let desired = state.oracle.groups[at].desired.map(|(desired, _)| desired);
         if desired != Some(wanted) {
             let said = format!("group {at}: desired is {desired:?}, the reference says {wanted}");

@@ -113,7 +113,7 @@ impl World {
         }
         let cut_waits = self.nova.state().oracle.groups[group].cut.waits;
         if cut_waits && self.people.percent(8) {
-            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
+            self.order(group, Command::Confirm { max: self.groups[group].max_ever() });
         }
     }
 

@@ -42,6 +42,7 @@ mod run;
 mod servers;
 mod time;
 mod trace;
+mod windows;
 mod wire;
 mod world;
 

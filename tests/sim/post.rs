@@ -130,7 +130,7 @@ impl World {
         let key = self.post.key();
         self.nova.event(31, group as u64, || format!("group {group}: {command:?}"));
         let order = Ordered { command, at: now, by: "sim".into(), reason: None };
-        let what = What::Command(order, self.groups[group].bounds);
+        let what = What::Command(order, self.bounds(group));
         self.send(group, Letter { what, key, written: now, load: None });
     }
 
@@ -174,7 +174,7 @@ impl World {
         let at = self.post.dice.below(u32::try_from(done).unwrap()) as usize;
         let letter = self.post.boxes[group].done[at].clone();
         self.nova.event(32, group as u64, || format!("group {group}: a letter comes again"));
-        let what = self.arrived(group, letter.what);
+        let what = self.arrived(letter.what);
         self.submit(group, what, letter.key);
     }
 
@@ -194,7 +194,7 @@ impl World {
 
     /// Whether it was taken. Each counts in the reference when it is answered first.
     fn admit(&mut self, group: usize, letter: &Letter) -> bool {
-        let what = self.arrived(group, letter.what.clone());
+        let what = self.arrived(letter.what.clone());
         self.may_count(group, &what);
         let answer = self.submit(group, what, letter.key.clone());
         if !matches!(answer, Some(Ok(Admitted::Stored { .. } | Admitted::Repeated { .. }))) {
@@ -229,13 +229,12 @@ impl World {
         Some(answer)
     }
 
-    /// It comes in now, whenever it was written.
-    fn arrived(&self, group: usize, what: What) -> What {
+    /// It comes in now, whenever it was written; but a command counts by the bounds that held when
+    /// it was written, so that it is plain which they are however long it is on its way.
+    fn arrived(&self, what: What) -> What {
         let at = self.clock.now();
         match what {
-            What::Command(order, _) => {
-                What::Command(Ordered { at, ..order }, self.groups[group].bounds)
-            }
+            What::Command(order, bounds) => What::Command(Ordered { at, ..order }, bounds),
             What::Samples(mut samples, read) => {
                 samples.iter_mut().for_each(|identified| identified.sample.received = at);
                 What::Samples(samples, read)
@@ -274,11 +273,10 @@ impl World {
     }
 
     fn taken(&mut self, group: usize, letter: &Letter) {
-        let bounds = self.groups[group].bounds;
         let of = &mut self.post.boxes[group];
         match &letter.what {
-            What::Command(order, _) => {
-                of.reference.order(&order.command, bounds);
+            What::Command(order, bounds) => {
+                of.reference.order(&order.command, *bounds);
                 let base = of.reference.base;
                 self.nova.state().oracle.groups[group].inputs.based(base);
             }
@@ -328,7 +326,7 @@ impl World {
         let capacity = self.post.dice.between(15, 40);
         let command = Command::Pin { capacity, until: None };
         let order = Ordered { command, at: self.clock.now(), by: "stranger".into(), reason: None };
-        What::Command(order, self.groups[group].bounds)
+        What::Command(order, self.bounds(group))
     }
 
     /// What the store itself refuses.
@@ -350,7 +348,7 @@ impl World {
         let now = self.clock.now();
         let order = Ordered { command, at: now, by: "sim".into(), reason: None };
         let before = self.nova.state().oracle.journal(group, now);
-        let answer = self.store(group, What::Command(order, self.groups[group].bounds), key);
+        let answer = self.store(group, What::Command(order, self.bounds(group)), key);
         let after = self.nova.state().oracle.journal(group, now);
         if before != after || matches!(answer, Some(Ok(_))) {
             self.trace.broken(now.steady, "I8", "what was refused changed the state");

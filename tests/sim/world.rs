@@ -14,7 +14,7 @@ use novascale::domain::id::{GroupName, InstallId, Region, SignalName, Tag, Templ
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
 use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
-use novascale::domain::time::{Clock, Steady};
+use novascale::domain::time::{Clock, Steady, Wall};
 use novascale::store::{Lease, MemoryStore};
 
 use super::broken::{Broken, Misread};
@@ -28,6 +28,7 @@ use super::oracle::Oracle;
 use super::post::Post;
 use super::time::{SimClock, Timer};
 use super::trace::Trace;
+use super::windows::Calendar;
 use super::wire::Client;
 
 /// Passes of the stormy part of a world.
@@ -38,6 +39,8 @@ pub const WIRE_EVERY: u64 = 20;
 pub const PER_SERVER: f64 = 10.0;
 /// The signal that every world measures.
 pub const SIGNAL: &str = "load";
+/// When worlds begin by the wall clock; those with schedules begin at another time.
+pub const BEGINS: Wall = Wall(1_767_000_000_000);
 
 pub const ZONES: [&str; 2] = ["r1-a", "r1-b"];
 pub const FLAVORS: [&str; 2] = ["d2-2", "b3-8"];
@@ -67,6 +70,7 @@ pub struct World {
     pub groups: Vec<Group>,
     pub machine: Machine,
     pub post: Post,
+    pub calendar: Calendar,
     /// What people and chance do.
     pub people: Dice,
     pub passes: u32,
@@ -95,7 +99,11 @@ impl World {
         if timer.is_none() {
             faults = faults.off_the_wire();
         }
-        let groups = groups(&mut Dice::of(seed, "groups"));
+        let mut groups = groups(&mut Dice::of(seed, "groups"));
+        let mut calendar = Calendar::of(seed, BEGINS, timer.is_some());
+        for group in &mut groups {
+            group.schedules = calendar.schedules(calendar.begins, group.bounds.min.min(1));
+        }
         let trace = Arc::new(Trace::telling(setting.story, setting.broken.map(Broken::invariant)));
         let install = InstallId::from_bits(7);
         let store = new_store(&faults, &install);
@@ -104,6 +112,9 @@ impl World {
         let nova = Arc::new(Nova::new((seed, timer), faults, Arc::clone(&trace), oracle));
         nova.event(0, seed, || format!("seed {seed}: {} groups, {}", groups.len(), hot.join(", ")));
         let clock = Arc::clone(&nova.clock);
+        if groups.iter().any(|group| !group.schedules.is_empty()) {
+            clock.jump(calendar.begins.0 - BEGINS.0);
+        }
         let lease = Arc::new(Mutex::new(store.acquire("simulated")));
         let spare = Spare { setting: &setting, nova: &nova, store: &store, lease: &lease };
         let machine = spare.start(groups.iter().cloned().enumerate().collect());
@@ -113,6 +124,7 @@ impl World {
             store,
             post: Post::new(&groups, Dice::of(seed, "post")),
             groups,
+            calendar,
             machine,
             people: Dice::of(seed, "people"),
             passes: 0,
@@ -327,7 +339,9 @@ impl World {
         if !self.post.boxes[at].empty() {
             return;
         }
-        let new = group(u32::try_from(at).unwrap(), &mut self.people);
+        let mut new = group(u32::try_from(at).unwrap(), &mut self.people);
+        let least = new.bounds.min.min(1);
+        new.schedules = self.calendar.schedules(self.clock.now().wall, least);
         if self.people.percent(50) {
             self.groups[at].bounds = new.bounds;
             self.groups[at].config_hash = new.config_hash;
@@ -336,11 +350,19 @@ impl World {
         }
         if self.post.boxes[at].shared {
             self.groups[at].bounds.min = self.groups[at].bounds.min.max(1);
+            for schedule in &mut self.groups[at].schedules {
+                schedule.gives.min = schedule.gives.min.map(|min| min.max(1));
+            }
         }
         let group = self.groups[at].clone();
         self.nova.event(45, at as u64, || format!("group {at}: now {:?}", group.bounds));
         self.nova.state().oracle.groups[at].reconfigure(group);
         self.restart();
+    }
+
+    /// The bounds that the door of the daemon takes for those in force.
+    pub fn bounds(&self, group: usize) -> Bounds {
+        self.groups[group].bounds_at(self.clock.now().wall)
     }
 
     /// A group is not in the configuration for a while.
@@ -371,7 +393,8 @@ impl World {
 
 /// As one takes it who thinks that what is not configured is to go.
 fn drained(group: &Group) -> Group {
-    Group { bounds: Bounds::new(0, 0), policies: Vec::new(), ..group.clone() }
+    let (policies, schedules) = (Vec::new(), Vec::new());
+    Group { bounds: Bounds::new(0, 0), policies, schedules, ..group.clone() }
 }
 
 fn new_store(faults: &Faults, install: &InstallId) -> Arc<MemoryStore> {
@@ -390,8 +413,14 @@ struct Spare<'a> {
 
 impl Spare<'_> {
     fn start(&self, mut groups: Vec<(usize, Group)>) -> Machine {
-        if self.setting.broken == Some(Broken::IgnoresMeltdowns) {
-            groups.iter_mut().for_each(|(_, group)| group.behaviour.meltdown.percent = 100.0);
+        for (_, group) in &mut groups {
+            match self.setting.broken {
+                Some(Broken::IgnoresMeltdowns) => group.behaviour.meltdown.percent = 100.0,
+                Some(Broken::IgnoresAWindowsMin) => {
+                    group.schedules.iter_mut().for_each(|schedule| schedule.gives.min = None);
+                }
+                _ => {}
+            }
         }
         Machine::start(parts(self.setting, self.nova, self.store, self.lease), groups)
     }

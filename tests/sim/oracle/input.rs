@@ -79,11 +79,12 @@ impl Inputs {
     }
 
     /// Why the claim cannot be traced to anything that was sent.
-    fn untraced(&self, claim: &Claim, group: &Group, now: Steady) -> Option<String> {
+    fn untraced(&self, claim: &Claim, group: &Group, decision: &Decision) -> Option<String> {
+        let (now, bounds) = (decision.at.steady, decision.bounds);
         let wants = claim.wants.number();
         let traced = match &claim.source {
-            // The min of the configuration.
-            Source::Base { declared: false, .. } => true,
+            // The min in force.
+            Source::Base { declared: false, .. } => wants == Some(bounds.floor()),
             Source::Base { declared: true, .. } => {
                 wants.is_some_and(|base| self.bases.contains(&base))
             }
@@ -96,9 +97,13 @@ impl Inputs {
                 };
                 self.reservations.iter().any(held)
             }
+            // Which windows count is judged with the bounds.
+            Source::Schedule { name, .. } => {
+                let of = group.schedules.iter().find(|schedule| schedule.name == *name);
+                of.is_some_and(|schedule| schedule.gives.capacity == wants)
+            }
             // No group here has one.
-            Source::Schedule { .. }
-            | Source::Average { .. }
+            Source::Average { .. }
             | Source::Step { .. }
             | Source::Alert { .. }
             | Source::Expression { .. }
@@ -129,12 +134,28 @@ impl Inputs {
 }
 
 impl Watch {
+    /// What counts asks: a window with a capacity is a claim, once, but behind a pin.
+    fn judge_schedules(&self, decision: &Decision, trace: &Trace) {
+        let pinned = decision.claims.iter().any(super::is_pin);
+        let mut claimed = decision.claims.iter().filter_map(|claim| match &claim.source {
+            Source::Schedule { name, .. } => Some(name),
+            _ => None,
+        });
+        let counts = decision.schedules.iter().filter(|window| window.gives.capacity.is_some());
+        let mut counts = counts.map(|window| &window.name).filter(|_| !pinned);
+        if !claimed.by_ref().eq(counts.by_ref()) {
+            let said = "the windows that count and those that ask are not the same";
+            trace.broken(decision.at.steady, "I8", said);
+        }
+    }
+
     pub(super) fn judge_inputs(&self, decision: &Decision, trace: &Trace) {
         let now = decision.at.steady;
         let untraced =
-            decision.claims.iter().find_map(|c| self.inputs.untraced(c, &self.group, now));
+            decision.claims.iter().find_map(|c| self.inputs.untraced(c, &self.group, decision));
         if let Some(untraced) = untraced {
             trace.broken(now, "I8", &untraced);
         }
+        self.judge_schedules(decision, trace);
     }
 }
