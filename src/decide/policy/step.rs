@@ -12,7 +12,7 @@ use super::{Fleet, Verdict};
 use crate::domain::claim::{Claim, PolicyMemory, Source, StepHeld, Wants};
 use crate::domain::count::{MOST, percent_change};
 use crate::domain::id::ServerId;
-use crate::domain::policy::{Adjustment, Change, Step};
+use crate::domain::policy::{Adjustment, Change, Step, mean};
 use crate::domain::signal::Sample;
 use crate::domain::time::{Steady, left_secs};
 
@@ -58,9 +58,7 @@ fn value(fleet: &Fleet<'_>, series: &Series<'_>) -> Option<f64> {
             Some(_) => each.push(value),
         }
     }
-    let n = each.len() as f64;
-    let mean = each.into_iter().map(|value| value / n).reduce(|sum, part| sum + part);
-    [whole, mean].into_iter().flatten().reduce(f64::max)
+    [whole, mean(&each)].into_iter().flatten().reduce(f64::max)
 }
 
 struct Stand<'a> {
