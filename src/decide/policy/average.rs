@@ -207,7 +207,10 @@ impl Sum {
         let surplus = self.n > fleet.desired;
         let back = (ratio < 1.0 && servers > fleet.desired && !surplus)
             || (ratio > 1.0 && servers < fleet.desired);
-        if self.near(fleet, average) || (turned && !surplus) || back {
+        // Where those who measure need more, what is assumed of the others takes nothing away,
+        // however many there are beside those desired.
+        let lowers = before > 1.0 && servers < fleet.desired;
+        if self.near(fleet, average) || (turned && !surplus) || back || lowers {
             return stays;
         }
         Way { servers, stays: false }
