@@ -98,6 +98,7 @@ impl World {
             let load = f64::from(self.people.below(130));
             self.measure(group, load);
         }
+        self.hear_from_gauges(group, silent);
         if self.people.percent(18) {
             let command = self.command();
             self.order(group, command);

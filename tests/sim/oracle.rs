@@ -14,10 +14,10 @@
 //! | I5 | at the end: no member too many, none that does not serve | `calm` |
 //! | I6 | a change begins: age of listing and plan, what a listing lacked of the truth; a create for what serves already | [`change`], [`create`] |
 //! | I7 | a change begins under a lease that another has taken over; a pass succeeds under it | [`change`], `world` |
-//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], `post`, [`adopt`] |
+//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], [`policies`], `post`, [`adopt`] |
 //! | I9 | at the end: desired is what the reference comes to, whatever was repeated, late or lost | `calm`, `reference` |
 //! | I10 | a decision: desired is within the bounds in force then, which are worked out anew | here, [`hours`] |
-//! | I11 | a decision: desired does not fall while no sample can count | here |
+//! | I11 | a decision: desired does not fall while no sample of some signal can count; an average that lacks servers asks for what they may need, a level falls by a measure alone | here, [`policies`] |
 //! | I12 | every call: so many of each kind within any minute, next to none while nothing answers; tries within ten | [`calls`] |
 //! | I13 | a decision: desired does not fall within the cooldown | here |
 //! | I14 | a change begins: its group is in the configuration; a delete: a large cut of max was confirmed | [`change`], [`cut`] |
@@ -42,7 +42,7 @@ use novascale::domain::claim::{Claim, Source};
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Found, Observation, Seen};
 use novascale::domain::group::Group;
-use novascale::domain::id::{InstallId, ServerId};
+use novascale::domain::id::{InstallId, ServerId, SignalName};
 use novascale::domain::plan::Decision;
 use novascale::domain::schedule::{Lead, Schedule};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
@@ -53,6 +53,7 @@ use self::cut::Cut;
 use self::hours::Hours;
 use self::input::Inputs;
 use self::melt::Melt;
+use self::policies::Told;
 use super::nova::Nova;
 use super::servers::{Body, State};
 use super::trace::Trace;
@@ -66,6 +67,7 @@ mod delete;
 pub mod hours;
 pub mod input;
 pub mod melt;
+mod policies;
 
 pub struct Oracle {
     pub groups: Vec<Watch>,
@@ -89,8 +91,8 @@ pub struct Watch {
     /// Since then a pass may have decided something that was not published.
     pub unsure: Option<Steady>,
     pub ordered: Steady,
-    /// When the last sample was taken; none before the first.
-    pub fed: Option<Steady>,
+    /// When the last sample of each signal was taken.
+    pub fed: BTreeMap<SignalName, Steady>,
     pub inputs: Inputs,
     /// Members lost by other hands.
     pub harm: Vec<Steady>,
@@ -102,6 +104,7 @@ pub struct Watch {
     pub cut: Cut,
     pub melt: Melt,
     hours: Hours,
+    told: Told,
 }
 
 impl Watch {
@@ -112,7 +115,7 @@ impl Watch {
             desired: None,
             unsure: None,
             ordered: Steady(0),
-            fed: None,
+            fed: BTreeMap::new(),
             inputs: Inputs::default(),
             harm: Vec::new(),
             taken: VecDeque::new(),
@@ -121,6 +124,7 @@ impl Watch {
             cut: Cut::default(),
             melt: Melt::default(),
             hours: Hours::default(),
+            told: Told::default(),
         }
     }
 
@@ -128,13 +132,16 @@ impl Watch {
     pub fn reconfigure(&mut self, group: Group) {
         self.group = group;
         self.hours.forget();
+        self.told.clear();
         self.desired = self.desired.map(|_| (0, Steady(0)));
         self.unsure = Some(Steady(0));
     }
 
     /// All that was kept is gone: what the controller did before binds it no more.
     pub fn forget(&mut self) {
-        (self.desired, self.fed) = (None, None);
+        self.desired = None;
+        self.fed.clear();
+        self.told.clear();
         self.inputs = Inputs::default();
         self.cut.forget();
         self.melt = Melt::default();
@@ -142,12 +149,18 @@ impl Watch {
         self.tries.clear();
     }
 
-    /// Nothing was measured for so long that no sample can count.
+    /// Of a signal that some policy reads nothing was measured for so long that no sample can
+    /// count, and not for so long that something else counts in its place.
     fn blind(&self, now: Steady) -> bool {
-        let readings = self.group.policies.iter().flat_map(|policy| policy.readings());
-        let longest = readings.map(|reading| reading.stale_after).max();
-        let Some(longest) = longest else { return false };
-        self.fed.is_none_or(|fed| now.since(fed) > longest)
+        self.group.policies.iter().any(|policy| {
+            policy.readings().iter().any(|reading| {
+                let silent = self.fed.get(&reading.signal).map(|fed| now.since(*fed));
+                let stands_in = policy.fallback().is_some_and(|fallback| {
+                    silent.is_none_or(|silent| silent > reading.stale_after + fallback.after)
+                });
+                silent.is_none_or(|silent| silent > reading.stale_after) && !stands_in
+            })
+        })
     }
 }
 
@@ -241,6 +254,7 @@ impl Oracle {
         watch.judge_bounds(decision, learned, trace);
         watch.judge_desired(decision, trace);
         watch.judge_inputs(decision, trace);
+        watch.judge_policies(decision, trace);
         let desired = decision.desired;
         if watch.desired.is_none_or(|(last, _)| last != desired) {
             watch.desired = Some((desired, watch.unsure.unwrap_or(now)));
@@ -386,6 +400,7 @@ impl State {
             }
             self.oracle.judge_losses(at, seen, decision.at);
         }
+        self.judge_silence(at, decision, trace);
         self.oracle.context = context;
         self.oracle.published(at, decision, trace);
     }

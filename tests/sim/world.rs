@@ -7,13 +7,11 @@ use novascale::cloud::{Compute, Resolve};
 use novascale::control::{Parts, Watcher};
 use novascale::domain::count::Bounds;
 use novascale::domain::freeze::{Brake, NoBrake};
-use novascale::domain::group::{
-    Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
-};
-use novascale::domain::id::{GroupName, InstallId, Region, SignalName, Tag, TemplateHash, Zone};
+use novascale::domain::group::Group;
+use novascale::domain::id::InstallId;
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
-use novascale::domain::policy::{Behaviour, Policy, Reading, Total};
+use novascale::domain::policy::Policy;
 use novascale::domain::time::{Clock, Steady, Wall};
 use novascale::store::{Lease, MemoryStore};
 
@@ -22,9 +20,11 @@ use super::dice::Dice;
 use super::disk::Disk;
 use super::faults::{Fault, Faults, word};
 use super::gate::Event;
+use super::groups::{group, groups};
 use super::machine::{Machine, Made, Passed};
 use super::nova::Nova;
 use super::oracle::Oracle;
+use super::policies::Rules;
 use super::post::Post;
 use super::time::{SimClock, Timer};
 use super::trace::Trace;
@@ -71,6 +71,7 @@ pub struct World {
     pub machine: Machine,
     pub post: Post,
     pub calendar: Calendar,
+    rules: Rules,
     /// What people and chance do.
     pub people: Dice,
     pub passes: u32,
@@ -101,7 +102,9 @@ impl World {
         }
         let mut groups = groups(&mut Dice::of(seed, "groups"));
         let mut calendar = Calendar::of(seed, BEGINS, timer.is_some());
-        for group in &mut groups {
+        let mut rules = Rules::of(seed);
+        for (at, group) in groups.iter_mut().enumerate() {
+            rules.rule(at, group);
             group.schedules = calendar.schedules(calendar.begins, group.bounds.min.min(1));
         }
         let trace = Arc::new(Trace::telling(setting.story, setting.broken.map(Broken::invariant)));
@@ -122,7 +125,8 @@ impl World {
             nova,
             trace,
             store,
-            post: Post::new(&groups, Dice::of(seed, "post")),
+            post: Post::new(&groups, Dice::of(seed, "post"), &rules, Dice::of(seed, "gauges")),
+            rules,
             groups,
             calendar,
             machine,
@@ -340,6 +344,7 @@ impl World {
             return;
         }
         let mut new = group(u32::try_from(at).unwrap(), &mut self.people);
+        self.rules.rule(at, &mut new);
         let least = new.bounds.min.min(1);
         new.schedules = self.calendar.schedules(self.clock.now().wall, least);
         if self.people.percent(50) {
@@ -348,7 +353,8 @@ impl World {
         } else {
             self.groups[at] = new;
         }
-        if self.post.boxes[at].shared {
+        let plain = |policy: &Policy| matches!(policy, Policy::Total(_) | Policy::Alert(_));
+        if self.post.boxes[at].shared || !self.groups[at].policies.iter().all(plain) {
             self.groups[at].bounds.min = self.groups[at].bounds.min.max(1);
             for schedule in &mut self.groups[at].schedules {
                 schedule.gives.min = schedule.gives.min.map(|min| min.max(1));
@@ -469,74 +475,5 @@ fn parts(
         stopping: Default::default(),
         adopting: Default::default(),
         broken: Default::default(),
-    }
-}
-
-fn groups(dice: &mut Dice) -> Vec<Group> {
-    let n = if dice.percent(30) { 2 } else { 1 };
-    (0..n).map(|at| group(at, dice)).collect()
-}
-
-/// A min above max may come of overlays; then max counts.
-fn bounds(dice: &mut Dice) -> Bounds {
-    let min = dice.below(4);
-    let above = dice.between(1, 10);
-    Bounds::new(min, if dice.percent(3) { min.saturating_sub(1).max(1) } else { min + above })
-}
-
-fn hash(dice: &mut Dice) -> TemplateHash {
-    TemplateHash::new(format!("{:016x}", dice.below(u32::MAX))).unwrap()
-}
-
-fn group(at: u32, dice: &mut Dice) -> Group {
-    let secs = Duration::from_secs;
-    let mut behaviour = Behaviour::default();
-    behaviour.scale_in.stabilization = secs(*dice.pick(&[0, 0, 30, 300]).unwrap());
-    behaviour.scale_in.cooldown = secs(*dice.pick(&[0, 10, 60]).unwrap());
-    behaviour.scale_in.velocity.percent = *dice.pick(&[25.0, 50.0, 100.0]).unwrap();
-    let patience = Patience {
-        build: secs(u64::from(dice.between(180, 900))),
-        delete: secs(u64::from(dice.between(60, 300))),
-        settle: secs(u64::from(dice.between(120, 600))),
-    };
-    let mut launch = LaunchLimits { batch: dice.between(1, 8), ..LaunchLimits::default() };
-    launch.backoff.first = secs(u64::from(dice.between(2, 30)));
-    launch.backoff.most = secs(u64::from(dice.between(30, 300)));
-    let signal = SignalName::new(SIGNAL).unwrap();
-    let stale_after = secs(u64::from(dice.between(120, 400)));
-    let target = Total::of(Reading::newest(signal, stale_after), PER_SERVER);
-    let policies = if dice.percent(70) { vec![Policy::Total(target)] } else { Vec::new() };
-    Group {
-        name: GroupName::new(format!("g{at}")).unwrap(),
-        tag: Tag::new(format!("novascale:g{at}")).unwrap(),
-        region: Region::new("R1").unwrap(),
-        bounds: bounds(dice),
-        template: template(at, dice),
-        policies,
-        schedules: Vec::new(),
-        behaviour,
-        patience,
-        launch,
-        config_hash: hash(dice),
-    }
-}
-
-fn template(at: u32, dice: &mut Dice) -> Template {
-    let flavors = if dice.percent(40) { 2 } else { 1 };
-    let zones: &[&str] = if dice.percent(40) { &ZONES } else { &[] };
-    Template {
-        flavors: FLAVORS.iter().take(flavors).map(|name| (*name).to_owned()).collect(),
-        image: ImageRef::Name("Debian 12".into()),
-        networks: Networks::Auto,
-        security_groups: Vec::new(),
-        key_name: None,
-        zones: zones.iter().map(|name| Zone::new(*name).unwrap()).collect(),
-        user_data: None,
-        metadata: Default::default(),
-        name_prefix: format!("g{at}"),
-        config_drive: false,
-        boot_volume: None,
-        placement: Placement::Anywhere,
-        hash: hash(dice),
     }
 }
