@@ -117,10 +117,7 @@ impl Aggregate {
         let sum = || values.iter().sum::<f64>().min(f64::MAX);
         Some(match self {
             Self::Last => last,
-            Self::Avg => {
-                let n = values.len() as f64;
-                values.iter().map(|value| value / n).sum::<f64>().min(f64::MAX)
-            }
+            Self::Avg => mean(values)?,
             Self::Max => values.iter().copied().fold(0.0, f64::max),
             Self::Min => values.iter().copied().fold(f64::MAX, f64::min),
             Self::Sum => sum(),
@@ -131,6 +128,16 @@ impl Aggregate {
             }
         })
     }
+}
+
+/// The mean of finite values, 0 or more; none of none. As many times the same value are that value,
+/// so that a threshold which all servers just reach is reached: parts of it would only nearly sum
+/// up to it again.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let parts = || values.iter().map(|value| value / n).sum::<f64>().min(f64::MAX);
+    (n > 0.0).then(|| if mean.is_finite() { mean } else { parts() })
 }
 
 impl TryFrom<String> for Aggregate {

@@ -159,7 +159,7 @@ impl World {
                 self.let_go(group);
             }
             if decision.waiting.iter().any(|w| matches!(w, Waiting::Unconfirmed { .. })) {
-                self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
+                self.order(group, Command::Confirm { max: self.groups[group].max_ever() });
             }
         }
     }
@@ -177,7 +177,7 @@ impl World {
         }
         let order = Ordered { command, at, by: "sim".into(), reason: None };
         let of = &self.groups[group];
-        let what = What::Command(order, of.bounds);
+        let what = What::Command(order, self.bounds(group));
         let admit = Admit { group: of.name.clone(), what, key: None, at };
         now_or_never(self.store.admit(&lease, admit)).unwrap();
         self.machine.nudge(group);

@@ -34,8 +34,14 @@ pub enum Broken {
     IgnoresKeys,
     /// I10: it works with bounds that are not its group's.
     KeepsOldBounds,
+    /// I10: it knows no window's min.
+    IgnoresAWindowsMin,
     /// I11: a signal that is silent counts as zero.
     TakesSilenceForZero,
+    /// I11: what was measured long ago counts for ever.
+    LetsOldCount,
+    /// I9: an alert that fires is forgotten.
+    ForgetsAlerts,
     /// I12: a failure is no reason to wait.
     ForgetsFailures,
     /// I13: what was just raised is lowered.
@@ -52,7 +58,7 @@ pub enum Broken {
     NeverSettles,
 }
 
-pub const ALL: [(Broken, &str); 18] = [
+pub const ALL: [(Broken, &str); 21] = [
     (Broken::ForgetsOpenLaunches, "I1"),
     (Broken::ForgetsTerminations, "I2"),
     (Broken::OwnsEverything, "I3"),
@@ -63,7 +69,10 @@ pub const ALL: [(Broken, &str); 18] = [
     (Broken::AsksNoToken, "I8"),
     (Broken::IgnoresKeys, "I9"),
     (Broken::KeepsOldBounds, "I10"),
+    (Broken::IgnoresAWindowsMin, "I10"),
     (Broken::TakesSilenceForZero, "I11"),
+    (Broken::LetsOldCount, "I11"),
+    (Broken::ForgetsAlerts, "I9"),
     (Broken::ForgetsFailures, "I12"),
     (Broken::ForgetsCooldown, "I13"),
     (Broken::DrainsWhatLeft, "I14"),

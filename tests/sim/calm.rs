@@ -9,8 +9,10 @@ use novascale::domain::server::Status;
 use novascale::domain::signal::Command;
 use novascale::domain::time::{Clock, Steady};
 
+use super::policies::HEAT;
+use super::reference::Fleet;
 use super::servers::{Body, Fate, HANGS, State, Weather};
-use super::world::{FLAVORS, PER_SERVER, World};
+use super::world::{FLAVORS, SIGNAL, World};
 
 /// Long enough for a launch that nobody heard of again, a build that never ends, and the way
 /// down one by one after it.
@@ -80,6 +82,7 @@ impl World {
     /// The faults stop, what hangs goes on, and people put right what they did.
     fn calm_down(&mut self) {
         self.nova.event(50, 0, || "calm".to_owned());
+        self.come_to_a_quiet_hour();
         let now = self.clock.now().steady;
         let stays_broken = self.people.percent(50);
         let mut state = self.nova.state();
@@ -98,8 +101,9 @@ impl World {
         for group in 0..self.groups.len() {
             self.let_go(group);
             self.post_what_was_held(group);
+            self.calm_gauges(group);
             self.order(group, Command::Unpin);
-            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
+            self.order(group, Command::Confirm { max: self.groups[group].max_ever() });
         }
     }
 
@@ -118,8 +122,9 @@ impl World {
     /// Everybody measures the load that was measured last.
     fn feed(&mut self) {
         for group in 0..self.groups.len() {
-            let load = self.post.boxes[group].reference.load.unwrap_or(0.0);
-            self.measure(group, load);
+            let load = self.post.boxes[group].reference.loads.get(SIGNAL).copied();
+            self.measure(group, load.unwrap_or(0.0));
+            self.feed_gauges(group);
         }
     }
 
@@ -129,20 +134,29 @@ impl World {
     }
 
     fn unlike_of(&self, at: usize) -> Option<(&'static str, String)> {
-        let group = &self.groups[at];
-        let measured = !group.policies.is_empty();
-        let mut reference = self.post.boxes[at].reference.clone();
-        reference.load = reference.load.filter(|_| measured);
-        let wanted = reference.desired(group.bounds, PER_SERVER);
-        let state = self.nova.state();
+        let reference = &self.post.boxes[at].reference;
+        let latest = self.machine.latest(at);
+        let mut state = self.nova.state();
+        let (bounds, scheduled) = state.oracle.groups[at].in_force(self.clock.now().wall);
         let desired = state.oracle.groups[at].desired.map(|(desired, _)| desired);
+        let serving = state.serving(at);
+        let fleet = Fleet {
+            group: &self.groups[at],
+            bounds,
+            scheduled,
+            desired: desired.unwrap_or(0),
+            serving,
+            heat: self.how(at, HEAT),
+            firing: self.post.boxes[at].gauges.firing(),
+            told: latest.as_ref().map_or(&[], |decision| &decision.claims),
+        };
+        let wanted = reference.desired(&fleet);
         if desired != Some(wanted) {
             let said = format!("group {at}: desired is {desired:?}, the reference says {wanted}");
             return Some(("I9", said));
         }
         let members = state.members(at).count();
         let foreign = state.members(at).filter(|body| body.foreign()).count();
-        let serving = state.serving(at);
         let expected = (wanted as usize).max(foreign);
         if members != expected || serving != expected {
             let said = format!(

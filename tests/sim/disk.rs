@@ -86,6 +86,14 @@ impl Disk {
                 }
             }
         }
+        if self.is(Broken::LetsOldCount) {
+            for sample in &mut told.samples {
+                (sample.received, sample.at) = (now, now.wall);
+            }
+        }
+        if self.is(Broken::ForgetsAlerts) {
+            told.state.alerts.clear();
+        }
         if self.is(Broken::ForgetsFailures) {
             told.intents.iter_mut().for_each(|intent| intent.trouble = None);
         }

@@ -98,6 +98,7 @@ impl World {
             let load = f64::from(self.people.below(130));
             self.measure(group, load);
         }
+        self.hear_from_gauges(group, silent);
         if self.people.percent(18) {
             let command = self.command();
             self.order(group, command);
@@ -113,7 +114,7 @@ impl World {
         }
         let cut_waits = self.nova.state().oracle.groups[group].cut.waits;
         if cut_waits && self.people.percent(8) {
-            self.order(group, Command::Confirm { max: self.groups[group].bounds.max });
+            self.order(group, Command::Confirm { max: self.groups[group].max_ever() });
         }
     }
 

@@ -14,10 +14,10 @@
 //! | I5 | at the end: no member too many, none that does not serve | `calm` |
 //! | I6 | a change begins: age of listing and plan, what a listing lacked of the truth; a create for what serves already | [`change`], [`create`] |
 //! | I7 | a change begins under a lease that another has taken over; a pass succeeds under it | [`change`], `world` |
-//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], `post`, [`adopt`] |
+//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], [`policies`], `post`, [`adopt`] |
 //! | I9 | at the end: desired is what the reference comes to, whatever was repeated, late or lost | `calm`, `reference` |
-//! | I10 | a decision: desired is within the bounds that are configured | here |
-//! | I11 | a decision: desired does not fall while no sample can count | here |
+//! | I10 | a decision: desired is within the bounds in force then, which are worked out anew | here, [`hours`] |
+//! | I11 | a decision: desired does not fall while no sample of some signal can count; an average that lacks servers asks for what they may need, a level falls by a measure alone | here, [`policies`] |
 //! | I12 | every call: so many of each kind within any minute, next to none while nothing answers; tries within ten | [`calls`] |
 //! | I13 | a decision: desired does not fall within the cooldown | here |
 //! | I14 | a change begins: its group is in the configuration; a delete: a large cut of max was confirmed | [`change`], [`cut`] |
@@ -39,17 +39,21 @@ use std::time::Duration;
 
 use novascale::control::act::CALLS_AT_ONCE;
 use novascale::domain::claim::{Claim, Source};
+use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Found, Observation, Seen};
 use novascale::domain::group::Group;
-use novascale::domain::id::{InstallId, ServerId};
+use novascale::domain::id::{InstallId, ServerId, SignalName};
 use novascale::domain::plan::Decision;
-use novascale::domain::time::{Clock, Now, Steady};
+use novascale::domain::schedule::{Lead, Schedule};
+use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::store::{Gathered, MemoryStore, Store, Window};
 
 use self::calls::Calls;
 use self::cut::Cut;
+use self::hours::Hours;
 use self::input::Inputs;
 use self::melt::Melt;
+use self::policies::Told;
 use super::nova::Nova;
 use super::servers::{Body, State};
 use super::trace::Trace;
@@ -60,8 +64,10 @@ mod change;
 mod create;
 pub mod cut;
 mod delete;
+pub mod hours;
 pub mod input;
 pub mod melt;
+mod policies;
 
 pub struct Oracle {
     pub groups: Vec<Watch>,
@@ -85,8 +91,8 @@ pub struct Watch {
     /// Since then a pass may have decided something that was not published.
     pub unsure: Option<Steady>,
     pub ordered: Steady,
-    /// When the last sample was taken; none before the first.
-    pub fed: Option<Steady>,
+    /// When the last sample of each signal was taken.
+    pub fed: BTreeMap<SignalName, Steady>,
     pub inputs: Inputs,
     /// Members lost by other hands.
     pub harm: Vec<Steady>,
@@ -97,6 +103,8 @@ pub struct Watch {
     tries: VecDeque<Steady>,
     pub cut: Cut,
     pub melt: Melt,
+    hours: Hours,
+    told: Told,
 }
 
 impl Watch {
@@ -107,7 +115,7 @@ impl Watch {
             desired: None,
             unsure: None,
             ordered: Steady(0),
-            fed: None,
+            fed: BTreeMap::new(),
             inputs: Inputs::default(),
             harm: Vec::new(),
             taken: VecDeque::new(),
@@ -115,19 +123,25 @@ impl Watch {
             tries: VecDeque::new(),
             cut: Cut::default(),
             melt: Melt::default(),
+            hours: Hours::default(),
+            told: Told::default(),
         }
     }
 
     /// Other bounds are a reason to fall at once.
     pub fn reconfigure(&mut self, group: Group) {
         self.group = group;
+        self.hours.forget();
+        self.told.clear();
         self.desired = self.desired.map(|_| (0, Steady(0)));
         self.unsure = Some(Steady(0));
     }
 
     /// All that was kept is gone: what the controller did before binds it no more.
     pub fn forget(&mut self) {
-        (self.desired, self.fed) = (None, None);
+        self.desired = None;
+        self.fed.clear();
+        self.told.clear();
         self.inputs = Inputs::default();
         self.cut.forget();
         self.melt = Melt::default();
@@ -135,12 +149,18 @@ impl Watch {
         self.tries.clear();
     }
 
-    /// Nothing was measured for so long that no sample can count.
+    /// Of a signal that some policy reads nothing was measured for so long that no sample can
+    /// count, and not for so long that something else counts in its place.
     fn blind(&self, now: Steady) -> bool {
-        let readings = self.group.policies.iter().flat_map(|policy| policy.readings());
-        let longest = readings.map(|reading| reading.stale_after).max();
-        let Some(longest) = longest else { return false };
-        self.fed.is_none_or(|fed| now.since(fed) > longest)
+        self.group.policies.iter().any(|policy| {
+            policy.readings().iter().any(|reading| {
+                let silent = self.fed.get(&reading.signal).map(|fed| now.since(*fed));
+                let stands_in = policy.fallback().is_some_and(|fallback| {
+                    silent.is_none_or(|silent| silent > reading.stale_after + fallback.after)
+                });
+                silent.is_none_or(|silent| silent > reading.stale_after) && !stands_in
+            })
+        })
     }
 }
 
@@ -149,6 +169,8 @@ pub struct Context {
     pub group: usize,
     began_at: Steady,
     pub observation: Observation,
+    /// How long servers take to boot, as far as was known then.
+    learned: Duration,
     /// Of the lease that it runs under.
     pub epoch: u64,
     /// Calls of one pass that may be under way when another takes over.
@@ -203,19 +225,36 @@ impl Oracle {
         }
     }
 
+    /// What nine of ten of the last boots took, where a window's lead rests on it.
+    fn learned(&self, group: usize, now: Now) -> Option<Duration> {
+        let learns = |schedule: &Schedule| schedule.lead == Lead::Learned;
+        if !self.groups[group].group.schedules.iter().any(learns) {
+            return None;
+        }
+        let mut boots = self.journal(group, now).memory.unwrap_or_default().boots;
+        boots.sort_unstable();
+        let nine = (boots.len() * 9).div_ceil(10).checked_sub(1).map_or(0, |at| boots[at]);
+        Some(Duration::from_secs(u64::from(nine)))
+    }
+
     /// A decision is durable, and its calls come next.
     fn published(&mut self, at: usize, decision: &Arc<Decision>, trace: &Trace) {
         let now = decision.at.steady;
+        let learned =
+            [self.context.as_ref().map(|context| context.learned), self.learned(at, decision.at)];
+        let learned: Vec<Duration> = learned.into_iter().flatten().collect();
         let watch = &mut self.groups[at];
         let seen = self.context.as_ref().is_some_and(|context| context.began().is_some());
         // Before the first look nothing is concluded, and nothing done.
         if watch.desired.is_none() && !seen {
             return;
         }
-        let max = watch.group.bounds.max;
+        let max = watch.group.max_ever();
         watch.cut.decided(max, seen.then(|| decision.tally.occupied() - decision.tally.leaving));
+        watch.judge_bounds(decision, learned, trace);
         watch.judge_desired(decision, trace);
         watch.judge_inputs(decision, trace);
+        watch.judge_policies(decision, trace);
         let desired = decision.desired;
         if watch.desired.is_none_or(|(last, _)| last != desired) {
             watch.desired = Some((desired, watch.unsure.unwrap_or(now)));
@@ -228,10 +267,48 @@ impl Oracle {
 }
 
 impl Watch {
+    /// The bounds in force, and the most that windows which count ask for: at a time at which it
+    /// does not matter how long servers take to boot.
+    pub fn in_force(&mut self, at: Wall) -> (Bounds, u32) {
+        let Self { group, hours, .. } = self;
+        let counting = hours.counting(&group.schedules, at, Duration::ZERO);
+        let asks = group.schedules.iter().zip(counting).filter(|(_, counts)| *counts);
+        let asks = asks.filter_map(|(schedule, _)| schedule.gives.capacity).max();
+        let bounds = hours.bounds((group.bounds, &group.schedules), at, Duration::ZERO);
+        (bounds, asks.unwrap_or(0))
+    }
+
+    /// I10: the decision's bounds are those in force when it was made. I8: so are its windows.
+    fn judge_bounds(&mut self, decision: &Decision, learned: Vec<Duration>, trace: &Trace) {
+        let (now, at) = (decision.at.steady, decision.at.wall);
+        let Self { group, hours, .. } = self;
+        let told = |counting: &[bool]| {
+            let each = group.schedules.iter().zip(counting).filter(|(_, counts)| **counts);
+            let names: Vec<&String> = each.map(|(schedule, _)| &schedule.name).collect();
+            names == decision.schedules.iter().map(|window| &window.name).collect::<Vec<_>>()
+        };
+        let mut right = false;
+        for learned in learned {
+            let counting = hours.counting(&group.schedules, at, learned);
+            let bounds = hours.bounds((group.bounds, &group.schedules), at, learned);
+            right |= told(&counting) && bounds == decision.bounds;
+            // Without a lead that is learned there is no more than one answer.
+            if !group.schedules.iter().any(|schedule| schedule.lead == Lead::Learned) {
+                break;
+            }
+        }
+        if !right {
+            let said =
+                format!("{:?} by {:?} are not in force", decision.bounds, decision.schedules);
+            trace.broken(now, "I10", &said);
+        }
+    }
+
     /// I10, I11, I13.
     fn judge_desired(&self, decision: &Decision, trace: &Trace) {
         let (now, desired) = (decision.at.steady, decision.desired);
-        let bounds = self.group.bounds;
+        // They were judged to be those in force.
+        let bounds = decision.bounds;
         if bounds.clamp(desired) != desired {
             trace.broken(now, "I10", &format!("desired {desired} is outside {bounds:?}"));
         }
@@ -240,7 +317,7 @@ impl Watch {
             return;
         }
         let cooldown = self.group.behaviour.scale_in.cooldown;
-        let idle = self.cut.idle(bounds.max, decision);
+        let idle = self.cut.idle(self.group.max_ever(), decision);
         // What is not given while a cut of max waits cannot be taken away.
         if now.since(changed) < cooldown && self.ordered <= changed && !idle {
             let said = format!("desired fell from {last} to {desired} within the cooldown");
@@ -265,9 +342,11 @@ impl Nova {
         observation: Observation,
         epoch: u64,
     ) -> Option<Context> {
-        let now = self.clock.now().steady;
+        let at = self.clock.now();
+        let now = at.steady;
         let mut state = self.state();
         state.forget_harm(group, now);
+        let learned = state.oracle.learned(group, at).unwrap_or_default();
         let oracle = &mut state.oracle;
         // What another one's pass recorded may show before that pass is told of.
         if let Some(around) = oracle.context.as_ref().filter(|around| around.decision.is_none()) {
@@ -279,6 +358,7 @@ impl Nova {
             group,
             began_at: now,
             observation,
+            learned,
             epoch,
             // Without a wire calls come one by one.
             at_once: if self.embedded.is_some() { CALLS_AT_ONCE as u32 } else { 1 },
@@ -323,6 +403,7 @@ impl State {
             }
             self.oracle.judge_losses(at, seen, decision.at);
         }
+        self.judge_silence(at, decision, trace);
         self.oracle.context = context;
         self.oracle.published(at, decision, trace);
     }

@@ -1,7 +1,7 @@
 //! What senders write, and what they do when they get no answer: the same again, under the same
 //! key, until it is taken. What strangers write is refused at the door.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use novascale::domain::group::Group;
@@ -13,17 +13,20 @@ use novascale::store::{Admit, Admitted, IdempotencyKey, Identified, StoreError, 
 use super::broken::Broken;
 use super::dice::Dice;
 use super::faults::Fault;
+use super::gauges::Gauges;
+use super::policies::Rules;
 use super::reference::Reference;
 use super::world::{SIGNAL, World};
 
 pub struct Post {
     pub boxes: Vec<Box>,
     pub dice: Dice,
+    /// Of what is measured beside the load.
+    pub gauges: Dice,
     serial: u64,
 }
 
 /// One group's letters, and what they should come to.
-#[derive(Default)]
 pub struct Box {
     pub reference: Reference,
     /// Sent and not answered: nothing else is ordered before it is.
@@ -35,8 +38,9 @@ pub struct Box {
     pub silent_until: Steady,
     /// Each server reports its share of the load, and nobody the whole.
     pub shared: bool,
-    /// When the load of the reference was measured.
-    measured: Option<Now>,
+    pub gauges: Gauges,
+    /// When the loads of the reference were measured.
+    measured: BTreeMap<&'static str, Now>,
 }
 
 #[derive(Clone)]
@@ -44,24 +48,26 @@ struct Letter {
     what: What,
     key: IdempotencyKey,
     written: Now,
-    /// The whole load that it tells of.
-    load: Option<f64>,
+    /// The signal and the whole load that it tells of.
+    load: Option<(&'static str, f64)>,
 }
 
 impl Post {
     /// Only where some server always stands can servers be the ones who report.
-    pub fn new(groups: &[Group], mut dice: Dice) -> Self {
-        let boxes = groups.iter().map(|group| {
+    pub fn new(groups: &[Group], mut dice: Dice, rules: &Rules, gauges: Dice) -> Self {
+        let boxes = groups.iter().zip(&rules.how).map(|(group, how)| {
             let shared = dice.percent(40) && group.bounds.min > 0;
-            Box { shared, ..Box::default() }
+            let (reference, pending, held, done, measured) = Default::default();
+            let (silent_until, gauges) = (Steady(0), Gauges::new(*how));
+            Box { reference, pending, held, done, silent_until, shared, gauges, measured }
         });
-        Self { boxes: boxes.collect(), dice, serial: 0 }
+        Self { boxes: boxes.collect(), dice, gauges, serial: 0 }
     }
 
     /// The controller's state is gone, and with it all that was answered.
     pub fn forget(&mut self) {
         for of in &mut self.boxes {
-            (of.reference, of.measured) = (Reference::default(), None);
+            (of.reference, of.measured) = Default::default();
             of.done.clear();
         }
     }
@@ -84,17 +90,21 @@ impl Box {
 impl World {
     /// A sample of the group's load.
     pub fn measure(&mut self, group: usize, load: f64) {
+        self.measure_of(group, SIGNAL, load);
+    }
+
+    pub fn measure_of(&mut self, group: usize, signal: &'static str, load: f64) {
         let now = self.clock.now();
         let key = self.post.key();
-        let samples = self.samples(group, load, &key);
+        let samples = self.samples(group, (signal, load), &key);
         self.nova.event(30, group as u64, || {
-            format!("group {group}: load {load} in {} samples", samples.len())
+            format!("group {group}: {signal} {load} in {} samples", samples.len())
         });
         if samples.is_empty() {
             return;
         }
         let what = What::Samples(samples, Default::default());
-        let letter = Letter { what, key, written: now, load: Some(load) };
+        let letter = Letter { what, key, written: now, load: Some((signal, load)) };
         if self.strikes(Fault::Reordered) {
             self.post.boxes[group].held.push(letter);
         } else {
@@ -102,36 +112,39 @@ impl World {
         }
     }
 
-    fn samples(&self, group: usize, load: f64, key: &IdempotencyKey) -> Vec<Identified> {
+    fn samples(
+        &self,
+        group: usize,
+        (signal, load): (&str, f64),
+        key: &IdempotencyKey,
+    ) -> Vec<Identified> {
         let received = self.clock.now();
-        let senders = self.senders(group);
-        let each = load / senders.len().max(1) as f64;
-        let sample = |server: Option<ServerId>| {
-            let (name, value) = (SignalName::new(SIGNAL).unwrap(), Value::new(each).unwrap());
+        let sample = |(server, value): (Option<ServerId>, f64)| {
+            let (name, value) = (SignalName::new(signal).unwrap(), Value::new(value).unwrap());
             let id = Some(format!("{}-{server:?}", key.key));
             let at = received.wall;
             Identified { sample: Sample { name, value, at, received, server }, id }
         };
-        senders.into_iter().map(sample).collect()
-    }
-
-    /// Who measures: somebody for the whole group, or each server that serves.
-    fn senders(&self, group: usize) -> Vec<Option<ServerId>> {
-        if !self.post.boxes[group].shared {
-            return vec![None];
-        }
-        let state = self.nova.state();
-        let serving = state.members(group).filter(|body| body.serves());
-        serving.map(|body| Some(body.server.id.clone())).collect()
+        self.values(group, signal, load).into_iter().map(sample).collect()
     }
 
     pub fn order(&mut self, group: usize, command: Command) {
+        self.order_late(group, command, false);
+    }
+
+    /// It may come late, where that may not matter.
+    pub fn order_late(&mut self, group: usize, command: Command, late: bool) {
         let now = self.clock.now();
         let key = self.post.key();
         self.nova.event(31, group as u64, || format!("group {group}: {command:?}"));
         let order = Ordered { command, at: now, by: "sim".into(), reason: None };
-        let what = What::Command(order, self.groups[group].bounds);
-        self.send(group, Letter { what, key, written: now, load: None });
+        let what = What::Command(order, self.bounds(group));
+        let letter = Letter { what, key, written: now, load: None };
+        if late && self.strikes(Fault::Reordered) {
+            self.post.boxes[group].held.push(letter);
+        } else {
+            self.send(group, letter);
+        }
     }
 
     /// Sends what is pending, the oldest first, as far as it is answered; then what was held up.
@@ -174,7 +187,7 @@ impl World {
         let at = self.post.dice.below(u32::try_from(done).unwrap()) as usize;
         let letter = self.post.boxes[group].done[at].clone();
         self.nova.event(32, group as u64, || format!("group {group}: a letter comes again"));
-        let what = self.arrived(group, letter.what);
+        let what = self.arrived(letter.what);
         self.submit(group, what, letter.key);
     }
 
@@ -194,7 +207,7 @@ impl World {
 
     /// Whether it was taken. Each counts in the reference when it is answered first.
     fn admit(&mut self, group: usize, letter: &Letter) -> bool {
-        let what = self.arrived(group, letter.what.clone());
+        let what = self.arrived(letter.what.clone());
         self.may_count(group, &what);
         let answer = self.submit(group, what, letter.key.clone());
         if !matches!(answer, Some(Ok(Admitted::Stored { .. } | Admitted::Repeated { .. }))) {
@@ -229,13 +242,12 @@ impl World {
         Some(answer)
     }
 
-    /// It comes in now, whenever it was written.
-    fn arrived(&self, group: usize, what: What) -> What {
+    /// It comes in now, whenever it was written; but a command counts by the bounds that held when
+    /// it was written, so that it is plain which they are however long it is on its way.
+    fn arrived(&self, what: What) -> What {
         let at = self.clock.now();
         match what {
-            What::Command(order, _) => {
-                What::Command(Ordered { at, ..order }, self.groups[group].bounds)
-            }
+            What::Command(order, bounds) => What::Command(Ordered { at, ..order }, bounds),
             What::Samples(mut samples, read) => {
                 samples.iter_mut().for_each(|identified| identified.sample.received = at);
                 What::Samples(samples, read)
@@ -263,30 +275,42 @@ impl World {
         let watch = &mut state.oracle.groups[group];
         watch.inputs.sent(what, at.steady);
         match what {
+            // What alerts say is no operator's word.
+            What::Command(Ordered { command: Command::Alerts { .. }, .. }, _) => {}
             What::Command(order, _) => {
                 watch.ordered = at.steady;
                 if let Command::Confirm { max } = order.command {
                     watch.cut.confirmed = Some(max);
                 }
             }
-            What::Samples(..) => watch.fed = Some(at.steady),
+            What::Samples(samples, _) => {
+                let names = samples.iter().map(|identified| identified.sample.name.clone());
+                watch.fed.extend(names.map(|name| (name, at.steady)));
+            }
         }
     }
 
     fn taken(&mut self, group: usize, letter: &Letter) {
-        let bounds = self.groups[group].bounds;
         let of = &mut self.post.boxes[group];
         match &letter.what {
-            What::Command(order, _) => {
-                of.reference.order(&order.command, bounds);
+            What::Command(order, bounds) => {
+                of.reference.order(&order.command, *bounds);
                 let base = of.reference.base;
-                self.nova.state().oracle.groups[group].inputs.based(base);
+                let mut state = self.nova.state();
+                let inputs = &mut state.oracle.groups[group].inputs;
+                inputs.based(base);
+                inputs.answered(&order.command, letter.written.steady);
             }
             What::Samples(..) => {
-                let measured = letter.written;
-                if of.measured.is_none_or(|last| last.steady <= measured.steady) {
-                    of.reference.load = letter.load;
-                    of.measured = Some(measured);
+                let (measured, (signal, load)) = (letter.written, letter.load.unwrap());
+                if of.measured.get(signal).is_none_or(|last| last.steady <= measured.steady) {
+                    of.reference.loads.insert(signal, load);
+                    of.measured.insert(signal, measured);
+                }
+                let now = self.clock.now().steady;
+                if measured.steady == now && !self.how(group, signal).by_servers() {
+                    let mut state = self.nova.state();
+                    state.oracle.groups[group].inputs.surely_fed(signal, now);
                 }
             }
         }
@@ -323,12 +347,12 @@ impl World {
         if self.post.dice.percent(50) {
             let key = self.post.key();
             let load = 1000.5 + f64::from(self.post.dice.below(1000));
-            return What::Samples(self.samples(group, load, &key), Default::default());
+            return What::Samples(self.samples(group, (SIGNAL, load), &key), Default::default());
         }
         let capacity = self.post.dice.between(15, 40);
         let command = Command::Pin { capacity, until: None };
         let order = Ordered { command, at: self.clock.now(), by: "stranger".into(), reason: None };
-        What::Command(order, self.groups[group].bounds)
+        What::Command(order, self.bounds(group))
     }
 
     /// What the store itself refuses.
@@ -350,7 +374,7 @@ impl World {
         let now = self.clock.now();
         let order = Ordered { command, at: now, by: "sim".into(), reason: None };
         let before = self.nova.state().oracle.journal(group, now);
-        let answer = self.store(group, What::Command(order, self.groups[group].bounds), key);
+        let answer = self.store(group, What::Command(order, self.bounds(group)), key);
         let after = self.nova.state().oracle.journal(group, now);
         if before != after || matches!(answer, Some(Ok(_))) {
             self.trace.broken(now.steady, "I8", "what was refused changed the state");

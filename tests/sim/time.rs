@@ -9,6 +9,8 @@ use novascale::domain::time::{Clock, Now, Steady, Wall};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
+use super::world::BEGINS;
+
 pub struct SimClock {
     /// Now; with a timer, the instant at which it began.
     wall: AtomicI64,
@@ -18,7 +20,7 @@ pub struct SimClock {
 
 impl SimClock {
     pub fn new(timer: Option<Arc<Timer>>) -> Self {
-        let (wall, steady) = (AtomicI64::new(1_767_000_000_000), AtomicU64::new(1_000_000));
+        let (wall, steady) = (AtomicI64::new(BEGINS.0), AtomicU64::new(1_000_000));
         Self { wall, steady, timer }
     }
 

@@ -40,6 +40,7 @@ use super::faults::Fault;
 use super::nova::Nova;
 use super::oracle::calls::Kind;
 use super::time::Timer;
+use super::world::BEGINS;
 use meter::Meter;
 use mirror::{Seen, Wished};
 
@@ -48,7 +49,7 @@ const SECRET: &str = "secret";
 
 /// The cloud's own clock begins here, and nobody sets it.
 const BEGAN: Steady = Steady(1_000_000);
-const BEGAN_WALL: i64 = 1_767_000_000_000;
+const BEGAN_WALL: i64 = BEGINS.0;
 
 /// The embedded cloud, and what the world last saw of it.
 pub struct Embedded {

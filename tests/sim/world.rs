@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use novascale::cloud::{Compute, Resolve};
 use novascale::control::{Parts, Watcher};
-use novascale::domain::behaviour::Behaviour;
 use novascale::domain::count::Bounds;
 use novascale::domain::freeze::{Brake, NoBrake};
-use novascale::domain::group::{
-    Group, ImageRef, LaunchLimits, Networks, Patience, Placement, Template,
-};
-use novascale::domain::id::{GroupName, InstallId, Region, SignalName, Tag, TemplateHash, Zone};
+use novascale::domain::group::Group;
+use novascale::domain::id::InstallId;
 use novascale::domain::outcome::Outcome;
 use novascale::domain::plan::Decision;
-use novascale::domain::policy::{Policy, Reading, Total};
-use novascale::domain::time::{Clock, Steady};
+use novascale::domain::policy::Policy;
+use novascale::domain::time::{Clock, Steady, Wall};
 use novascale::store::{Lease, MemoryStore};
 
 use super::broken::{Broken, Misread};
@@ -23,12 +20,15 @@ use super::dice::Dice;
 use super::disk::Disk;
 use super::faults::{Fault, Faults, word};
 use super::gate::Event;
+use super::groups::{group, groups};
 use super::machine::{Machine, Made, Passed};
 use super::nova::Nova;
 use super::oracle::Oracle;
+use super::policies::Rules;
 use super::post::Post;
 use super::time::{SimClock, Timer};
 use super::trace::Trace;
+use super::windows::Calendar;
 use super::wire::Client;
 
 /// Passes of the stormy part of a world.
@@ -39,6 +39,8 @@ pub const WIRE_EVERY: u64 = 20;
 pub const PER_SERVER: f64 = 10.0;
 /// The signal that every world measures.
 pub const SIGNAL: &str = "load";
+/// When worlds begin by the wall clock; those with schedules begin at another time.
+pub const BEGINS: Wall = Wall(1_767_000_000_000);
 
 pub const ZONES: [&str; 2] = ["r1-a", "r1-b"];
 pub const FLAVORS: [&str; 2] = ["d2-2", "b3-8"];
@@ -68,6 +70,8 @@ pub struct World {
     pub groups: Vec<Group>,
     pub machine: Machine,
     pub post: Post,
+    pub calendar: Calendar,
+    rules: Rules,
     /// What people and chance do.
     pub people: Dice,
     pub passes: u32,
@@ -96,7 +100,13 @@ impl World {
         if timer.is_none() {
             faults = faults.off_the_wire();
         }
-        let groups = groups(&mut Dice::of(seed, "groups"));
+        let mut groups = groups(&mut Dice::of(seed, "groups"));
+        let mut calendar = Calendar::of(seed, BEGINS, timer.is_some());
+        let mut rules = Rules::of(seed);
+        for (at, group) in groups.iter_mut().enumerate() {
+            rules.rule(at, group);
+            group.schedules = calendar.schedules(calendar.begins, group.bounds.min.min(1));
+        }
         let trace = Arc::new(Trace::telling(setting.story, setting.broken.map(Broken::invariant)));
         let install = InstallId::from_bits(7);
         let store = new_store(&faults, &install);
@@ -105,6 +115,9 @@ impl World {
         let nova = Arc::new(Nova::new((seed, timer), faults, Arc::clone(&trace), oracle));
         nova.event(0, seed, || format!("seed {seed}: {} groups, {}", groups.len(), hot.join(", ")));
         let clock = Arc::clone(&nova.clock);
+        if groups.iter().any(|group| !group.schedules.is_empty()) {
+            clock.jump(calendar.begins.0 - BEGINS.0);
+        }
         let lease = Arc::new(Mutex::new(store.acquire("simulated")));
         let spare = Spare { setting: &setting, nova: &nova, store: &store, lease: &lease };
         let machine = spare.start(groups.iter().cloned().enumerate().collect());
@@ -112,8 +125,10 @@ impl World {
             nova,
             trace,
             store,
-            post: Post::new(&groups, Dice::of(seed, "post")),
+            post: Post::new(&groups, Dice::of(seed, "post"), &rules, Dice::of(seed, "gauges")),
+            rules,
             groups,
+            calendar,
             machine,
             people: Dice::of(seed, "people"),
             passes: 0,
@@ -328,20 +343,32 @@ impl World {
         if !self.post.boxes[at].empty() {
             return;
         }
-        let new = group(u32::try_from(at).unwrap(), &mut self.people);
+        let mut new = group(u32::try_from(at).unwrap(), &mut self.people);
+        self.rules.rule(at, &mut new);
+        let least = new.bounds.min.min(1);
+        new.schedules = self.calendar.schedules(self.clock.now().wall, least);
         if self.people.percent(50) {
             self.groups[at].bounds = new.bounds;
             self.groups[at].config_hash = new.config_hash;
         } else {
             self.groups[at] = new;
         }
-        if self.post.boxes[at].shared {
+        let plain = |policy: &Policy| matches!(policy, Policy::Total(_) | Policy::Alert(_));
+        if self.post.boxes[at].shared || !self.groups[at].policies.iter().all(plain) {
             self.groups[at].bounds.min = self.groups[at].bounds.min.max(1);
+            for schedule in &mut self.groups[at].schedules {
+                schedule.gives.min = schedule.gives.min.map(|min| min.max(1));
+            }
         }
         let group = self.groups[at].clone();
         self.nova.event(45, at as u64, || format!("group {at}: now {:?}", group.bounds));
         self.nova.state().oracle.groups[at].reconfigure(group);
         self.restart();
+    }
+
+    /// The bounds that the door of the daemon takes for those in force.
+    pub fn bounds(&self, group: usize) -> Bounds {
+        self.groups[group].bounds_at(self.clock.now().wall)
     }
 
     /// A group is not in the configuration for a while.
@@ -372,7 +399,8 @@ impl World {
 
 /// As one takes it who thinks that what is not configured is to go.
 fn drained(group: &Group) -> Group {
-    Group { bounds: Bounds::new(0, 0), policies: Vec::new(), ..group.clone() }
+    let (policies, schedules) = (Vec::new(), Vec::new());
+    Group { bounds: Bounds::new(0, 0), policies, schedules, ..group.clone() }
 }
 
 fn new_store(faults: &Faults, install: &InstallId) -> Arc<MemoryStore> {
@@ -391,8 +419,14 @@ struct Spare<'a> {
 
 impl Spare<'_> {
     fn start(&self, mut groups: Vec<(usize, Group)>) -> Machine {
-        if self.setting.broken == Some(Broken::IgnoresMeltdowns) {
-            groups.iter_mut().for_each(|(_, group)| group.behaviour.meltdown.percent = 100.0);
+        for (_, group) in &mut groups {
+            match self.setting.broken {
+                Some(Broken::IgnoresMeltdowns) => group.behaviour.meltdown.percent = 100.0,
+                Some(Broken::IgnoresAWindowsMin) => {
+                    group.schedules.iter_mut().for_each(|schedule| schedule.gives.min = None);
+                }
+                _ => {}
+            }
         }
         Machine::start(parts(self.setting, self.nova, self.store, self.lease), groups)
     }
@@ -441,74 +475,5 @@ fn parts(
         stopping: Default::default(),
         adopting: Default::default(),
         broken: Default::default(),
-    }
-}
-
-fn groups(dice: &mut Dice) -> Vec<Group> {
-    let n = if dice.percent(30) { 2 } else { 1 };
-    (0..n).map(|at| group(at, dice)).collect()
-}
-
-/// A min above max may come of overlays; then max counts.
-fn bounds(dice: &mut Dice) -> Bounds {
-    let min = dice.below(4);
-    let above = dice.between(1, 10);
-    Bounds::new(min, if dice.percent(3) { min.saturating_sub(1).max(1) } else { min + above })
-}
-
-fn hash(dice: &mut Dice) -> TemplateHash {
-    TemplateHash::new(format!("{:016x}", dice.below(u32::MAX))).unwrap()
-}
-
-fn group(at: u32, dice: &mut Dice) -> Group {
-    let secs = Duration::from_secs;
-    let mut behaviour = Behaviour::default();
-    behaviour.scale_in.stabilization = secs(*dice.pick(&[0, 0, 30, 300]).unwrap());
-    behaviour.scale_in.cooldown = secs(*dice.pick(&[0, 10, 60]).unwrap());
-    behaviour.scale_in.velocity.percent = *dice.pick(&[25.0, 50.0, 100.0]).unwrap();
-    let patience = Patience {
-        build: secs(u64::from(dice.between(180, 900))),
-        delete: secs(u64::from(dice.between(60, 300))),
-        settle: secs(u64::from(dice.between(120, 600))),
-    };
-    let mut launch = LaunchLimits { batch: dice.between(1, 8), ..LaunchLimits::default() };
-    launch.backoff.first = secs(u64::from(dice.between(2, 30)));
-    launch.backoff.most = secs(u64::from(dice.between(30, 300)));
-    let signal = SignalName::new(SIGNAL).unwrap();
-    let stale_after = secs(u64::from(dice.between(120, 400)));
-    let target = Total::of(Reading::newest(signal, stale_after), PER_SERVER);
-    let policies = if dice.percent(70) { vec![Policy::Total(target)] } else { Vec::new() };
-    Group {
-        name: GroupName::new(format!("g{at}")).unwrap(),
-        tag: Tag::new(format!("novascale:g{at}")).unwrap(),
-        region: Region::new("R1").unwrap(),
-        bounds: bounds(dice),
-        template: template(at, dice),
-        policies,
-        schedules: Vec::new(),
-        behaviour,
-        patience,
-        launch,
-        config_hash: hash(dice),
-    }
-}
-
-fn template(at: u32, dice: &mut Dice) -> Template {
-    let flavors = if dice.percent(40) { 2 } else { 1 };
-    let zones: &[&str] = if dice.percent(40) { &ZONES } else { &[] };
-    Template {
-        flavors: FLAVORS.iter().take(flavors).map(|name| (*name).to_owned()).collect(),
-        image: ImageRef::Name("Debian 12".into()),
-        networks: Networks::Auto,
-        security_groups: Vec::new(),
-        key_name: None,
-        zones: zones.iter().map(|name| Zone::new(*name).unwrap()).collect(),
-        user_data: None,
-        metadata: Default::default(),
-        name_prefix: format!("g{at}"),
-        config_drive: false,
-        boot_volume: None,
-        placement: Placement::Anywhere,
-        hash: hash(dice),
     }
 }

@@ -18,7 +18,7 @@ use super::{Fleet, Verdict, needed};
 use crate::domain::claim::{Claim, Source, Wants};
 use crate::domain::fleet::{Member, Standing};
 use crate::domain::id::ServerId;
-use crate::domain::policy::Average;
+use crate::domain::policy::{Average, mean};
 use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
 
@@ -144,8 +144,8 @@ impl<'a> Each<'a> {
 
     /// The average, and of how many.
     fn told(&self) -> Option<(f64, u32)> {
-        let n = u32::try_from(self.values().count()).ok().filter(|n| *n > 0)?;
-        Some((self.values().map(|value| value / f64::from(n)).sum(), n))
+        let values: Vec<f64> = self.values().collect();
+        Some((mean(&values)?, u32::try_from(values.len()).unwrap_or(u32::MAX)))
     }
 
     /// Those of which nothing is known, where others report.

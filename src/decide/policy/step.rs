@@ -15,7 +15,7 @@ use crate::domain::claim::{Claim, PolicyMemory, Source, StepHeld, Wants};
 use crate::domain::count::{MOST, percent_change};
 use crate::domain::fleet::Standing;
 use crate::domain::id::ServerId;
-use crate::domain::policy::{Adjustment, Change, Step};
+use crate::domain::policy::{Adjustment, Change, Step, mean};
 use crate::domain::time::{Steady, left_secs};
 
 pub(super) fn claim(fleet: &Fleet<'_>, step: &Step) -> Verdict {
@@ -71,9 +71,7 @@ impl Measure {
                 (Some(Some(_) | None), _) | (None, false) => {}
             }
         }
-        let n = each.len() as f64;
-        let mean = each.into_iter().map(|value| value / n).reduce(|sum, part| sum + part);
-        let value = [whole, mean].into_iter().flatten().reduce(f64::max);
+        let value = [whole, mean(&each)].into_iter().flatten().reduce(f64::max);
         Self { value, partial: partial && whole.is_none() }
     }
 }

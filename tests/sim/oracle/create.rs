@@ -65,7 +65,8 @@ impl State {
         }
     }
 
-    /// I1: servers in any state, open intents and the new ones together stay within max. What a
+    /// I1: servers in any state, open intents and the new ones together stay within the max that was
+    /// in force when the decision was made, by the oracle's own reckoning. What a
     /// launch brings that was given up counts from when it is shown.
     fn judge_room(
         &self,
@@ -75,6 +76,7 @@ impl State {
         (at, trace): (Steady, &Trace),
     ) {
         let group = &self.oracle.groups[context.group].group;
+        let max = context.decision.as_ref().map_or(0, |decision| decision.bounds.max);
         let began = context.began().unwrap_or(at);
         let there: Vec<&Body> = self
             .members(context.group)
@@ -87,11 +89,11 @@ impl State {
             .map(|(_, late)| late.n)
             .sum();
         let sum = u32::try_from(there.len()).unwrap() + on_the_way + request.n;
-        if sum > group.bounds.max {
+        if sum > max {
             let there: Vec<String> = there.iter().map(|body| body.in_words()).collect();
             let said = format!(
                 "{on_the_way} on the way and {} new ones exceed {} beside {there:?}",
-                request.n, group.bounds.max
+                request.n, max
             );
             trace.broken(at, "I1", &said);
         }

@@ -69,7 +69,7 @@ impl State {
         let spare =
             decision.tally.capacity().saturating_sub(watch.cut.accepted.unwrap_or(0)) as usize;
         if watch.cut.waits && going > spare {
-            let (from, to) = (watch.cut.accepted.unwrap_or(0), watch.group.bounds.max);
+            let (from, to) = (watch.cut.accepted.unwrap_or(0), watch.group.max_ever());
             let said = format!("{going} go by a cut of max from {from} to {to} without a word");
             trace.broken(at, "I14", &said);
         }

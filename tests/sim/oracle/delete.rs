@@ -96,7 +96,7 @@ impl State {
         let began = context.began().unwrap_or(at);
         let harm = watch.harm.iter().filter(|then| **then > began).count();
         let left = serving - 1 + u32::try_from(harm).unwrap();
-        let floor = watch.group.bounds.floor();
+        let floor = decision.bounds.floor();
         if left < floor {
             let said = format!("{serving} serve, and one goes though min is {floor}");
             trace.broken(at, "I2", &said);

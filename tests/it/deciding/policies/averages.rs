@@ -159,6 +159,18 @@ fn who_falls_silent_counts_with_its_last_word_on_the_way_in() {
     assert!(claim.to_string().contains("1 server reports nothing"), "{claim}");
 }
 
+/// One more stands than is desired: HPA's rule, that what is assumed never turns the direction, is
+/// kept all the same.
+#[test]
+fn where_those_who_measure_need_more_the_silent_and_the_young_take_nothing_away() {
+    let pods = [Ready(8.4), Missing, Hot(1.0), Hot(1.0), Hot(1.0), Hot(1.0)];
+    let claim = asked(5, 8.0, &pods);
+    assert_eq!(claim.wants.number(), Some(5), "{claim}");
+    let pods = [Ready(9.9), Missing, Hot(1.0), Hot(1.0), Hot(1.0), Hot(1.0)];
+    let claim = asked(5, 8.0, &pods);
+    assert_eq!(claim.wants.number(), Some(5), "{claim}");
+}
+
 #[test]
 fn without_a_server_that_counts_it_is_unknown() {
     let mut world = fleet(2, Policy::Average(average(60.0)));

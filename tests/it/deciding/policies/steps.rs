@@ -67,6 +67,19 @@ fn the_example_of_the_user_guide() {
     assert_eq!(step(&mut world, 30.0), Some(10), "30 % of 13, rounded down");
 }
 
+/// Sums of parts of a number only nearly come to it again, for 7, 9 and many other counts.
+#[test]
+fn a_threshold_that_all_servers_just_reach_is_reached_however_many_they_are() {
+    for n in 1..=40 {
+        let mut world = fleet(n, Policy::Step(policy()));
+        world.order(Command::Set { capacity: 0 });
+        world.memory.as_mut().unwrap().desired = Some(n);
+        let all = ids(&world);
+        world.measure_on(&all, "cpu", 60.0);
+        assert!(level(&mut world).is_some(), "{n} servers measure 60");
+    }
+}
+
 #[test]
 fn what_warms_up_counts_for_the_next_step() {
     let mut world = world(policy());
