@@ -76,7 +76,10 @@ impl Recurrence {
             return Err(InvalidCron::Fields(fields.len()));
         }
         let parser = CronParser::builder().year(Year::Disallowed).build();
-        let cron = parser.parse(&text).map_err(|error| fault(&fields, &error))?;
+        // crontab(5) has both names; croner knows one.
+        let midnight = text.eq_ignore_ascii_case("@midnight");
+        let known = if midnight { "@daily" } else { text.as_str() };
+        let cron = parser.parse(known).map_err(|error| fault(&fields, &error))?;
         let hour = fields.len().checked_sub(4).and_then(|at| fields.get(at));
         let hourly = text.eq_ignore_ascii_case("@hourly") || matches!(hour, Some(&("*" | "*/1")));
         let parsed = Self { text, cron: Arc::new(cron), zone, hourly };
@@ -350,6 +353,13 @@ mod tests {
                 "2026-10-25T02:00:00Z"
             ]
         );
+    }
+
+    #[test]
+    fn midnight_is_daily() {
+        let from = "2026-03-28T12:00:00Z";
+        assert_eq!(fires(&paris("@Midnight"), from, 3), fires(&paris("@daily"), from, 3));
+        assert_eq!(paris("@midnight").to_string(), "@midnight Europe/Paris");
     }
 
     #[test]
