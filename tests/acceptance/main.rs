@@ -4,8 +4,9 @@
 //! `cargo test --release --test acceptance -- --test-threads=1` runs it; plain `cargo test`
 //! does not. It needs the lab that `tests/lab/up` brings up, in the directory that
 //! NOVASCALE_LAB names (else OPENSTACK_LAB, else the lab's own default). Without a lab every
-//! test fails but that of [`embedded`], which only needs the `openstack` command: what was not
-//! tried does not pass.
+//! test fails but that of [`embedded`], which only needs the `openstack` command, and that of
+//! [`croniter`], which needs Python and PyPI: what was not tried does not pass. [`deciding`] needs
+//! the Debian package libfaketime besides.
 //!
 //! Each test is a story: it starts the daemon in a directory of its own, gives the lab or
 //! the daemon trouble, and waits for the cloud to be in a state, by asking Nova, with a
@@ -24,6 +25,8 @@
 
 mod adoption;
 mod crashes;
+mod croniter;
+mod deciding;
 mod embedded;
 mod harness;
 mod neighbours;

@@ -76,7 +76,7 @@ impl Recurrence {
             return Err(InvalidCron::Fields(fields.len()));
         }
         let parser = CronParser::builder().year(Year::Disallowed).build();
-        let cron = parser.parse(&text).map_err(|error| fault(&fields, &error))?;
+        let cron = parser.parse(&known(&fields)).map_err(|error| fault(&fields, &error))?;
         let hour = fields.len().checked_sub(4).and_then(|at| fields.get(at));
         let hourly = text.eq_ignore_ascii_case("@hourly") || matches!(hour, Some(&("*" | "*/1")));
         let parsed = Self { text, cron: Arc::new(cron), zone, hourly };
@@ -226,6 +226,19 @@ fn wall(at: Timestamp) -> Wall {
     Wall(at.as_millisecond())
 }
 
+/// As croner means it: it has no `@midnight`, and to it a range that begins with SUN begins at 0
+/// and one that ends with SUN ends at 7, so that `SUN-SUN` would be every day.
+fn known(fields: &[&str]) -> String {
+    match fields {
+        [name] if name.eq_ignore_ascii_case("@midnight") => "@daily".to_owned(),
+        [before @ .., weekday] => {
+            let weekday = weekday.to_ascii_uppercase().replace("SUN-SUN", "7-7");
+            [before, &[weekday.as_str()]].concat().join(" ")
+        }
+        [] => String::new(),
+    }
+}
+
 /// The first field that cannot be read by itself.
 fn fault(fields: &[&str], error: &CronError) -> InvalidCron {
     let names = FIELDS.get(FIELDS.len() - fields.len().min(FIELDS.len())..).unwrap_or(&FIELDS);
@@ -350,6 +363,24 @@ mod tests {
                 "2026-10-25T02:00:00Z"
             ]
         );
+    }
+
+    #[test]
+    fn spellings_of_one_schedule_fire_alike() {
+        for (one, other) in [
+            ("@Midnight", "@daily"),
+            ("0 0 * * SUN-SUN", "0 0 * * SUN"),
+            ("0 0 * * sun-sun/2,WED", "0 0 * * 0,3"),
+            ("0 0 * * SUN-SUN#2", "0 0 * * 0#2"),
+            ("0 0 * * FRI-SUN", "0 0 * * 5-7"),
+            ("0 0 * * SUN-TUE", "0 0 * * 0-2"),
+            ("0 0 * * SAT-SAT", "0 0 * * 6"),
+        ] {
+            let from = "2026-03-28T12:00:00Z";
+            let fire = |cron| fires(&paris(cron), from, 10);
+            assert_eq!(fire(one), fire(other), "{one}");
+            assert_eq!(paris(one).to_string(), format!("{one} Europe/Paris"));
+        }
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(super) fn openstack(clouds_yaml: &Path, words: &[&str]) -> String {
 
 /// One line that is seen at once, also of a test that passes: the test runner keeps back what
 /// the print macros write.
-fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -1,13 +1,15 @@
 //! The tools of the acceptance tests: the lab, Nova's own word, the daemon, and waiting.
 
+mod clock;
 mod daemon;
 mod lab;
 mod log;
 mod nova;
 mod wait;
 
+pub use clock::Simulated;
 pub use daemon::{Daemon, GROUP, settings};
-pub use lab::Lab;
+pub use lab::{Lab, say};
 pub use log::Answered;
 pub use nova::{Nova, Server};
 pub use wait::{until, within};

@@ -254,15 +254,20 @@ async fn commands_are_shown_with_who_gave_them() {
     pause.json("{\"processes\": [\"launch\"], \"for\": \"2h\"}").send().await;
     let page = face.get("/v1/groups/web/commands").await.json();
     let [pause, set] = page["commands"].as_array().unwrap().as_slice() else { panic!("{page}") };
-    assert_eq!((&set["command"], &set["capacity"]), (&json!("set"), &json!(5)));
+    assert_eq!(set["order"], json!({ "command": "set", "capacity": 5 }));
     assert_eq!(
         (&set["by"], &set["at"]),
         (&json!("the capacity token"), &json!("2026-11-23T12:00:00Z"))
     );
     assert_eq!(set["sentence"], "set the base to 5 (sale)");
     assert_eq!(pause["sentence"], "pause launch for 2 h");
+    face.capacity("{\"adjust\": 2}").await;
+    let page = face.get("/v1/groups/web/commands?limit=1").await.json();
+    let adjusted = &page["commands"][0];
+    assert_eq!(adjusted["order"], json!({ "command": "adjust", "by": 2 }));
+    assert_eq!(adjusted["by"], "the capacity token", "who gave it, and not by how much");
     let since = face.get("/v1/groups/web/commands?since=2026-11-23T12:00:30Z").await.json();
-    assert_eq!(since["commands"], json!([pause]));
+    assert_eq!(since["commands"], json!([adjusted, pause]));
     for query in ["limit=x", "marker=1", "since=1h"] {
         let answer = face.get(&format!("/v1/groups/web/commands?{query}")).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "invalid-query"), "{query}");

@@ -57,8 +57,8 @@ async fn signals_and_keys_are_forgotten_in_their_time(
     let one = with_id(sample("load", 1.0, 0, 0), "a");
     stored(desk.admit(keyed(samples(&web(), 0, vec![one]), "k", 1)).await);
     let sweep = async |secs| desk.store().sweep(&desk.lease, at(secs)).await.unwrap();
-    assert_eq!(sweep(3_600).await, 0);
-    assert_eq!(sweep(3_601).await, 1, "the window's copy");
+    assert_eq!(sweep(7_200).await, 0);
+    assert_eq!(sweep(7_201).await, 1, "the window's copy");
     assert!(desk.history(&web(), "load").await.is_empty());
     assert_eq!(desk.all(&web()).await.samples.len(), 1);
     assert_eq!(sweep(DAY).await, 0);
