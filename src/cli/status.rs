@@ -163,6 +163,13 @@ fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String
         let (until, because) = (until.unwrap_or_default(), because(pause.reason.as_ref()));
         facts.push(("Paused", format!("{} by {}{until}{because}", pause.process, pause.by)));
     }
+    for alert in &group.alerts {
+        let until = alert.until.map(|until| format!(", ends {}", until.seen_from(now)));
+        let which = Some(&alert.fingerprint).filter(|text| !text.is_empty());
+        let since = alert.since.seen_from(now);
+        let (until, which) = (until.unwrap_or_default(), because(which));
+        facts.push(("Alert", format!("{}{which} fires, first told {since}{until}", alert.name)));
+    }
     for held in &group.reservations {
         let until = held.until.map(|until| format!(", ends {}", until.seen_from(now)));
         let (until, because) = (until.unwrap_or_default(), because(held.reason.as_ref()));

@@ -45,6 +45,8 @@ pub(super) struct GroupView {
     #[serde(default)]
     pub(super) pauses: Vec<PauseView>,
     #[serde(default)]
+    pub(super) alerts: Vec<AlertView>,
+    #[serde(default)]
     pub(super) reservations: Vec<ReservationView>,
     pub(super) tally: Option<Tally>,
     pub(super) situation: Option<Situation>,
@@ -85,6 +87,16 @@ pub(super) struct PauseView {
     pub(super) until: Option<Moment>,
     pub(super) by: String,
     pub(super) reason: Option<String>,
+}
+
+/// An alert that fires.
+#[derive(Debug, Deserialize)]
+pub(super) struct AlertView {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) fingerprint: String,
+    pub(super) since: Moment,
+    pub(super) until: Option<Moment>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::reload::Standing;
 use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
+use crate::domain::alert::{self, Alerted};
 use crate::domain::claim::Claim;
 use crate::domain::explain::{self, Situation, sentence};
 use crate::domain::fleet::{Member, Tally};
@@ -79,6 +80,8 @@ pub struct GroupView {
     pub freeze: Option<FreezeView>,
     /// Those in force.
     pub pauses: Vec<PauseView>,
+    /// Those that fire, whether a policy follows them or not.
+    pub alerts: Vec<AlertView>,
     pub reservations: Vec<ReservationView>,
     pub tally: Option<Tally>,
     /// `steady`, `scaling_out`, `scaling_in`, `holding`, `failing`, `frozen`.
@@ -132,6 +135,19 @@ pub struct PauseView {
     pub until: Option<Wall>,
     pub by: String,
     pub reason: Option<String>,
+}
+
+/// An alert that fires.
+#[derive(Debug, Clone, Serialize)]
+pub struct AlertView {
+    pub name: String,
+    /// Tells alerts of one name apart; empty where there is one.
+    pub fingerprint: String,
+    pub since: Wall,
+    /// When it was told last.
+    pub renewed: Wall,
+    /// When it ends unless it is told again; null: as its policy says.
+    pub until: Option<Wall>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -205,6 +221,7 @@ impl GroupView {
             pin: pin(state, now),
             freeze: state.freeze.as_ref().map(FreezeView::of),
             pauses: pauses(state, now),
+            alerts: alerts(state, now),
             reservations: reservations(state, now),
             tally: decision.filter(|d| tally_known(d, observer)).map(|d| d.tally),
             situation: fares.map(Situation::word),
@@ -280,6 +297,18 @@ fn pin(state: &GroupState, now: Now) -> Option<PinView> {
     }
     let until = pin.until.map(|until| now.wall_at(until.steady));
     Some(PinView { capacity: pin.capacity, until, reason: pin.reason.clone() })
+}
+
+fn alerts(state: &GroupState, now: Now) -> Vec<AlertView> {
+    let fires = |alert: &&Alerted| alert.fires(now, alert::REMEMBERED);
+    let view = |alert: &Alerted| AlertView {
+        name: alert.name.to_string(),
+        fingerprint: alert.fingerprint.clone(),
+        since: alert.since.wall,
+        renewed: alert.renewed.wall,
+        until: alert.until.map(|until| until.wall),
+    };
+    state.alerts.iter().filter(fires).map(view).collect()
 }
 
 fn pauses(state: &GroupState, now: Now) -> Vec<PauseView> {

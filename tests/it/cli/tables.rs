@@ -13,6 +13,10 @@ fn web() -> Value {
             "process": "launch", "since": "2026-11-23T17:00:00Z", "until": "2026-11-23T19:00:00Z",
             "by": "operate", "reason": "move",
         }],
+        "alerts": [{
+            "name": "QueueHigh", "fingerprint": "eu", "since": "2026-11-23T17:50:00Z",
+            "renewed": "2026-11-23T17:55:00Z", "until": "2026-11-23T18:05:00Z",
+        }],
         "reservations": [{
             "owner": "batch", "capacity": 4, "reason": "nightly run",
             "until": "2026-11-23T19:30:00Z",

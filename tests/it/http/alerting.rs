@@ -26,11 +26,14 @@ async fn an_alert_is_kept_and_its_end_too() {
     assert_eq!((state.ordered, state.steered), (None, None), "it says nothing of sizes");
     let alert = &state.alerts[0];
     assert_eq!(alert.until, Some(alert.since.plus(Duration::from_secs(600))));
+    let shown = face.get("/v1/groups/web").await.json()["alerts"].clone();
+    assert_eq!((shown.as_array().unwrap().len(), &shown[0]["name"]), (1, &json!("QueueHigh")));
     assert_eq!(
         tell(&face, "{\"name\": \"QueueHigh\", \"status\": \"resolved\"}").await.status,
         202
     );
     assert!(face.stored("web").await.state.alerts[0].resolved);
+    assert_eq!(face.get("/v1/groups/web").await.json()["alerts"], json!([]));
 }
 
 #[tokio::test]
