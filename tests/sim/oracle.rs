@@ -14,7 +14,7 @@
 //! | I5 | at the end: no member too many, none that does not serve | `calm` |
 //! | I6 | a change begins: age of listing and plan, what a listing lacked of the truth; a create for what serves already | [`change`], [`create`] |
 //! | I7 | a change begins under a lease that another has taken over; a pass succeeds under it | [`change`], `world` |
-//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], [`policies`], `post`, [`adopt`] |
+//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], [`policies`], [`alerts`], `post`, [`adopt`] |
 //! | I9 | at the end: desired is what the reference comes to, whatever was repeated, late or lost | `calm`, `reference` |
 //! | I10 | a decision: desired is within the bounds in force then, which are worked out anew | here, [`hours`] |
 //! | I11 | a decision: desired does not fall while no sample of some signal can count; an average that lacks servers asks for what they may need, a level falls by a measure alone | here, [`policies`] |
@@ -59,6 +59,7 @@ use super::servers::{Body, State};
 use super::trace::Trace;
 
 mod adopt;
+mod alerts;
 pub mod calls;
 mod change;
 mod create;
