@@ -38,7 +38,7 @@ use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
 use novascale::control::act::CALLS_AT_ONCE;
-use novascale::domain::claim::{Claim, Source};
+use novascale::domain::claim::{Claim, Source, StepHeld};
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Found, Observation, Seen};
 use novascale::domain::group::Group;
@@ -133,7 +133,7 @@ impl Watch {
     pub fn reconfigure(&mut self, group: Group) {
         self.group = group;
         self.hours.forget();
-        self.told.clear();
+        self.told.reconfigured();
         self.desired = self.desired.map(|_| (0, Steady(0)));
         self.unsure = Some(Steady(0));
     }
@@ -328,6 +328,22 @@ impl Watch {
             let said = format!("desired fell from {last} to {desired} without data");
             trace.broken(now, "I11", &said);
         }
+        if decision.claims.iter().any(in_part) && self.unsure.is_none() && !idle {
+            let said =
+                format!("desired fell from {last} to {desired}, and a load is known in part");
+            trace.broken(now, "I11", &said);
+        }
+    }
+}
+
+/// Some who carry load do not count, or nobody can tell whether others took it over.
+fn in_part(claim: &Claim) -> bool {
+    match &claim.source {
+        Source::Average { warming, shifting, whole_silent, .. } => {
+            warming + shifting > 0 || *whole_silent
+        }
+        Source::Step { held, .. } => *held == Some(StepHeld::KnownInPart),
+        _ => false,
     }
 }
 

@@ -104,6 +104,8 @@ pub struct Before {
     /// None if another decision may have been made since.
     pub alarm: Option<Option<Alarm>>,
     pub desired: Option<u32>,
+    /// Steps may have been made by a policy that was another.
+    pub older: bool,
 }
 
 impl Watch {
@@ -148,7 +150,8 @@ impl Watch {
             _ => return Err("it asks for what its policy does not"),
         };
         let whole = more == most || more.is_multiple_of(change);
-        if !whole || more > most || more > change * self.inputs.alerts.steps(every, now) {
+        let steps = self.inputs.alerts.steps(every, now);
+        if more > most || !before.older && (!whole || more > change * steps) {
             return Err("it asks for more than it may");
         }
         let anchor = claim.wants.number().unwrap_or(0).saturating_sub(more);

@@ -32,12 +32,19 @@ pub struct Told {
     most: u32,
     /// What is remembered of the alert; none if that is not known.
     alarm: Option<Option<Alarm>>,
+    /// Steps of an alert that fires may have been made by a policy that was another.
+    older: bool,
 }
 
 impl Told {
     /// The policies are others, or what was kept is gone.
     pub fn clear(&mut self) {
-        *self = Self { most: self.most, ..Self::default() };
+        *self = Self { most: self.most, older: self.older, ..Self::default() };
+    }
+
+    pub fn reconfigured(&mut self) {
+        self.clear();
+        self.older = true;
     }
 }
 
@@ -148,12 +155,19 @@ impl Watch {
             return;
         }
         let sure = self.unsure.is_none();
-        let before = Before { alarm: self.told.alarm.filter(|_| sure), desired: self.told.desired };
+        let before = Before {
+            alarm: self.told.alarm.filter(|_| sure),
+            desired: self.told.desired,
+            older: self.told.older,
+        };
         let (alarm, why) = self.judge_alert(decision, before);
         if let Some((invariant, why)) = why {
             trace.broken(now, invariant, &why);
         }
-        let mut told = Told { most: self.told.most, desired, alarm, ..Told::default() };
+        let alert = |claim: &Claim| matches!(claim.source, Source::Alert { .. });
+        let fires = decision.claims.iter().any(alert);
+        let (most, older) = (self.told.most, self.told.older && fires);
+        let mut told = Told { most, desired, alarm, older, level: None };
         for claim in &decision.claims {
             let why = match &claim.source {
                 Source::Average { .. } => self.judge_average(claim, tally, now),
@@ -167,12 +181,11 @@ impl Watch {
                 trace.broken(now, invariant, &format!("{why}: {claim:?}"));
             }
         }
-        let alert = |claim: &Claim| matches!(claim.source, Source::Alert { .. });
         let forgotten = self.group.policies.iter().any(|policy| match policy {
             Policy::Alert(policy) => self.inputs.alerts.surely_fires(policy, now),
             _ => false,
         });
-        if forgotten && !decision.claims.iter().any(alert) {
+        if forgotten && !fires {
             trace.broken(now, "I9", "an alert that fires asks for nothing");
         }
         self.told = told;
