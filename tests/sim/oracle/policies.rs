@@ -122,6 +122,9 @@ impl State {
             known && body.serves() && !fresh.contains(&body.server.id)
         });
         let silent = u32::try_from(silent.count()).unwrap();
+        // Whether one goes that nobody answered for cannot be known: it is taken to leave.
+        let going = u32::try_from(self.members(at).filter(|body| body.deleting()).count()).unwrap();
+        let silent = silent.saturating_sub(decision.tally.leaving.saturating_sub(going));
         let last = watch.told.desired.filter(|_| watch.unsure.is_none());
         let short = decision.claims.iter().any(|claim| match &claim.source {
             Source::Average { value: Some(_), missing, young, shifting, .. } => {
