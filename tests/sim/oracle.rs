@@ -14,7 +14,7 @@
 //! | I5 | at the end: no member too many, none that does not serve | `calm` |
 //! | I6 | a change begins: age of listing and plan, what a listing lacked of the truth; a create for what serves already | [`change`], [`create`] |
 //! | I7 | a change begins under a lease that another has taken over; a pass succeeds under it | [`change`], `world` |
-//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], [`policies`], `post`, [`adopt`] |
+//! | I8 | a decision: each claim's numbers were really sent and still count; what was refused changed nothing; an adoption was ordered | [`input`], [`policies`], [`alerts`], `post`, [`adopt`] |
 //! | I9 | at the end: desired is what the reference comes to, whatever was repeated, late or lost | `calm`, `reference` |
 //! | I10 | a decision: desired is within the bounds in force then, which are worked out anew | here, [`hours`] |
 //! | I11 | a decision: desired does not fall while no sample of some signal can count; an average that lacks servers asks for what they may need, a level falls by a measure alone | here, [`policies`] |
@@ -38,7 +38,7 @@ use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
 use novascale::control::act::CALLS_AT_ONCE;
-use novascale::domain::claim::{Claim, Source};
+use novascale::domain::claim::{Claim, Source, StepHeld};
 use novascale::domain::count::Bounds;
 use novascale::domain::fleet::{Found, Observation, Seen};
 use novascale::domain::group::Group;
@@ -59,6 +59,7 @@ use super::servers::{Body, State};
 use super::trace::Trace;
 
 mod adopt;
+mod alerts;
 pub mod calls;
 mod change;
 mod create;
@@ -132,7 +133,7 @@ impl Watch {
     pub fn reconfigure(&mut self, group: Group) {
         self.group = group;
         self.hours.forget();
-        self.told.clear();
+        self.told.reconfigured();
         self.desired = self.desired.map(|_| (0, Steady(0)));
         self.unsure = Some(Steady(0));
     }
@@ -327,6 +328,22 @@ impl Watch {
             let said = format!("desired fell from {last} to {desired} without data");
             trace.broken(now, "I11", &said);
         }
+        if decision.claims.iter().any(in_part) && self.unsure.is_none() && !idle {
+            let said =
+                format!("desired fell from {last} to {desired}, and a load is known in part");
+            trace.broken(now, "I11", &said);
+        }
+    }
+}
+
+/// Some who carry load do not count, or nobody can tell whether others took it over.
+fn in_part(claim: &Claim) -> bool {
+    match &claim.source {
+        Source::Average { warming, shifting, whole_silent, .. } => {
+            warming + shifting > 0 || *whole_silent
+        }
+        Source::Step { held, .. } => *held == Some(StepHeld::KnownInPart),
+        _ => false,
     }
 }
 

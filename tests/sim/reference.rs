@@ -117,11 +117,12 @@ impl Reference {
     fn average(&self, average: &Average, fleet: &Fleet<'_>) -> u32 {
         let Average { target, tolerance, .. } = average;
         let load = self.load(EACH);
-        let desired = f64::from(fleet.desired);
-        let more = fleet.serving as f64 > desired;
-        let stays = near(*tolerance, load, target * fleet.serving as f64)
-            && (!more || near(*tolerance, load, target * desired));
-        if stays { fleet.desired } else { servers(load, *target) }
+        let serving = u32::try_from(fleet.serving).unwrap();
+        let counted = f64::from(serving.min(fleet.desired));
+        let needed = servers(load, *target);
+        let growing = load > target * f64::from(serving) && needed < fleet.desired;
+        let stays = growing || near(*tolerance, load, target * counted);
+        if stays { fleet.desired.min(needed.max(serving)) } else { needed }
     }
 
     /// Too much for ever ends at max, too little asks for nothing, and in between the level is what
@@ -140,12 +141,13 @@ impl Reference {
             return level;
         }
         let range = step.into.iter().find(|range| covers(&[**range], value, false)).unwrap();
+        let begin = level.min(fleet.bounds.max);
         let by = match range.change {
             Change::Servers(n) => n,
-            Change::Percent { by, least } => ((f64::from(level) * by / 100.0) as u32).max(least),
+            Change::Percent { by, least } => ((f64::from(begin) * by / 100.0) as u32).max(least),
             Change::Exact(_) => panic!("no world's step goes to a number"),
         };
-        let next = level.saturating_sub(by).max(fleet.bounds.min.min(fleet.bounds.max));
+        let next = begin.saturating_sub(by).max(fleet.bounds.min.min(fleet.bounds.max));
         let then = value * f64::from(fleet.desired) / f64::from(next.max(1));
         if step.shared && next < level && covers(&step.out, then, true) { level } else { 0 }
     }

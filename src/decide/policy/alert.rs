@@ -30,7 +30,7 @@ pub(super) fn claim(fleet: &Fleet<'_>, policy: &Alert) -> Verdict {
             let due = fleet.last.since.map(|since| since.plus(every));
             // One step at a time: nobody looked at what was missed, and saw that it was not enough.
             let (more, since) = match (fleet.last.level, due) {
-                (Some(more), Some(due)) if due > now.steady => (more, fleet.last.since),
+                (Some(more), Some(due)) if due > now.steady => (more.min(most), fleet.last.since),
                 (Some(more), _) => (more.saturating_add(each).min(most), Some(now.steady)),
                 (None, _) => (each.min(most), Some(now.steady)),
             };

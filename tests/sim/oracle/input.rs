@@ -15,7 +15,8 @@ use novascale::domain::time::Steady;
 use novascale::store::What;
 
 use super::Watch;
-use super::policies::{Alerts, Sure};
+use super::alerts::Alerts;
+use super::policies::Sure;
 use crate::reference::moved;
 use crate::trace::Trace;
 
@@ -147,9 +148,9 @@ impl Inputs {
         (!traced).then(|| format!("nobody sent what {claim:?} rests on"))
     }
 
-    /// What was measured of a signal and may count still.
+    /// What was measured of a signal and may count still: a window ends with the newest.
     pub(super) fn fresh(&self, reading: &Reading, now: Steady) -> impl Iterator<Item = &Load> {
-        let longest = reading.stale_after.max(reading.window);
+        let longest = reading.stale_after + reading.window;
         let loads = self.loads.iter().rev().filter(|load| load.name == reading.signal);
         loads.filter(move |load| now.since(load.received) <= longest)
     }

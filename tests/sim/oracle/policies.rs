@@ -1,19 +1,19 @@
-//! I8 and I11 for what policies ask: averages, steps, alerts, formulas, and what counts in their
+//! I8 and I11 for what policies ask: averages, steps, formulas, and what counts in their
 //! place once nothing is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use novascale::domain::alert::AlertTold;
 use novascale::domain::claim::{Claim, Source, Wants};
+use novascale::domain::fleet::Tally;
 use novascale::domain::group::Group;
 use novascale::domain::id::{ServerId, SignalName};
 use novascale::domain::plan::Decision;
-use novascale::domain::policy::{Alert, Asks, Average, Change, Policy, Reading, Step};
-use novascale::domain::signal::Command;
+use novascale::domain::policy::{Average, Policy, Reading, Step};
 use novascale::domain::time::Steady;
 
 use super::Watch;
+use super::alerts::{Alarm, Before};
 use super::input::Inputs;
 use crate::policies::{FORMULAS, QUEUE, WORK};
 use crate::reference::{covers, servers};
@@ -30,81 +30,21 @@ pub struct Told {
     level: Option<Option<u32>>,
     /// The largest number of servers that was desired, or stood.
     most: u32,
-    /// What the alert that fires is counted from.
-    anchor: Option<u32>,
+    /// What is remembered of the alert; none if that is not known.
+    alarm: Option<Option<Alarm>>,
+    /// Steps of an alert that fires may have been made by a policy that was another.
+    older: bool,
 }
 
 impl Told {
     /// The policies are others, or what was kept is gone.
     pub fn clear(&mut self) {
-        *self = Self { most: self.most, ..Self::default() };
-    }
-}
-
-/// What was said of alerts.
-#[derive(Default)]
-pub struct Alerts {
-    /// Under a good token, each time that it arrived; what was not answered may have been kept.
-    said: Vec<(usize, Steady, AlertTold)>,
-    /// Answered: from then on it is kept.
-    ended: Vec<(usize, AlertTold)>,
-    /// Answered, and written then.
-    kept: Vec<(usize, Steady, AlertTold)>,
-    /// Ends that arrived, answered or not.
-    doubts: Vec<(usize, AlertTold)>,
-    count: usize,
-}
-
-impl Alerts {
-    pub fn said(&mut self, told: &[AlertTold], now: Steady) {
-        self.count += 1;
-        self.said.extend(told.iter().filter(|t| t.firing).map(|t| (self.count, now, t.clone())));
-        let ends = told.iter().filter(|t| !t.firing || t.until.is_some());
-        self.doubts.extend(ends.map(|t| (self.count, t.clone())));
+        *self = Self { most: self.most, older: self.older, ..Self::default() };
     }
 
-    pub fn answered(&mut self, command: &Command, written: Steady) {
-        let Command::Alerts { alerts } = command else { return };
-        self.count += 1;
-        let (firing, ended): (Vec<_>, Vec<_>) = alerts.iter().cloned().partition(|t| t.firing);
-        self.ended.extend(ended.into_iter().map(|t| (self.count, t)));
-        self.kept.extend(firing.into_iter().map(|t| (self.count, written, t)));
-    }
-
-    /// Whether one of this name has to count: that it fires was answered not long ago, and nothing
-    /// that was said since, or of the same episode, may have ended it.
-    fn surely_fires(&self, policy: &Alert, now: Steady) -> bool {
-        self.kept.iter().any(|(kept, written, told)| {
-            let doubted = |(said, word): &(usize, AlertTold)| {
-                word.fingerprint == told.fingerprint
-                    && match told.starts {
-                        Some(starts) => word.starts.is_some_and(|other| other >= starts),
-                        None => said > kept,
-                    }
-            };
-            told.name == policy.alert
-                && told.until.is_none()
-                && written.plus(policy.expires_after) > now
-                && !self.doubts.iter().any(doubted)
-        })
-    }
-
-    /// Whether one of this name may fire: somebody said so, its end has not come, and no end was
-    /// said of the same episode, nor of a later one. Without a begin the last word counts.
-    fn fires(&self, policy: &Alert, now: Steady) -> bool {
-        self.said.iter().any(|(said, at, told)| {
-            let over = |(ended, end): &(usize, AlertTold)| {
-                end.fingerprint == told.fingerprint
-                    && match told.starts {
-                        Some(starts) => end.starts.is_some_and(|end| end >= starts),
-                        None => ended > said,
-                    }
-            };
-            told.name == policy.alert
-                && at.plus(policy.expires_after) > now
-                && told.until.is_none_or(|until| until.steady > now)
-                && !self.ended.iter().any(over)
-        })
+    pub fn reconfigured(&mut self) {
+        self.clear();
+        self.older = true;
     }
 }
 
@@ -173,6 +113,7 @@ impl State {
             _ => None,
         });
         let Some(Average { reading, .. }) = average else { return };
+        let reading = &Reading::newest(reading.signal.clone(), reading.stale_after);
         let fresh = watch.inputs.fresh(reading, now).filter_map(|sent| sent.server.as_ref());
         let fresh: BTreeSet<&ServerId> = fresh.collect();
         let silent = self.members(at).filter(|body| {
@@ -181,6 +122,9 @@ impl State {
             known && body.serves() && !fresh.contains(&body.server.id)
         });
         let silent = u32::try_from(silent.count()).unwrap();
+        // Whether one goes that nobody answered for cannot be known: it is taken to leave.
+        let going = u32::try_from(self.members(at).filter(|body| body.deleting()).count()).unwrap();
+        let silent = silent.saturating_sub(decision.tally.leaving.saturating_sub(going));
         let last = watch.told.desired.filter(|_| watch.unsure.is_none());
         let short = decision.claims.iter().any(|claim| match &claim.source {
             Source::Average { value: Some(_), missing, young, shifting, .. } => {
@@ -205,44 +149,61 @@ impl Watch {
         self.told.most = self.told.most.max(decision.desired).max(tally.occupied());
         let idle = self.cut.idle(self.group.max_ever(), decision);
         let desired = Some(decision.desired).filter(|_| !idle);
-        let mut told = Told { most: self.told.most, desired, ..Told::default() };
+        // Behind a pin what they remember stands still.
+        if decision.claims.iter().any(super::is_pin) {
+            self.told.desired = desired;
+            if self.unsure.is_some() {
+                self.told.clear();
+            }
+            return;
+        }
+        let sure = self.unsure.is_none();
+        let before = Before {
+            alarm: self.told.alarm.filter(|_| sure),
+            desired: self.told.desired,
+            older: self.told.older,
+        };
+        let (alarm, why) = self.judge_alert(decision, before);
+        if let Some((invariant, why)) = why {
+            trace.broken(now, invariant, &why);
+        }
+        let alert = |claim: &Claim| matches!(claim.source, Source::Alert { .. });
+        let fires = decision.claims.iter().any(alert);
+        let (most, older) = (self.told.most, self.told.older && fires);
+        let mut told = Told { most, desired, alarm, older, level: None };
         for claim in &decision.claims {
             let why = match &claim.source {
-                Source::Average { .. } => self.judge_average(claim, now),
+                Source::Average { .. } => self.judge_average(claim, tally, now),
                 Source::Step { level, .. } => {
                     told.level = Some(*level);
                     self.judge_step(claim, now)
                 }
-                Source::Alert { more: Some(more), .. } => {
-                    let anchor = claim.wants.number().unwrap_or(0).saturating_sub(*more);
-                    told.anchor = Some(anchor);
-                    self.judge_alert(claim, anchor, now)
-                }
-                Source::Alert { more: None, .. } => self.judge_alert(claim, 0, now),
                 _ => None,
             };
             if let Some((invariant, why)) = why {
                 trace.broken(now, invariant, &format!("{why}: {claim:?}"));
             }
         }
-        let alert = |claim: &Claim| matches!(claim.source, Source::Alert { .. });
         let forgotten = self.group.policies.iter().any(|policy| match policy {
             Policy::Alert(policy) => self.inputs.alerts.surely_fires(policy, now),
             _ => false,
         });
-        let told_of = decision.claims.iter().any(|claim| alert(claim) || super::is_pin(claim));
-        if forgotten && !told_of {
+        if forgotten && !fires {
             trace.broken(now, "I9", "an alert that fires asks for nothing");
         }
-        // Behind a pin policies go on, and are not told of.
-        if !decision.claims.iter().any(super::is_pin) {
-            self.told = told;
-        } else {
-            self.told.clear();
-        }
+        self.told = told;
     }
 
-    fn judge_average(&self, claim: &Claim, now: Steady) -> Option<(&'static str, &'static str)> {
+    pub(super) fn most(&self) -> u32 {
+        self.told.most
+    }
+
+    fn judge_average(
+        &self,
+        claim: &Claim,
+        tally: &Tally,
+        now: Steady,
+    ) -> Option<(&'static str, &'static str)> {
         let Source::Average { value, servers: n, missing, tolerated, .. } = &claim.source else {
             return None;
         };
@@ -268,11 +229,19 @@ impl Watch {
         let missing = f64::from(*missing);
         let wants = wants?;
         let last = self.told.desired.filter(|_| self.unsure.is_none())?;
-        if *tolerated {
-            return (wants != last).then_some(("I8", "what stays is not what was desired"));
-        }
         let largest = self.inputs.largest.get(&reading.signal).copied().unwrap_or(0.0);
-        if wants > last.max(servers(sum + missing * target.max(largest), *target)) {
+        let needed = servers(sum, *target);
+        let needed_most = servers(sum + missing * target.max(largest), *target);
+        // What nobody could build is no need of this one.
+        let stays = |needed: u32| last.min(needed.max(tally.capacity()));
+        if *tolerated {
+            let right = (stays(needed)..=stays(needed_most)).contains(&wants);
+            return (!right).then_some(("I8", "what stays is not what was desired"));
+        }
+        if *value > target * (1.0 + 1e-9) && wants < stays(needed) {
+            return Some(("I11", "it asks for less than was desired, and for all it is too much"));
+        }
+        if wants > last.max(needed_most) {
             return Some(("I8", "it asks for more than was measured"));
         }
         // Who is silent measures the target, or what it did if that was more.
@@ -296,6 +265,11 @@ impl Watch {
             return Some(("I8", "nobody measured so much"));
         }
         let last = self.told.level.filter(|_| self.unsure.is_none())?;
+        // A level begins with what was upheld or stood.
+        let begins = last.is_none() && level.is_some_and(|level| level <= self.told.most);
+        if *level > last && value.is_some() && begins {
+            return None;
+        }
         if *level > last && !value.is_some_and(|value| covers(out, value, true)) {
             return Some(("I8", "its level rose though nothing asked for a step out"));
         }
@@ -303,37 +277,5 @@ impl Watch {
             return Some(("I11", "its level fell though nothing asked for a step in"));
         }
         None
-    }
-
-    fn judge_alert(
-        &self,
-        claim: &Claim,
-        anchor: u32,
-        now: Steady,
-    ) -> Option<(&'static str, &'static str)> {
-        let Source::Alert { firing_secs, more, .. } = &claim.source else { return None };
-        let policy = self.group.policies.iter().find_map(|policy| match policy {
-            Policy::Alert(alert) => Some(alert),
-            _ => None,
-        });
-        let Some(policy) = policy else { return Some(("I8", "no policy follows it")) };
-        if !self.inputs.alerts.fires(policy, now) {
-            return Some(("I8", "nobody says that it fires"));
-        }
-        let asks = match (policy.asks, more) {
-            (Asks::Capacity(n), None) => claim.wants == Wants::Servers(n),
-            (Asks::More { change: Change::Servers(n), every, most }, Some(more)) => {
-                let steps = Duration::from_secs(*firing_secs).div_duration_f64(every) as u32 + 1;
-                // What it fires for is told in whole seconds, rounded up.
-                *more <= most && *more <= n * steps
-            }
-            _ => false,
-        };
-        if !asks || anchor > self.told.most {
-            return Some(("I8", "it asks for more than it may"));
-        }
-        let moved = self.told.anchor.is_some_and(|last| last != anchor);
-        (more.is_some() && moved && self.unsure.is_none())
-            .then_some(("I8", "what it is counted from moved while it fired"))
     }
 }

@@ -180,3 +180,18 @@ fn behind_a_pin_nothing_adds_up() {
         "as desired was 20 when it was heard"
     );
 }
+
+#[test]
+fn a_smaller_most_counts_at_once() {
+    let mut world = fleet(3, by_steps());
+    world.pass();
+    tell(&mut world, true, "");
+    world.pass();
+    world.pass_time(5 * MINUTE);
+    assert_eq!(desired(&mut world), 7);
+    let most = |most| Asks::More { change: Change::Servers(2), every: 5 * MINUTE, most };
+    world.group.policies = vec![policy(most(3))];
+    let decision = world.pass();
+    let alert = decision.claims.iter().find(|c| matches!(c.source, Source::Alert { .. }));
+    assert_eq!(alert.and_then(|c| c.wants.number()), Some(6), "3 above the 3 where it began");
+}
