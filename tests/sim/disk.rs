@@ -108,7 +108,8 @@ impl Disk {
         if self.is(Broken::ForgetsTheOldMax)
             && let Some(memory) = &mut told.memory
         {
-            memory.accepted = None;
+            // No max is a large cut of this one; of none what stands would be taken for it.
+            memory.accepted.iter_mut().for_each(|accepted| accepted.max = 0);
         }
         if self.is(Broken::NeverSettles) {
             for intent in told.intents.iter_mut().filter(|i| i.launch().is_some()) {

@@ -397,10 +397,11 @@ impl World {
     }
 }
 
-/// As one takes it who thinks that what is not configured is to go.
+/// As one takes it who thinks that what is not configured is to go. Its max stays, for a large cut of
+/// max would wait for a person.
 fn drained(group: &Group) -> Group {
     let (policies, schedules) = (Vec::new(), Vec::new());
-    Group { bounds: Bounds::new(0, 0), policies, schedules, ..group.clone() }
+    Group { bounds: Bounds::new(0, group.max_ever()), policies, schedules, ..group.clone() }
 }
 
 fn new_store(faults: &Faults, install: &InstallId) -> Arc<MemoryStore> {
