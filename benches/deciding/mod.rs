@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use novascale::decide::{Draws, Snapshot, decide};
+use novascale::decide::{Draws, Open, Snapshot, decide};
 use novascale::domain::behaviour::Behaviour;
 use novascale::domain::claim::Memory;
 use novascale::domain::count::Bounds;
@@ -89,6 +89,7 @@ fn deciding(cases: &[Case], now: Now, install: &InstallId) {
             observation: &case.observation,
             all_frozen: None,
             brake: None,
+            open: &Open::default(),
         };
         let decision = black_box(decide(&snapshot, &mut draws));
         assert_eq!(decision.desired, SERVERS + 1);

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 
 use super::{Parts, act};
 use crate::decide::verify::{Violation, verify};
-use crate::decide::{Draws, Snapshot, decide};
+use crate::decide::{Draws, Open, Snapshot, decide};
 use crate::domain::fleet::Observation;
 use crate::domain::freeze::Braked;
 use crate::domain::group::Group;
@@ -116,6 +116,7 @@ struct Found {
     gathered: Gathered,
     history: Vec<Sample>,
     brake: Option<Braked>,
+    open: Open,
 }
 
 async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Found, StoreError> {
@@ -129,7 +130,7 @@ async fn gather(parts: &Parts, group: &Group, now: Now) -> Result<Found, StoreEr
         let since = now.steady.minus(window);
         history.extend(parts.store.history(&group.name, signal, since).await?);
     }
-    Ok(Found { gathered, history, brake: parts.brake.on(&group.name) })
+    Ok(Found { gathered, history, brake: parts.brake.on(&group.name), open: Open::default() })
 }
 
 /// How far back policies look at the samples of each signal: a window ends with the newest, which
@@ -167,6 +168,7 @@ impl Found {
             observation,
             all_frozen: gathered.all_frozen.as_ref(),
             brake: self.brake.as_ref(),
+            open: &self.open,
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod temper;
 pub mod verify;
 pub mod victim;
 
-pub use snapshot::Snapshot;
+pub use snapshot::{Open, Snapshot};
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
     let signalled = policy::signalled(snapshot, &fleet.members, &fleet.tally);
     let signals = pause::Signals::of(snapshot, signalled.claims);
-    let schedules = policy::schedule::in_force(snapshot);
+    let schedules = snapshot.in_force().to_vec();
     let claims = policy::claims(snapshot, &schedules, &signals);
     let stands = fleet.tally.capacity();
     let cut = Cut::of(snapshot, &fleet.tally);

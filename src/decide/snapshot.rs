@@ -1,5 +1,7 @@
 //! All that a decision may look at.
 
+use std::sync::OnceLock;
+
 use super::policy::schedule;
 use crate::domain;
 use crate::domain::claim::Memory;
@@ -10,6 +12,7 @@ use crate::domain::group::{Group, GroupState};
 use crate::domain::id::InstallId;
 use crate::domain::intent::Intent;
 use crate::domain::pause::{self, Pause, Process};
+use crate::domain::schedule::InForce;
 use crate::domain::server::Known;
 use crate::domain::signal::Sample;
 use crate::domain::time::{Now, Wall};
@@ -36,7 +39,13 @@ pub struct Snapshot<'a> {
     pub all_frozen: Option<&'a Freeze>,
     /// What the brake holds the group by.
     pub brake: Option<&'a Braked>,
+    pub open: &'a Open,
 }
+
+/// The windows that count, once they were looked for: all of a decision asks for them, and each
+/// look is a search in the calendar. One belongs to one snapshot.
+#[derive(Debug, Default)]
+pub struct Open(OnceLock<Vec<InForce>>);
 
 impl<'a> Snapshot<'a> {
     /// Who froze the group, and what else stops it.
@@ -64,7 +73,12 @@ impl<'a> Snapshot<'a> {
 
     /// The bounds in force: the group's own, and what the windows that count make of them.
     pub fn bounds(&self) -> Bounds {
-        let open = schedule::in_force(self);
-        domain::schedule::bounds(self.group.bounds, open.iter().map(|window| window.gives))
+        let open = self.in_force().iter().map(|window| window.gives);
+        domain::schedule::bounds(self.group.bounds, open)
+    }
+
+    /// The windows that count, in the file's order.
+    pub fn in_force(&self) -> &'a [InForce] {
+        self.open.0.get_or_init(|| schedule::in_force(self))
     }
 }

@@ -61,7 +61,7 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
     let desired = desired.unwrap_or_else(|| tally.capacity());
     let rests = snapshot.paused(Process::Alarm).is_some() || pin::claim(snapshot).is_some();
     let asks = |claims: &[Claim]| claims.iter().filter_map(|c| c.wants.number()).max();
-    let mut unalarmed = asks(&declared(snapshot, &schedule::in_force(snapshot))).unwrap_or(0);
+    let mut unalarmed = asks(&declared(snapshot, snapshot.in_force())).unwrap_or(0);
     // Alerts come last: they stand on what all others ask for.
     let alarms = |policy: &&Policy| matches!(policy, Policy::Alert(_));
     let policies = snapshot.group.policies.iter();

@@ -9,7 +9,7 @@ use crate::domain::schedule::{Gives, InForce};
 use crate::domain::time::{Steady, Wall, left_secs};
 
 /// The windows that count, in the file's order.
-pub fn in_force(snapshot: &Snapshot<'_>) -> Vec<InForce> {
+pub(crate) fn in_force(snapshot: &Snapshot<'_>) -> Vec<InForce> {
     let windows = in_force_at(snapshot, snapshot.schedule_clock());
     if snapshot.paused(Process::Schedule).is_none() {
         return windows;

@@ -10,7 +10,7 @@
 //! Which local times an expression names is croner's; which instants these are is decided here.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use croner::Cron;
 use croner::errors::CronError;
@@ -30,6 +30,28 @@ pub struct Recurrence {
     zone: TimeZone,
     /// The hour field is `*`: hours are counted as they pass.
     hourly: bool,
+    found: Arc<Found>,
+}
+
+/// Between which firings instants were found to lie. One look at a group asks for the same ones
+/// many times, and each costs a search in the calendar.
+#[derive(Default)]
+struct Found(Mutex<Vec<Between>>);
+
+/// What an open window, the next one and their ends ask for.
+const FOUND_MOST: usize = 4;
+
+/// Two firings with none between them; none at an end of the calendar.
+#[derive(Clone, Copy)]
+struct Between {
+    last: Option<Wall>,
+    next: Option<Wall>,
+}
+
+impl Between {
+    fn holds(self, at: Wall) -> bool {
+        self.last.is_none_or(|last| last <= at) && self.next.is_none_or(|next| at < next)
+    }
 }
 
 /// Why a text is no cron expression.
@@ -79,7 +101,7 @@ impl Recurrence {
         let cron = parser.parse(&known(&fields)).map_err(|error| fault(&fields, &error))?;
         let hour = fields.len().checked_sub(4).and_then(|at| fields.get(at));
         let hourly = text.eq_ignore_ascii_case("@hourly") || matches!(hour, Some(&("*" | "*/1")));
-        let parsed = Self { text, cron: Arc::new(cron), zone, hourly };
+        let parsed = Self { text, cron: Arc::new(cron), zone, hourly, found: Arc::default() };
         match parsed.named_after(DateTime::constant(2000, 1, 1, 0, 0, 0, 0)) {
             Some(_) => Ok(parsed),
             None => Err(InvalidCron::Never),
@@ -92,14 +114,31 @@ impl Recurrence {
 
     /// The first instant after `after` at which it fires; none if the calendar ends before.
     pub fn next(&self, after: Wall) -> Option<Wall> {
-        let after = floor(after);
-        if self.hourly { self.next_passing(after) } else { self.next_fixed(after) }.map(wall)
+        self.between(after).next
     }
 
     /// The last instant at or before `at` at which it fired.
     pub fn last(&self, at: Wall) -> Option<Wall> {
-        let at = floor(at);
-        if self.hourly { self.last_passing(at) } else { self.last_fixed(at) }.map(wall)
+        self.between(at).last
+    }
+
+    fn between(&self, at: Wall) -> Between {
+        // No search leaves the list half changed, so a panic elsewhere spoils nothing.
+        let mut found = self.found.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(between) = found.iter().find(|between| between.holds(at)) {
+            return *between;
+        }
+        let second = floor(at);
+        let (last, next) = match self.hourly {
+            true => (self.last_passing(second), self.next_passing(second)),
+            false => (self.last_fixed(second), self.next_fixed(second)),
+        };
+        let between = Between { last: last.map(wall), next: next.map(wall) };
+        if found.len() >= FOUND_MOST {
+            found.remove(0);
+        }
+        found.push(between);
+        between
     }
 
     fn next_fixed(&self, after: Timestamp) -> Option<Timestamp> {

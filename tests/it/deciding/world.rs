@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use novascale::decide::verify::{Violation, verify};
-use novascale::decide::{Draws, Snapshot, decide};
+use novascale::decide::{Draws, Open, Snapshot, decide};
 use novascale::domain::adoption::Adopt;
 use novascale::domain::behaviour::Behaviour;
 use novascale::domain::claim::Memory;
@@ -338,6 +338,7 @@ impl World {
             observation: &self.observation,
             all_frozen: self.all_frozen.as_ref(),
             brake: self.brake.as_ref(),
+            open: &Open::default(),
         })
     }
 
