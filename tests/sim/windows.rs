@@ -104,7 +104,12 @@ impl Calendar {
             2 | 3 => {
                 let text = format!("{} {fixed}", self.minutes());
                 let ends = format!("{} {fixed}", self.minutes());
-                When::Recurring(cron(&text), Ends::At(cron(&ends)))
+                let when = When::Recurring(cron(&text), Ends::At(cron(&ends)));
+                // One that closes whenever it opens is refused with the configuration.
+                match when.next(near) {
+                    Some(_) => when,
+                    None => When::Recurring(cron(&text), Ends::After(Duration::from_secs(600))),
+                }
             }
             _ => {
                 let text = format!("{} {fixed}", self.minutes());
