@@ -93,7 +93,7 @@ fn write_policy(writer: &mut Writer, policy: &Policy) {
             write_reading(writer, "step", &step.reading);
             writer.span("step.stale_after", step.reading.stale_after);
             writer.span("step.warm_up", step.warm_up);
-            writer.number("step.flapping_guard", u64::from(step.shared));
+            writer.number("step.flapping_guard", u64::from(step.flapping_guard));
             for (side, ranges) in [("step.out", &step.out), ("step.in", &step.into)] {
                 ranges.iter().for_each(|range| write_range(writer, side, range));
             }

@@ -227,8 +227,8 @@ pub struct Step {
     pub into: Vec<Adjustment>,
     /// After a step, more of the same measure adds nothing for so long, and nothing is taken.
     pub warm_up: Duration,
-    /// Whether fewer servers measure more each: then what would step out again does not step in.
-    pub shared: bool,
+    /// Fewer servers measure more each: what would step out again does not step in.
+    pub flapping_guard: bool,
     pub fallback: Option<Fallback>,
 }
 

@@ -152,8 +152,14 @@ impl Watch {
 
     /// Of a signal that some policy reads nothing was measured for so long that no sample can
     /// count, and not for so long that something else counts in its place.
-    fn blind(&self, now: Steady) -> bool {
-        self.group.policies.iter().any(|policy| {
+    fn blind(&self, decision: &Decision) -> bool {
+        let now = decision.at.steady;
+        // Judged by itself; it may have begun before samples went stale, when who sent them left.
+        let fallen = |key: &str| {
+            let of = |claim: &Claim| matches!(&claim.source, Source::Fallback { policy, .. } if policy == key);
+            decision.claims.iter().any(of)
+        };
+        self.group.policies.iter().filter(|policy| !fallen(&policy.key())).any(|policy| {
             policy.readings().iter().any(|reading| {
                 let silent = self.fed.get(&reading.signal).map(|fed| now.since(*fed));
                 let stands_in = policy.fallback().is_some_and(|fallback| {
@@ -324,7 +330,7 @@ impl Watch {
             let said = format!("desired fell from {last} to {desired} within the cooldown");
             trace.broken(now, "I13", &said);
         }
-        if self.blind(now) && self.unsure.is_none() {
+        if self.blind(decision) && self.unsure.is_none() {
             let said = format!("desired fell from {last} to {desired} without data");
             trace.broken(now, "I11", &said);
         }

@@ -178,7 +178,7 @@ impl Rules {
             out,
             into,
             warm_up: self.secs(10, 120),
-            shared: matches!(how, How::Mean(_)) || self.dice.percent(30),
+            flapping_guard: matches!(how, How::Mean(_)) || self.dice.percent(30),
             fallback: self.fallback(),
         })
     }

@@ -149,7 +149,7 @@ impl Reference {
         };
         let next = begin.saturating_sub(by).max(fleet.bounds.min.min(fleet.bounds.max));
         let then = value * f64::from(fleet.desired) / f64::from(next.max(1));
-        if step.shared && next < level && covers(&step.out, then, true) { level } else { 0 }
+        if step.flapping_guard && next < level && covers(&step.out, then, true) { level } else { 0 }
     }
 
     fn expression(&self, expression: &Expression) -> u32 {

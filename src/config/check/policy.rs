@@ -281,9 +281,9 @@ fn step(text: &At<StepText>, sink: &mut Sink) -> Option<Policy> {
     let fallback = fallback(text.hold_for.as_ref(), text.fallback.as_ref(), most, sink);
     let (out, into) = step::ranges(text, sink);
     let warm_up = range::span(text.warm_up.as_ref(), STEP_WARM_UP, Duration::ZERO..=DAY, sink);
-    let shared = text.flapping_guard.as_ref().is_none_or(|at| at.value);
+    let flapping_guard = text.flapping_guard.as_ref().is_none_or(|at| at.value);
     let reading = Reading { signal: signal?, aggregate, window, stale_after };
-    Some(Policy::Step(Step { reading, out, into, warm_up, shared, fallback }))
+    Some(Policy::Step(Step { reading, out, into, warm_up, flapping_guard, fallback }))
 }
 
 fn alert(text: &At<AlertText>, sink: &mut Sink) -> Option<Policy> {

@@ -6,7 +6,8 @@
 //! asks for fewer, or what it measured last if that was more; where that turns the direction, or
 //! lies within the tolerance, what was desired stays. Servers that serve too shortly count as
 //! nothing on the way out and not at all on the way in. One that leaves, rests or has failed does
-//! not count; but while others may still be taking over its load, desired does not fall.
+//! not count; but until the others were measured after it left, desired does not fall: they may be
+//! taking over its load.
 //!
 //! Where one sample tells the average of all, it is a load: the value times the servers that were
 //! ready when it was measured.
@@ -111,6 +112,7 @@ impl<'a> Each<'a> {
         let samples: BTreeMap<&ServerId, &Sample> = samples.collect();
         let (told, last) = (BTreeMap::new(), BTreeMap::new());
         let mut each = Self { told, last, young: fleet.tally.coming, warming: 0, shifting: 0 };
+        let mut counting = Vec::new();
         if samples.is_empty() {
             return each;
         }
@@ -124,6 +126,7 @@ impl<'a> Each<'a> {
                     each.warming += 1;
                 }
                 Standing::Serving | Standing::Unsure => {
+                    counting.extend(fresh.copied());
                     let value = |sample: &&&Sample| series.value(sample, |s| s.value.get());
                     each.told.insert(&member.id, fresh.as_ref().map(value));
                     if let (None, Some(stale)) = (fresh, sample) {
@@ -135,6 +138,7 @@ impl<'a> Each<'a> {
                 }
             }
         }
+        each.shifting += series.untold(counting.into_iter());
         each
     }
 

@@ -4,8 +4,9 @@
 //! summed, one for each server. Where both kinds are fresh the larger load counts, so
 //! that more load never lowers desired. A stale sample is no sample: absence of data is
 //! not absence of load. What a server reported that has left counts no more: its load is with
-//! the others. While a server leaves, rests or has failed and its last word is fresh, others may
-//! not have told yet what they took over: the sum is known in part.
+//! the others. While a server leaves, rests or has failed and its last word is fresh, and after it
+//! left until all others were measured anew, they may not have told yet what they took over: the sum
+//! is known in part.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,10 +66,11 @@ struct Shares {
 
 impl Shares {
     fn of(series: &Series<'_>, senders: &Senders<'_>) -> Self {
-        let mut shares = Self::default();
+        let (mut shares, mut counting) = (Self::default(), Vec::new());
         for sample in series.newest() {
             let Some(id) = &sample.server else { continue };
             let mut add = || {
+                counting.push(sample);
                 let share = series.value(sample, |s| s.value.get());
                 shares.summed = Some(shares.summed.unwrap_or(0.0) + share);
             };
@@ -80,6 +82,7 @@ impl Shares {
                 (Some(false) | None, _) => {}
             }
         }
+        shares.shifting += series.untold(counting.into_iter());
         shares
     }
 }

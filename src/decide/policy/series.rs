@@ -7,6 +7,7 @@ use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::Over;
 use crate::domain::id::ServerId;
 use crate::domain::policy::Reading;
+use crate::domain::server::Known;
 use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
 
@@ -52,6 +53,15 @@ impl<'a> Series<'a> {
     pub(super) fn missed(&self) -> bool {
         let mut whole = self.newest().filter(|sample| sample.server.is_none());
         whole.any(|sample| self.stale_for(sample) <= MISSED_FOR)
+    }
+
+    /// How many servers left after one of these was measured: what they carried is with the others,
+    /// who may not have told of it yet.
+    pub(super) fn untold<'s>(&self, counting: impl Iterator<Item = &'s Sample>) -> u32 {
+        let Some(first) = counting.map(|s| measured(self.snapshot, s)).min() else { return 0 };
+        let left = |k: &&Known| !k.state.lives() && k.served && k.since > first;
+        let left = self.snapshot.known.iter().filter(left).count();
+        u32::try_from(left).unwrap_or(u32::MAX)
     }
 
     pub(super) fn snapshot(&self) -> &'a Snapshot<'a> {

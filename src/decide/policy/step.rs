@@ -58,12 +58,16 @@ impl Measure {
         let members: BTreeMap<&ServerId, Standing> =
             fleet.members.iter().map(|member| (&member.id, member.standing)).collect();
         let (mut whole, mut each, mut partial) = (None, Vec::new(), false);
+        let mut counting = Vec::new();
         for sample in series.newest() {
             let value = || series.value(sample, |s| s.value.get());
             let standing = sample.server.as_ref().map(|id| members.get(id));
             match (standing, series.fresh(sample)) {
                 (None, true) => whole = Some(value()),
-                (Some(Some(Standing::Serving | Standing::Unsure)), true) => each.push(value()),
+                (Some(Some(Standing::Serving | Standing::Unsure)), true) => {
+                    each.push(value());
+                    counting.push(sample);
+                }
                 (Some(Some(Standing::Serving | Standing::Unsure)), false)
                 | (Some(Some(Standing::Idle | Standing::Failed | Standing::Leaving)), true) => {
                     partial = true;
@@ -71,6 +75,7 @@ impl Measure {
                 (Some(Some(_) | None), _) | (None, false) => {}
             }
         }
+        partial |= series.untold(counting.into_iter()) > 0;
         let value = [whole, mean(&each)].into_iter().flatten().reduce(f64::max);
         Self { value, partial: partial && whole.is_none() }
     }
@@ -173,7 +178,9 @@ impl Stand<'_> {
             return;
         }
         let projected = value * f64::from(self.fleet.desired) / f64::from(to);
-        if self.step.shared && self.step.out.iter().any(|range| out_covers(range, projected)) {
+        if self.step.flapping_guard
+            && self.step.out.iter().any(|range| out_covers(range, projected))
+        {
             self.held = Some(StepHeld::WouldStepOut { servers: to });
             return;
         }

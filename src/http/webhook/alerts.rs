@@ -20,7 +20,8 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
 
 use super::capacity::span;
-use super::json::{Fields, Json as Body, Node, parse};
+use super::json::{Fields, Node};
+use super::several::Several;
 use super::{idempotency_key, order};
 use crate::domain::alert::{AlertTold, FINGERPRINT_MOST, TOLD_MOST};
 use crate::domain::group::Group;
@@ -30,7 +31,7 @@ use crate::domain::signal::{AHEAD_MOST, Command};
 use crate::domain::time::{Now, Wall, spoken};
 use crate::http::auth::Caller;
 use crate::http::body::Taken;
-use crate::http::error::{Kind, Problem};
+use crate::http::error::Problem;
 use crate::http::{App, Named};
 
 pub(in crate::http) async fn post(
@@ -68,33 +69,8 @@ pub(super) fn unread(group: &Group, alerts: &[AlertTold]) -> Option<String> {
 
 /// The alerts of a body, all valid or none.
 fn alerts(body: &[u8], now: Now) -> Result<Vec<AlertTold>, Problem> {
-    let node = parse(body)?;
-    match &node.value {
-        Body::List(_) => list(node, now),
-        Body::Object(fields) if fields.contains_key("alerts") => {
-            list(Fields::of(node, &["alerts"])?.need("alerts")?, now)
-        }
-        Body::Object(_) => Ok(vec![alert(node, now)?]),
-        Body::Null | Body::Bool(_) | Body::Number(_) | Body::Text(_) => {
-            Err(node.fault("a body is one alert, a list of alerts, or {\"alerts\": […]}"))
-        }
-    }
-}
-
-fn list(node: Node, now: Now) -> Result<Vec<AlertTold>, Problem> {
-    let pointer = node.pointer;
-    let Body::List(nodes) = node.value else {
-        return Err(Problem::new(Kind::Invalid, "it must be a list").at(pointer));
-    };
-    match nodes.len() {
-        0 => Err(Problem::new(Kind::Invalid, "the list is empty").at(pointer)),
-        1..=TOLD_MOST => nodes.into_iter().map(|node| alert(node, now)).collect(),
-        n => {
-            let detail = format!("{n} alerts are more than {TOLD_MOST} at a time");
-            let hint = "send them in several requests";
-            Err(Problem::new(Kind::Limit, detail).at(pointer).hint(hint))
-        }
-    }
+    let all = Several { one: "alert", many: "alerts", key: &["alerts"], most: TOLD_MOST };
+    all.read(body, |node| alert(node, now))
 }
 
 fn alert(node: Node, now: Now) -> Result<AlertTold, Problem> {
@@ -136,6 +112,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::http::error::Kind;
 
     fn now() -> Now {
         Now { wall: Wall::parse("2026-11-23T12:00:00Z").unwrap(), ..Now::default() }

@@ -37,6 +37,7 @@ pub mod alerts;
 pub mod capacity;
 mod json;
 pub mod pause;
+mod several;
 pub mod signals;
 
 /// The header by which a sender marks a repetition.

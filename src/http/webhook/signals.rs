@@ -21,7 +21,8 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use serde::Serialize;
 
-use super::json::{Fields, Json as Body, Node, parse};
+use super::json::{Fields, Node};
+use super::several::Several;
 use super::{admit, idempotency_key};
 use crate::control::handle::GroupHandle;
 use crate::domain::group::Group;
@@ -30,7 +31,7 @@ use crate::domain::signal::{AHEAD_MOST, Sample, Value};
 use crate::domain::time::{Now, Wall, spoken};
 use crate::http::auth::Caller;
 use crate::http::body::Taken;
-use crate::http::error::{Kind, Problem};
+use crate::http::error::Problem;
 use crate::http::trouble::Asked;
 use crate::http::{App, Named};
 use crate::store::{Admitted, IdempotencyKey, Identified, What};
@@ -130,33 +131,8 @@ struct Reading {
 
 /// The samples of a body, all valid or none.
 fn samples(body: &[u8], by: Reading) -> Result<Vec<Identified>, Problem> {
-    let node = parse(body)?;
-    match &node.value {
-        Body::List(_) => list(node, by),
-        Body::Object(fields) if fields.contains_key("signals") => {
-            list(Fields::of(node, &["signals"])?.need("signals")?, by)
-        }
-        Body::Object(_) => Ok(vec![sample(node, by)?]),
-        Body::Null | Body::Bool(_) | Body::Number(_) | Body::Text(_) => {
-            Err(node.fault("a body is one sample, a list of samples, or {\"signals\": […]}"))
-        }
-    }
-}
-
-fn list(node: Node, by: Reading) -> Result<Vec<Identified>, Problem> {
-    let pointer = node.pointer;
-    let Body::List(nodes) = node.value else {
-        return Err(Problem::new(Kind::Invalid, "it must be a list").at(pointer));
-    };
-    match nodes.len() {
-        0 => Err(Problem::new(Kind::Invalid, "the list is empty").at(pointer)),
-        1..=SAMPLES_MOST => nodes.into_iter().map(|node| sample(node, by)).collect(),
-        n => {
-            let detail = format!("{n} samples are more than {SAMPLES_MOST} at a time");
-            let hint = "send them in several requests";
-            Err(Problem::new(Kind::Limit, detail).at(pointer).hint(hint))
-        }
-    }
+    let all = Several { one: "sample", many: "samples", key: &["signals"], most: SAMPLES_MOST };
+    all.read(body, |node| sample(node, by))
 }
 
 fn sample(node: Node, by: Reading) -> Result<Identified, Problem> {

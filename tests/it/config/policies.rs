@@ -64,14 +64,14 @@ fn steps_alerts_and_expressions_are_read() {
                 [[group.web.alert]]\nalert = \"Peak\"\ncapacity = 6\n\
                 [[group.web.expression]]\nservers = \"ceil(queue / 100)\"\n";
     let all = policies(text);
-    let Policy::Step(Step { out, into, shared, .. }) = &all[0] else { panic!("{all:?}") };
+    let Policy::Step(Step { out, into, flapping_guard, .. }) = &all[0] else { panic!("{all:?}") };
     let range = |from, to, change| Adjustment { from, to, change };
     let percent = Change::Percent { by: 30.0, least: 2 };
     assert_eq!(
         out,
         &[range(Some(60.0), Some(70.0), Change::Servers(1)), range(Some(70.0), None, percent)]
     );
-    assert_eq!((into, *shared), (&vec![range(None, Some(30.0), Change::Exact(2))], true));
+    assert_eq!((into, *flapping_guard), (&vec![range(None, Some(30.0), Change::Exact(2))], true));
     let Policy::Alert(Alert { alert, asks, expires_after }) = &all[1] else { panic!("{all:?}") };
     assert_eq!((alert.as_str(), expires_after.as_secs()), ("Queue High", 5 * 3600));
     let change = Change::Percent { by: 50.0, least: 0 };

@@ -181,3 +181,26 @@ fn the_window_of_what_was_wanted_begins_when_all_of_it_is_known() {
     world.measure("other", 20.0);
     assert_eq!(world.pass().desired, 3);
 }
+
+#[test]
+fn what_one_that_left_carried_is_missed_until_all_others_have_told() {
+    let mut world = following(1, 20);
+    world.group.behaviour.scale_in.stabilization = Duration::ZERO;
+    world.group.behaviour.scale_in.cooldown = Duration::ZERO;
+    world.order(Command::Set { capacity: 9 });
+    world.settle(20);
+    world.order(Command::Set { capacity: 1 });
+    share_out(&mut world, 80.0);
+    assert_eq!(world.pass().desired, 8);
+    for _ in 0..10 {
+        world.pass_time(5 * SECOND);
+        let decision = world.pass();
+        assert_eq!(decision.desired, 8, "80 is 80: {:#?}", decision.sentences());
+    }
+    assert_eq!(world.members(), 8, "it is gone");
+    let others: Vec<ServerId> = world.cloud.keys().take(7).cloned().collect();
+    world.measure_on(&others, "load", 5.0);
+    assert_eq!(world.pass().desired, 8, "one has not told yet");
+    share_out(&mut world, 40.0);
+    assert_eq!(world.pass().desired, 4);
+}

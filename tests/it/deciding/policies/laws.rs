@@ -74,7 +74,7 @@ fn policy() -> impl Strategy<Value = Policy> {
                     change: Change::Servers(1),
                 }],
                 warm_up: MINUTE,
-                shared: true,
+                flapping_guard: true,
                 fallback,
             }),
             3 => Policy::Alert(Alert {

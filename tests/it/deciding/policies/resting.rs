@@ -25,7 +25,7 @@ fn a_level_moves_by_nothing_that_was_measured_meanwhile() {
         out,
         into: Vec::new(),
         warm_up: MINUTE,
-        shared: true,
+        flapping_guard: true,
         fallback: None,
     };
     let mut world = fleet(3, Policy::Step(step));

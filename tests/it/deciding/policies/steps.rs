@@ -31,7 +31,7 @@ fn policy() -> Step {
             range(None, Some(30.0), percent(30.0)),
         ],
         warm_up: 5 * MINUTE,
-        shared: false,
+        flapping_guard: false,
         fallback: None,
     }
 }
@@ -172,7 +172,7 @@ fn no_level_is_beyond_the_bounds() {
 fn flapping_is_guarded_against() {
     let out = vec![range(Some(60.0), None, Change::Servers(1))];
     let into = vec![range(None, Some(45.0), Change::Servers(1))];
-    let mut world = world(Step { out, into, shared: true, ..policy() });
+    let mut world = world(Step { out, into, flapping_guard: true, ..policy() });
     world.memory.as_mut().unwrap().desired = Some(2);
     assert_eq!(step(&mut world, 80.0), Some(3));
     world.pass_time(6 * MINUTE);
