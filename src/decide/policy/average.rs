@@ -159,11 +159,11 @@ impl<'a> Each<'a> {
     }
 
     fn wants(&self, fleet: &Fleet<'_>, average: &Average) -> Option<Way> {
-        let (mean, n) = self.told()?;
-        let ratio = mean / average.target;
+        let (_, n) = self.told()?;
+        let sum = self.values().sum::<f64>().min(f64::MAX);
+        let ratio = Sum { sum, n }.ratio(fleet, average);
         let missing = self.missing();
         let shared = self.young > 0 && ratio > 1.0;
-        let sum = self.values().sum::<f64>().min(f64::MAX);
         if missing == 0 && !shared {
             return Some(Sum { sum, n }.wants(fleet, average));
         }
@@ -194,15 +194,15 @@ struct Sum {
 }
 
 impl Sum {
-    fn ratio(&self, average: &Average) -> f64 {
-        self.sum / f64::from(self.n) / average.target
+    /// To the target: with as many servers as there are, or with those desired while more of them
+    /// are still there. Above 1 the direction is out.
+    fn ratio(&self, fleet: &Fleet<'_>, average: &Average) -> f64 {
+        let n = self.n.min(fleet.desired);
+        if self.sum > 0.0 { self.sum / f64::from(n) / average.target } else { 0.0 }
     }
 
-    /// Near enough to the target: with as many servers as there are, or with those desired while
-    /// more of them are still there.
     fn near(&self, fleet: &Fleet<'_>, average: &Average) -> bool {
-        let n = self.n.min(fleet.desired);
-        average.tolerance.covers(self.sum / f64::from(n) / average.target)
+        average.tolerance.covers(self.ratio(fleet, average))
     }
 
     /// What was desired; but no more than stands or comes, unless that is too little: what another
@@ -219,7 +219,7 @@ impl Sum {
         }
         let servers = needed(self.sum, average.target);
         // Above its target a fleet that is still growing never asks for less than before.
-        if self.ratio(average) > 1.0 && servers < fleet.desired {
+        if self.ratio(fleet, average) > 1.0 && servers < fleet.desired {
             return self.stays(fleet, average);
         }
         Way { servers, stays: false }
@@ -228,7 +228,7 @@ impl Sum {
     /// The same with assumed values among it: they may slow the direction that the others ask
     /// for, and never turn it.
     fn onwards(&self, fleet: &Fleet<'_>, average: &Average, before: f64) -> Way {
-        let ratio = self.ratio(average);
+        let ratio = self.ratio(fleet, average);
         let turned = (before < 1.0 && ratio > 1.0) || (before > 1.0 && ratio < 1.0);
         let servers = needed(self.sum, average.target);
         let back = if before > 1.0 { servers < fleet.desired } else { servers > fleet.desired };

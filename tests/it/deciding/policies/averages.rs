@@ -100,6 +100,18 @@ fn hpa_would_say_the_same(
     assert_eq!(claim.wants.number(), Some(expected), "{claim}");
 }
 
+/// What those that count carry asks for it, however few were desired and however young others are.
+#[rstest]
+#[case::at_the_target(&[Ready(99.0), Ready(99.0), Ready(99.0), Pending(0.0)], 3)]
+#[case::above_it(&[Ready(110.0), Ready(110.0), Ready(110.0), Pending(0.0)], 4)]
+#[case::beside_one_that_is_silent(&[Ready(99.0), Ready(99.0), Ready(99.0), Missing], 3)]
+fn where_more_are_there_than_desired_a_load_that_needs_them_keeps_them(
+    #[case] pods: &[Pod],
+    #[case] expected: u32,
+) {
+    assert_eq!(asked(1, 100.0, pods).wants.number(), Some(expected));
+}
+
 #[test]
 fn the_computed_tolerance_of_hpa_holds() {
     // 10 pods at 50 % of their requests: 10 % below a target of 55.5 % they stay, above they go.
