@@ -54,6 +54,7 @@ mod embedded;
 mod fence;
 mod reload;
 pub mod root;
+mod sources;
 mod upkeep;
 
 use brake::Brakes;
@@ -199,7 +200,7 @@ impl State {
 impl App {
     async fn start(loaded: Loaded, again: Again) -> Result<Self, Error> {
         let running = loaded.config.clone();
-        let Config { controller, cloud, http: mut settings, groups } = loaded.config;
+        let Config { controller, cloud, http: mut settings, sources, groups } = loaded.config;
         let root = controller.state_dir;
         let held = root::claim(&root).await?;
         killpoint::reached("start.held");
@@ -272,6 +273,8 @@ impl App {
         looping.close();
         let (shown, handle) = watch::channel(all.beside(absent));
         let (standing, stands) = watch::channel(Standing::taken(app.clock.now().wall));
+        let sources = sources::read(&sources);
+        let (sources_now, sources) = watch::channel(sources);
         let (ask, asked) = mpsc::channel(reload::WAITING_MOST);
         let watched = upkeep::Loops::new(handle.clone(), overdue);
         let loops_now = handle.clone();
@@ -287,6 +290,7 @@ impl App {
             settings,
             overdue,
             tokens,
+            sources,
             brake,
             freeze_file,
             counters: counters.clone(),
@@ -309,6 +313,7 @@ impl App {
             hangup,
             asked,
             shown,
+            sources: sources_now,
             standing,
         };
         app.own("the watch of the freeze file", braking);

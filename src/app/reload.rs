@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::announce;
 use super::brake::{self, Configured};
-use super::upkeep;
+use super::{sources, upkeep};
 use crate::clock;
 use crate::cloud::openstack::OpenStack;
 use crate::config::change::waits_for_restart;
@@ -28,6 +28,7 @@ use crate::control::run::Loops;
 use crate::domain::group::Group;
 use crate::domain::signal::{Command, Ordered};
 use crate::http::reload::{Asked, CutView, Refused, Report, Standing};
+use crate::http::source::keys::Sources;
 use crate::killpoint;
 use crate::store::{Admit, Gathered, StoreError, What, Window};
 
@@ -60,6 +61,7 @@ pub(super) struct Reloader {
     pub(super) hangup: Arc<Notify>,
     pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) shown: watch::Sender<Handle>,
+    pub(super) sources: watch::Sender<Arc<Sources>>,
     pub(super) standing: watch::Sender<Standing>,
 }
 
@@ -117,6 +119,7 @@ impl Reloader {
         let Loaded { config, warnings, .. } = self.read().await?;
         config.fits(&self.running).map_err(Refused::Faults)?;
         let waits_for_restart = waits_for_restart(&self.running, &config);
+        let sources = config.sources;
         let groups: Vec<Arc<Group>> = config.groups.into_iter().map(Arc::new).collect();
         let mut report = difference(&self.loops.groups(), &groups);
         (report.warnings, report.waits_for_restart) = (warnings, waits_for_restart);
@@ -130,6 +133,12 @@ impl Reloader {
             self.turn_over(&groups, &mut report).await;
         }
         killpoint::reached("reload.turned");
+        // Last: a new source may speak to a new group.
+        let read = tokio::task::spawn_blocking(move || sources::read(&sources)).await;
+        match read {
+            Ok(sources) => drop(self.sources.send_replace(sources)),
+            Err(_) => report.troubles.push("the sources could not be read".to_owned()),
+        }
         Ok(report)
     }
 

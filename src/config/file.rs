@@ -13,7 +13,75 @@ use super::read::{At, Named, OneOrMore, Raw, Read, section, wrong};
 
 section! {
     /// The whole file.
-    File { controller: ControllerText, cloud: CloudText, http: HttpText, group: Named<GroupText> }
+    File {
+        controller: ControllerText,
+        cloud: CloudText,
+        http: HttpText,
+        source: Named<SourceText>,
+        group: Named<GroupText>,
+    }
+}
+
+section! {
+    SourceText {
+        format: String,
+        group: String,
+        group_label: String,
+        groups: Vec<At<String>>,
+        alert: String,
+        body_bytes: u64,
+        auth: Vec<At<ProofText>>,
+        signal: Vec<At<MetricText>>,
+        order: OrderText,
+        pointers: PointersText,
+    }
+}
+
+section! {
+    /// One of the first six.
+    ProofText {
+        bearer: SecretText,
+        basic: SecretText,
+        hmac: SecretText,
+        ed25519: String,
+        url: SecretText,
+        certificate: String,
+        username: String,
+        preset: String,
+        secret_base64: bool,
+        algorithm: String,
+        header: OneOrMore,
+        prefix: String,
+        encoding: String,
+        id_header: String,
+        timestamp_header: String,
+        between: String,
+    }
+}
+
+section! {
+    MetricText { metric: String, labels: Named<String>, signal: String, server_label: String }
+}
+
+section! {
+    OrderText { set: u64, adjust: i64, percent: f64 }
+}
+
+section! {
+    PointersText {
+        list: String,
+        group: String,
+        id: String,
+        alert: String,
+        fingerprint: String,
+        status: String,
+        firing: OneOrMore,
+        resolved: OneOrMore,
+        signal: String,
+        value: String,
+        at: String,
+        server: String,
+    }
 }
 
 section! {

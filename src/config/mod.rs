@@ -24,6 +24,7 @@ pub mod http;
 pub mod paths;
 pub mod rehearsal;
 pub mod secret;
+pub mod source;
 pub mod view;
 
 mod check;
@@ -48,6 +49,8 @@ pub struct Config {
     pub controller: Controller,
     pub cloud: Cloud,
     pub http: HttpSettings,
+    /// In order of their names.
+    pub sources: Vec<source::Source>,
     /// In order of their names; tags are unique.
     pub groups: Vec<Group>,
 }

@@ -173,6 +173,20 @@ fn whole(integer: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str().trim_start_matches('+'), integer.radix()).ok()
 }
 
+impl Read for i64 {
+    fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
+        let DeValue::Integer(integer) = raw.get_ref() else {
+            return wrong(raw, "a whole number", spot, sink);
+        };
+        let digits = integer.as_str().trim_start_matches('+');
+        let number = Self::from_str_radix(digits, integer.radix()).ok();
+        if number.is_none() {
+            sink.fault(spot, format!("`{}` is {integer}, which is too large", spot.key));
+        }
+        number
+    }
+}
+
 impl Read for f64 {
     fn read(raw: &Raw<'_>, spot: &Spot, sink: &mut Sink) -> Option<Self> {
         let text = if let DeValue::Integer(integer) = raw.get_ref() {

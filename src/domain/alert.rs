@@ -29,6 +29,9 @@ pub struct AlertTold {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     pub firing: bool,
+    /// Its sender has no data: if it fires it goes on, and nothing begins or ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// When it began, by the sender's clock: tells one episode from the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<Wall>,
@@ -78,6 +81,12 @@ impl Alerted {
         self.until.map_or(self.renewed.steady.plus(expires_after), |until| until.steady)
     }
 
+    fn hold(&mut self, at: Now) {
+        if !self.resolved {
+            self.renewed = at;
+        }
+    }
+
     fn same(&self, told: &AlertTold) -> bool {
         self.name == told.name && self.fingerprint == told.fingerprint
     }
@@ -106,7 +115,9 @@ pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
     alerts.retain(|alert| at.steady.since(alert.renewed.steady) < REMEMBERED);
     for told in told {
         match alerts.iter_mut().find(|alert| alert.same(told)) {
+            Some(alert) if told.held => alert.hold(at),
             Some(alert) => alert.hear(told, at),
+            None if told.held => {}
             None => alerts.push(Alerted::new(told, at)),
         }
     }
@@ -137,7 +148,7 @@ mod tests {
     fn told(firing: bool, starts: Option<i64>) -> AlertTold {
         let name = AlertName::new("QueueHigh").unwrap();
         let starts = starts.map(Wall);
-        AlertTold { name, fingerprint: String::new(), firing, starts, until: None }
+        AlertTold { name, fingerprint: String::new(), firing, held: false, starts, until: None }
     }
 
     fn after(words: &[AlertTold]) -> Vec<Alerted> {

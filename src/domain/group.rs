@@ -13,9 +13,9 @@ use super::behaviour::Behaviour;
 use super::count::Bounds;
 use super::cut::Confirmed;
 use super::freeze::Freeze;
-use super::id::{GroupName, Owner, Region, SignalName, Tag, TemplateHash, Zone};
+use super::id::{AlertName, GroupName, Owner, Region, SignalName, Tag, TemplateHash, Zone};
 use super::pause::Pauses;
-use super::policy::Policy;
+use super::policy::{Alert, Policy};
 use super::schedule::{self, Schedule};
 use super::time::{Now, Wall};
 
@@ -49,6 +49,14 @@ impl Group {
     pub fn signals(&self) -> impl Iterator<Item = &SignalName> {
         let readings = self.policies.iter().flat_map(|policy| policy.readings());
         readings.map(|reading| &reading.signal)
+    }
+
+    /// The alerts that its policies follow.
+    pub fn alerts(&self) -> impl Iterator<Item = &AlertName> {
+        self.policies.iter().filter_map(|policy| match policy {
+            Policy::Alert(Alert { alert, .. }) => Some(alert),
+            Policy::Total(_) | Policy::Average(_) | Policy::Step(_) | Policy::Expression(_) => None,
+        })
     }
 
     /// The largest max that the group ever has: what a large cut is held against.

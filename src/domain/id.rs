@@ -92,6 +92,16 @@ text_id!(
 );
 
 text_id!(
+    /// The name of a source, as in `[source.NAME]`.
+    SourceName,
+    "source name",
+    "1 to 40 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit",
+    |t| short(t, 40)
+        && t.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && t.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
+);
+
+text_id!(
     /// A Nova server tag. Nova allows 60 characters without `/` and `,`; filters
     /// are checked as regular expressions, hence the narrower alphabet.
     Tag,

@@ -13,22 +13,33 @@ use super::App;
 use super::error::{Kind, Problem};
 use super::limit::Peer;
 use super::tokens::Scope;
+use crate::domain::id::SourceName;
 use crate::telemetry::count;
 
-/// Who was signed in.
-#[derive(Debug, Clone, Copy)]
+/// Who was signed in, and from where.
+#[derive(Debug, Clone)]
 pub(super) struct Caller {
-    pub scope: Scope,
+    pub who: Who,
     pub peer: Option<Peer>,
+}
+
+/// By what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Who {
+    Token(Scope),
+    Source(SourceName),
 }
 
 impl Caller {
     /// As it stands in the history of commands.
     pub(super) fn name(&self) -> String {
-        let scope = self.scope.word();
+        let who = match &self.who {
+            Who::Token(scope) => format!("the {} token", scope.word()),
+            Who::Source(name) => format!("the source {name}"),
+        };
         match self.peer {
-            Some(Peer(address)) => format!("the {scope} token, from {}", address.ip()),
-            None => format!("the {scope} token"),
+            Some(Peer(address)) => format!("{who}, from {}", address.ip()),
+            None => who,
         }
     }
 }
@@ -55,14 +66,15 @@ pub(super) async fn sign_in(
     if !scope.includes(door.needs) {
         return Err(door.wrong(scope));
     }
-    door.within_rate(scope, peer)?;
-    request.extensions_mut().insert(Caller { scope, peer });
+    let caller = Caller { who: Who::Token(scope), peer };
+    door.within_rate(&caller)?;
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 
 /// The token of exactly one Authorization header; the scheme's case does not matter
 /// (RFC 9110 § 11.1).
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
@@ -98,10 +110,10 @@ impl Door {
         Problem::new(Kind::WrongScope, detail).hint(hint).needs(self.needs)
     }
 
-    fn within_rate(&self, scope: Scope, peer: Option<Peer>) -> Result<(), Problem> {
+    fn within_rate(&self, caller: &Caller) -> Result<(), Problem> {
         match self.needs {
-            Scope::Signal => self.app.senders().signals(scope, peer, 1),
-            Scope::Capacity | Scope::Operate => self.app.senders().command(scope, peer),
+            Scope::Signal => self.app.senders().signals(caller, 1),
+            Scope::Capacity | Scope::Operate => self.app.senders().command(caller),
             // Looking costs little and is bounded by the requests in flight.
             Scope::Read => Ok(()),
         }

@@ -57,7 +57,7 @@ fn json_type(value: &str) -> bool {
         && parts.all(|p| p.replace('"', "").eq_ignore_ascii_case("charset=utf-8"))
 }
 
-async fn read(
+pub(super) async fn read(
     headers: &HeaderMap,
     body: Body,
     most: usize,

@@ -1,6 +1,6 @@
 //! How much one sender, or all of them, may ask for at once.
 //!
-//! Rates are counted per token and address class (an IPv4 address, an IPv6 /64) by
+//! Rates are counted per token or source, and address class (an IPv4 address, an IPv6 /64) by
 //! governor on the clock that the rest of the program goes by. The tables are bounded:
 //! senders beyond [`SENDERS_MOST`] share one bucket, so that a flood of addresses narrows
 //! itself and not our memory. Failed sign-ins are counted per address alone; they never
@@ -18,6 +18,7 @@ use governor::nanos::Nanos;
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use super::auth::{Caller, Who};
 use super::error::{Kind, Problem};
 use super::tokens::Scope;
 use crate::config::http::HttpLimits;
@@ -101,16 +102,17 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 
 /// The buckets of all senders.
 pub(super) struct Senders {
-    signals: Buckets<(Scope, AddressClass)>,
-    commands: Buckets<(Scope, AddressClass)>,
+    signals: Buckets<(Who, AddressClass)>,
+    commands: Buckets<(Who, AddressClass)>,
     sign_ins: Buckets<AddressClass>,
 }
 
 impl Senders {
     pub(super) fn new(limits: &HttpLimits, clock: Arc<dyn Clock>) -> Self {
         let (clock, rest) = (Ticks(clock), AddressClass::Rest);
-        let others = (Scope::Operate, rest);
-        let signals = Buckets::new(&clock, limits.signals_per_second, limits.signals_burst, others);
+        let others = (Who::Token(Scope::Operate), rest);
+        let signals =
+            Buckets::new(&clock, limits.signals_per_second, limits.signals_burst, others.clone());
         let commands = limits.commands_per_second;
         let commands = Buckets::new(&clock, commands, commands, others);
         let failed = limits.failed_sign_ins_per_second;
@@ -119,16 +121,16 @@ impl Senders {
     }
 
     /// Room for so many more samples (a request counts as one before it is read).
-    pub(super) fn signals(&self, scope: Scope, peer: Option<Peer>, n: u32) -> Result<(), Problem> {
-        self.signals.take((scope, class(peer)), n).map_err(|wait| {
+    pub(super) fn signals(&self, caller: &Caller, n: u32) -> Result<(), Problem> {
+        self.signals.take((caller.who.clone(), class(caller.peer)), n).map_err(|wait| {
             Problem::new(Kind::TooFast, "this sender sends more signals than it may")
                 .hint("send fewer samples, or raise signals_per_second in scaling.toml")
                 .after(wait)
         })
     }
 
-    pub(super) fn command(&self, scope: Scope, peer: Option<Peer>) -> Result<(), Problem> {
-        self.commands.take((scope, class(peer)), 1).map_err(|wait| {
+    pub(super) fn command(&self, caller: &Caller) -> Result<(), Problem> {
+        self.commands.take((caller.who.clone(), class(caller.peer)), 1).map_err(|wait| {
             Problem::new(Kind::TooFast, "this sender gives more commands than it may")
                 .hint("give fewer commands, or raise commands_per_second in scaling.toml")
                 .after(wait)
@@ -165,6 +167,10 @@ mod tests {
         Some(Peer(SocketAddr::new(address.parse().unwrap(), 9)))
     }
 
+    fn caller(scope: Scope, peer: Option<Peer>) -> Caller {
+        Caller { who: Who::Token(scope), peer }
+    }
+
     fn senders(clock: &Arc<Hand>) -> Senders {
         let limits = HttpLimits {
             signals_per_second: 10,
@@ -179,34 +185,37 @@ mod tests {
     fn a_bucket_empties_and_fills_with_time() {
         let clock = Arc::new(Hand::default());
         let senders = senders(&clock);
-        assert!(senders.signals(Scope::Signal, peer("10.0.0.1"), 20).is_ok());
-        let problem = senders.signals(Scope::Signal, peer("10.0.0.1"), 1).unwrap_err();
+        assert!(senders.signals(&caller(Scope::Signal, peer("10.0.0.1")), 20).is_ok());
+        let problem = senders.signals(&caller(Scope::Signal, peer("10.0.0.1")), 1).unwrap_err();
         assert_eq!(problem.kind, Kind::TooFast);
         assert!(problem.retry_after.unwrap() <= Duration::from_millis(100));
         assert!(
-            senders.signals(Scope::Signal, peer("10.0.0.2"), 20).is_ok(),
+            senders.signals(&caller(Scope::Signal, peer("10.0.0.2")), 20).is_ok(),
             "others are not held up"
         );
         clock.0.store(100, Ordering::Relaxed);
-        assert!(senders.signals(Scope::Signal, peer("10.0.0.1"), 1).is_ok());
+        assert!(senders.signals(&caller(Scope::Signal, peer("10.0.0.1")), 1).is_ok());
     }
 
     #[test]
     fn more_than_a_burst_counts_as_a_burst() {
         let senders = senders(&Arc::new(Hand::default()));
-        assert!(senders.signals(Scope::Signal, peer("10.0.0.1"), 1000).is_ok());
-        assert!(senders.signals(Scope::Signal, peer("10.0.0.1"), 1).is_err());
+        assert!(senders.signals(&caller(Scope::Signal, peer("10.0.0.1")), 1000).is_ok());
+        assert!(senders.signals(&caller(Scope::Signal, peer("10.0.0.1")), 1).is_err());
     }
 
     #[test]
     fn one_ipv6_network_is_one_sender() {
         let senders = senders(&Arc::new(Hand::default()));
         for address in ["2001:db8::1", "2001:db8::2"] {
-            assert!(senders.command(Scope::Capacity, peer(address)).is_ok());
+            assert!(senders.command(&caller(Scope::Capacity, peer(address))).is_ok());
         }
-        assert!(senders.command(Scope::Capacity, peer("2001:db8::3")).is_err());
-        assert!(senders.command(Scope::Operate, peer("2001:db8::3")).is_ok(), "another token");
-        assert!(senders.command(Scope::Capacity, peer("2001:db8:0:1::3")).is_ok());
+        assert!(senders.command(&caller(Scope::Capacity, peer("2001:db8::3"))).is_err());
+        assert!(
+            senders.command(&caller(Scope::Operate, peer("2001:db8::3"))).is_ok(),
+            "another token"
+        );
+        assert!(senders.command(&caller(Scope::Capacity, peer("2001:db8:0:1::3"))).is_ok());
         let (mapped, plain) = (class(peer("::ffff:10.0.0.1")), class(peer("10.0.0.1")));
         assert_eq!(mapped, plain);
     }
@@ -217,7 +226,8 @@ mod tests {
         let mut refused = 0;
         for n in 0..u32::try_from(SENDERS_MOST).unwrap() + 50 {
             let address = std::net::Ipv4Addr::from_bits(n).to_string();
-            refused += u32::from(senders.signals(Scope::Signal, peer(&address), 1).is_err());
+            refused +=
+                u32::from(senders.signals(&caller(Scope::Signal, peer(&address)), 1).is_err());
         }
         assert!(senders.signals.keyed.len() <= SENDERS_MOST + 1);
         assert!(refused >= 25, "the rest share a burst of 20: {refused}");

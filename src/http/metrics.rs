@@ -160,6 +160,9 @@ pub const FAMILIES: &[Family] = &[
     counter!(count::TURNED_AWAY, "Connections closed because there were too many.", |app| {
         counted(app, count::TURNED_AWAY)
     }),
+    counter!(count::SOURCES, "Requests to sources, by what became of them.", |app| {
+        counted(app, count::SOURCES)
+    }),
     counter!(count::STORE_ERRORS, "What the store could not do for a request.", |app| {
         counted(app, count::STORE_ERRORS)
     }),

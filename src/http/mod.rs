@@ -22,7 +22,7 @@ use axum::http::request::Parts as RequestParts;
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -48,6 +48,7 @@ pub mod metrics;
 pub mod probe;
 pub mod reload;
 pub mod serve;
+pub mod source;
 pub mod tokens;
 mod trouble;
 pub mod view;
@@ -71,6 +72,8 @@ pub fn router(app: &App) -> (Router, Router) {
                 "/v1/groups/{group}/alerts",
                 app.taking(Scope::Signal, post(webhook::alerts::post)),
             )
+            .route("/v1/webhooks/{source}", any(source::post))
+            .route("/v1/webhooks/{source}/{secret}", any(source::post_with_secret))
             .route(
                 "/v1/groups/{group}/capacity",
                 app.taking(Scope::Capacity, post(webhook::capacity::post)),
@@ -121,6 +124,8 @@ pub struct Parts {
     /// After which silence a loop counts as hanging, see [`probe::overdue`].
     pub overdue: Duration,
     pub tokens: Tokens,
+    /// The senders that speak a format of their own, as the configuration has them now.
+    pub sources: watch::Receiver<Arc<source::keys::Sources>>,
     /// What stops the loops without the store.
     pub brake: Arc<dyn Brake>,
     /// What stops the loops where the store does not take a freeze.
@@ -192,6 +197,10 @@ impl App {
 
     fn tokens(&self) -> &Tokens {
         &self.0.parts.tokens
+    }
+
+    fn sources(&self) -> Arc<source::keys::Sources> {
+        Arc::clone(&self.0.parts.sources.borrow())
     }
 
     fn brake(&self) -> &dyn Brake {

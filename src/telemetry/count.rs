@@ -27,6 +27,8 @@ pub const TURNED_AWAY: &str = "novascale_http_connections_refused";
 pub const SIGN_IN_FAILURES: &str = "novascale_http_sign_in_failures";
 /// Samples that were accepted and not known before: label `group`.
 pub const SIGNALS: &str = "novascale_signals";
+/// Requests to sources: labels `source`, `result` (`taken`, `refused`).
+pub const SOURCES: &str = "novascale_source_requests";
 /// What the store could not do for a request: label `kind`.
 pub const STORE_ERRORS: &str = "novascale_store_errors";
 /// Increments that found no room: no label.

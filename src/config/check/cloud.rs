@@ -15,12 +15,11 @@ use super::super::options::{Base, Options, Origin};
 use super::super::presets::{PRESETS, Preset};
 use super::super::read::{At, Named, nearest};
 use super::super::rehearsal::{Fault, Wishes};
-use super::super::secret::Secret;
 use super::super::view::CloudView;
 use super::auth::{self, Taker};
 use super::endpoint::{self, Allowed};
 use super::range::{self, HOUR, SECOND};
-use super::{Around, at_most_one, tls};
+use super::{Around, at_most_one, secrets, tls};
 use crate::domain::id::Region;
 
 pub(super) struct Checked {
@@ -338,40 +337,11 @@ fn overlay(options: &mut Options, text: &CloudText, around: Around<'_>, sink: &m
         options.set("insecure", at.value.to_string(), Origin::Written(at.spot.clone()));
     }
     for (name, at) in secrets {
-        match secret(at, around, sink) {
+        match secrets::secret(at, around, sink) {
             Some(secret) => options.set_secret(name, secret, Origin::Written(at.spot.clone())),
             None => options.refuse(name),
         }
     }
-}
-
-fn secret(at: &At<SecretText>, around: Around<'_>, sink: &mut Sink) -> Option<Secret> {
-    let table = &at.value.0;
-    let given = [&table.file, &table.env, &table.credential];
-    at_most_one(&given.map(|at| at.as_ref().map(|at| &at.spot)), sink);
-    if let Some(named) = table.file.as_ref().or(table.env.as_ref())
-        && named.trim().is_empty()
-    {
-        sink.fault(&named.spot, format!("`{}` is empty", named.spot.key));
-        return None;
-    }
-    if let Some(file) = &table.file {
-        return Some(Secret::File(around.env.path(file, around.base)));
-    }
-    if let Some(env) = &table.env {
-        return Some(Secret::Env(env.value.clone()));
-    }
-    let Some(credential) = &table.credential else {
-        let fault = sink.fault(&at.spot, format!("`{}` says no place", at.spot.key));
-        fault.for_want().hint("write { file = \"…\" }, { env = \"…\" } or { credential = \"…\" }");
-        return None;
-    };
-    if credential.contains('/') || credential.starts_with('.') || credential.is_empty() {
-        let reason = format!("`{}` is not a credential's name", credential.spot.key);
-        sink.fault(&credential.spot, reason).hint("it is the name given to LoadCredential=");
-        return None;
-    }
-    Some(Secret::Credential(credential.value.clone()))
 }
 
 impl Taker<'_> {

@@ -26,6 +26,7 @@ mod policy;
 mod range;
 mod schedule;
 mod secrets;
+mod source;
 mod step;
 mod template;
 mod tls;
@@ -60,12 +61,14 @@ pub(super) fn check(
     let region_keys = group::region_keys(&groups, cloud.region.as_ref());
     let setting = group::Setting { around, region: cloud.region, call_timeout };
     let groups = group::check(&groups, &setting, sink);
+    let sources = file.source.map(|s| s.value.0).unwrap_or_default();
+    let sources = source::check(&sources, &source::Setting { around, groups: &groups }, sink);
     let (mut cloud, view) = cloud.cloud?;
     match &mut cloud {
         Cloud::Sandbox(settings) => settings.region_keys = region_keys,
         Cloud::OpenStack(settings) => settings.region_keys = region_keys,
     }
-    Some((Config { controller, cloud, http, groups }, view))
+    Some((Config { controller, cloud, http, sources, groups }, view))
 }
 
 fn controller(text: &ControllerText, around: Around<'_>, sink: &mut Sink) -> Controller {

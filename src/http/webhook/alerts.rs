@@ -26,7 +26,6 @@ use super::{idempotency_key, order};
 use crate::domain::alert::{AlertTold, FINGERPRINT_MOST, TOLD_MOST};
 use crate::domain::group::Group;
 use crate::domain::id::AlertName;
-use crate::domain::policy::{Alert, Policy};
 use crate::domain::signal::{AHEAD_MOST, Command};
 use crate::domain::time::{Now, Wall, spoken};
 use crate::http::auth::Caller;
@@ -46,18 +45,14 @@ pub(in crate::http) async fn post(
     let alerts = alerts(&body, now)?;
     // One was counted when the request came.
     let more = u32::try_from(alerts.len()).unwrap_or(u32::MAX).saturating_sub(1);
-    app.senders().signals(caller.scope, caller.peer, more)?;
+    app.senders().signals(&caller, more)?;
     let command = Command::Alerts { alerts };
     order(&app, &group, &caller, (command, None), key, now).await
 }
 
 /// A hint for the sender whose alerts nobody follows.
 pub(super) fn unread(group: &Group, alerts: &[AlertTold]) -> Option<String> {
-    let followed = group.policies.iter().filter_map(|policy| match policy {
-        Policy::Alert(Alert { alert, .. }) => Some(alert),
-        Policy::Total(_) | Policy::Average(_) | Policy::Step(_) | Policy::Expression(_) => None,
-    });
-    let followed: BTreeSet<&AlertName> = followed.collect();
+    let followed: BTreeSet<&AlertName> = group.alerts().collect();
     let name = alerts.iter().map(|alert| &alert.name).find(|name| !followed.contains(name))?;
     let all = followed.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let follows = match all.as_str() {
@@ -91,7 +86,7 @@ fn alert(node: Node, now: Now) -> Result<AlertTold, Problem> {
     let until = fields.take("for").map(|node| span(&node)).transpose()?;
     let until = until.map(|span| now.plus(span));
     let fingerprint = fingerprint.transpose()?.unwrap_or_default();
-    Ok(AlertTold { name, fingerprint, firing, starts, until })
+    Ok(AlertTold { name, fingerprint, firing, held: false, starts, until })
 }
 
 /// One that lies ahead would make every later word an earlier one.

@@ -140,7 +140,7 @@ pub(super) async fn order(
 }
 
 /// The bounds in force, by the clock that the group's schedules go by.
-async fn bounds(app: &App, group: &GroupHandle, now: Now) -> Result<Bounds, Problem> {
+pub(super) async fn bounds(app: &App, group: &GroupHandle, now: Now) -> Result<Bounds, Problem> {
     if group.group.schedules.is_empty() {
         return Ok(group.group.bounds);
     }

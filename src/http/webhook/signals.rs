@@ -73,7 +73,7 @@ pub(in crate::http) async fn post(
     let accepted = samples.len();
     // One was counted when the request came.
     let more = u32::try_from(accepted).unwrap_or(u32::MAX).saturating_sub(1);
-    app.senders().signals(caller.scope, caller.peer, more)?;
+    app.senders().signals(&caller, more)?;
     let note = unread(&group.group, &samples);
     let names = group.group.signals().cloned().collect();
     let (fresh, repeated) =

@@ -11,8 +11,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
-use novascale::config::HttpSettings;
 use novascale::config::http::HttpLimits;
+use novascale::config::secret::SecretEnv;
+use novascale::config::{Config, Env, HttpSettings};
 use novascale::control::handle::{GroupEnd, GroupHandle, Handle, ObserverPulse, Preview};
 use novascale::domain::behaviour::Behaviour;
 use novascale::domain::count::Bounds;
@@ -32,6 +33,7 @@ use novascale::domain::signal::{Ordered, Sample};
 use novascale::domain::time::{Clock, Now, Steady, Wall};
 use novascale::http::limit::Peer;
 use novascale::http::reload::{self, Asked, Desk, Refused, Report};
+use novascale::http::source::keys::Sources;
 use novascale::http::tokens::{Scope, Tokens};
 use novascale::http::{App, Parts, router};
 use novascale::store::freeze_file::FreezeFile;
@@ -247,6 +249,7 @@ pub struct Face {
     pub foresight: Arc<Mutex<Mood>>,
     /// The loops of the configuration that counts.
     pub loops: watch::Sender<Handle>,
+    sources: watch::Sender<Arc<Sources>>,
     reloads: Mutex<Option<mpsc::Receiver<Asked>>>,
     pub standing: watch::Sender<reload::Standing>,
     pub tokens: Tokens,
@@ -295,8 +298,10 @@ impl Face {
         let loopback = "127.0.0.1:0".parse().unwrap();
         let (loops, handle) = watch::channel(Handle::new(handles, vec![pulse]));
         let (standing, stands) = watch::channel(reload::Standing::taken(clock.now().wall));
+        let (sources, heard) = watch::channel(Arc::new(Sources::default()));
         let (ask, reloads) = mpsc::channel(1);
         let app = App::new(Parts {
+            sources: heard,
             handle,
             reload: Desk { ask, standing: stands },
             store: Arc::clone(&store) as Arc<dyn Store>,
@@ -331,6 +336,7 @@ impl Face {
             observer,
             foresight,
             loops,
+            sources,
             reloads: Mutex::new(Some(reloads)),
             standing,
             tokens,
@@ -385,6 +391,18 @@ impl Face {
         let day = Duration::from_secs(86_400);
         let window = Window { now: self.clock.now(), signals: day, past: day };
         self.store.inner.gather(&GroupName::new(group).unwrap(), window).await.unwrap()
+    }
+
+    /// From now on these sections [source.NAME] count; secrets are the variables' values.
+    pub fn speaks(&self, sections: &str, secrets: &[(&str, &str)]) {
+        let group =
+            |name| format!("[group.{name}]\nmin = 0\nmax = 8\nflavor = \"f\"\nimage = \"i\"\nnetworks = \"auto\"\n");
+        let text = format!("[cloud]\nuse = \"sandbox\"\n{}{}{sections}", group("web"), group("db"));
+        let env = Env::new(secrets.iter().copied(), None, self.home.path().to_owned());
+        let loaded = Config::parse(&text, Path::new("scaling.toml"), &env);
+        let loaded = loaded.unwrap_or_else(|faults| panic!("{faults}"));
+        let sources = Sources::read(&loaded.config.sources, &SecretEnv::new(env));
+        self.sources.send_replace(Arc::new(sources));
     }
 
     /// The group's loop decided something.

@@ -15,3 +15,4 @@ mod repeats;
 mod scopes;
 mod secrets;
 mod sockets;
+mod sources;

@@ -18,7 +18,7 @@ fn by_steps() -> Policy {
 fn tell(world: &mut World, firing: bool, fingerprint: &str) {
     let name = AlertName::new("QueueHigh").unwrap();
     let fingerprint = fingerprint.to_owned();
-    let alert = AlertTold { name, fingerprint, firing, starts: None, until: None };
+    let alert = AlertTold { name, fingerprint, firing, held: false, starts: None, until: None };
     world.order(Command::Alerts { alerts: vec![alert] });
 }
 
@@ -134,8 +134,14 @@ fn alerts_do_not_climb_on_each_other() {
     world.pass();
     let mut turn = |firing| {
         let name = other.clone();
-        let told =
-            AlertTold { name, fingerprint: String::new(), firing, starts: None, until: None };
+        let told = AlertTold {
+            name,
+            fingerprint: String::new(),
+            firing,
+            held: false,
+            starts: None,
+            until: None,
+        };
         world.order(Command::Alerts { alerts: vec![told] });
         let with_slow = world.pass().desired;
         tell(&mut world, !firing, "");

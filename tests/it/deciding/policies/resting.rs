@@ -54,6 +54,7 @@ fn an_alert_that_began_meanwhile_is_heard_afterwards() {
         name: alert,
         fingerprint: String::new(),
         firing: true,
+        held: false,
         starts: None,
         until: None,
     };

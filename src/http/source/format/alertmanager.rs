@@ -1,0 +1,77 @@
+//! Prometheus Alertmanager, webhook version 4.
+//!
+//! An alert is known by its label `alertname`, and alerts of one name by their `fingerprint`. The
+//! status of each alert counts, not the group's. `max_alerts` cuts lists short
+//! (`truncatedAlerts`): what is missing from a list is neither opened nor closed by it.
+//! Source: prometheus/alertmanager `template/template.go`, `notify/webhook/webhook.go`.
+
+use serde::Deserialize;
+
+use super::Incoming;
+use crate::domain::alert::FINGERPRINT_MOST;
+use crate::http::error::{Kind, Problem};
+use crate::http::source::told::{Alert, Labels, Payload, State, Told, began, unreadable};
+
+#[derive(Deserialize)]
+pub(super) struct Message {
+    version: String,
+    #[serde(rename = "truncatedAlerts", default)]
+    truncated: u64,
+    #[serde(default)]
+    alerts: Vec<One>,
+}
+
+#[derive(Deserialize)]
+struct One {
+    status: Status,
+    labels: Labels,
+    #[serde(rename = "startsAt")]
+    starts: String,
+    #[serde(default)]
+    fingerprint: String,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Firing,
+    Resolved,
+}
+
+pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
+    let message: Message = serde_json::from_slice(incoming.body)
+        .map_err(|error| unreadable("Alertmanager", &error))?;
+    if message.version != "4" {
+        let said = "the message is not of version 4, the only one that Alertmanager has sent";
+        return Err(Problem::new(Kind::Invalid, said).at("/version"));
+    }
+    let mut told = Vec::new();
+    for (n, one) in message.alerts.into_iter().enumerate() {
+        told.push(Told::Alert(alert(one, n, incoming)?));
+    }
+    Ok(Payload { told, notes: cut_short(message.truncated), ..Payload::default() })
+}
+
+fn alert(one: One, n: usize, incoming: &Incoming<'_>) -> Result<Alert, Problem> {
+    let Some(name) = one.labels.get("alertname").cloned() else {
+        let said = "an alert without the label `alertname`";
+        return Err(Problem::new(Kind::Invalid, said).at(format!("/alerts/{n}/labels")));
+    };
+    if one.fingerprint.len() > FINGERPRINT_MOST {
+        let said = format!("a fingerprint has at most {FINGERPRINT_MOST} characters");
+        return Err(Problem::new(Kind::Invalid, said).at(format!("/alerts/{n}/fingerprint")));
+    }
+    let state = match one.status {
+        Status::Firing => State::Firing,
+        Status::Resolved => State::Resolved,
+    };
+    let starts = began(&one.starts, incoming.now)?;
+    Ok(Alert { name, labels: one.labels, fingerprint: one.fingerprint, state, starts })
+}
+
+/// What a sender should know that leaves alerts out.
+pub(super) fn cut_short(missing: u64) -> Vec<String> {
+    let said =
+        || format!("{missing} alerts were left out by `max_alerts`: nothing is known of them");
+    (missing > 0).then(said).into_iter().collect()
+}

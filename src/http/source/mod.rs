@@ -1,0 +1,206 @@
+//! `POST /v1/webhooks/{source}`: senders that speak a format of their own.
+//!
+//! A request passes: its source by name → [`door`] (what its headers prove, before a byte of the
+//! body is read) → the body, within the source's size → [`door`] again where the body is signed →
+//! [`format`] (what it tells) → [`place`] (which groups it is for) → the store. It is answered
+//! once all of it is durable. A repetition changes nothing: alerts are told by level, samples are
+//! known by their time, messages by their id.
+
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::App;
+use super::auth::{Caller, Who};
+use super::body;
+use super::error::{Kind, Problem};
+use super::limit::Peer;
+use super::tokens::Scope;
+use crate::config::source::Format;
+use crate::domain::time::spoken;
+use crate::telemetry::count;
+
+pub mod door;
+pub mod format;
+mod keep;
+pub mod keys;
+pub mod place;
+pub mod told;
+
+use door::{Entry, Shown, Stranger};
+use format::Incoming;
+use keep::Keeper;
+use keys::Keyed;
+use place::Placed;
+
+/// What became of a payload.
+#[derive(Debug, Serialize)]
+struct Answer {
+    source: String,
+    groups: Vec<Told>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+/// What one group was told.
+#[derive(Debug, Serialize)]
+struct Told {
+    group: String,
+    alerts: usize,
+    samples: usize,
+    orders: usize,
+    /// Whether any of it was new.
+    fresh: bool,
+}
+
+pub(super) async fn post(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Response {
+    answer(&app, &name, None, request).await
+}
+
+/// The same where the address ends with a secret.
+pub(super) async fn post_with_secret(
+    State(app): State<App>,
+    Path((name, secret)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    answer(&app, &name, Some(&secret), request).await
+}
+
+async fn answer(app: &App, name: &str, secret: Option<&str>, request: Request) -> Response {
+    let Some(keyed) = app.sources().get(name).cloned() else {
+        // As costly to guess as a secret.
+        let peer = request.extensions().get::<Peer>().copied();
+        let too_many = app.senders().failed_sign_in(peer).err();
+        return too_many.unwrap_or_else(unknown).into_response();
+    };
+    let patience = app.settings().limits.request_timeout;
+    let heard = timeout(patience, hear(app, &keyed, secret, request)).await;
+    let heard = heard.unwrap_or_else(|_| {
+        Err(Problem::new(Kind::Late, format!("no answer was ready within {}", spoken(patience)))
+            .hint("send it again")
+            .after(Duration::from_secs(1)))
+    });
+    let word = if heard.is_ok() { "taken" } else { "refused" };
+    app.counters().add(count::SOURCES, &[("source", name), ("result", word)], 1);
+    match heard {
+        Ok(response) => response,
+        Err(problem) => fit(problem, keyed.source.format).into_response(),
+    }
+}
+
+fn unknown() -> Problem {
+    Problem::new(Kind::NoRoute, "there is no such source")
+        .hint("sources stand in scaling.toml as [source.NAME]")
+}
+
+/// The problem with the status that makes this sender come again, where it should.
+fn fit(mut problem: Problem, format: Format) -> Problem {
+    if problem.kind == Kind::TooFast && format.drops_on_4xx() {
+        problem.kind = Kind::Overloaded;
+    }
+    problem
+}
+
+/// All that is done for one request.
+async fn hear(
+    app: &App,
+    keyed: &Keyed,
+    secret: Option<&str>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let source = &keyed.source;
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().copied();
+    let now = app.now();
+    let caller = Caller { who: Who::Source(source.name.clone()), peer };
+    let shown = Shown { headers: &parts.headers, url: secret, certificate: &[], wall: now.wall };
+    let entry = enter(app, keyed, &shown, peer)?;
+    app.senders().signals(&caller, 1)?;
+    let limits = &app.settings().limits;
+    let body = body::read(&parts.headers, body, source.body_bytes, limits.request_timeout).await?;
+    let repeats = match entry {
+        Entry::Known => None,
+        Entry::Signed(promises) => match promises.iter().find(|signed| signed.holds(&body)) {
+            Some(signed) => signed.repeats(),
+            None => return Err(stranger(app, keyed, Stranger::Wrong, peer)),
+        },
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let incoming = Incoming { source, headers: &parts.headers, query, body: &body, now };
+    let payload = format::read(&incoming)?;
+    let handle = app.handle();
+    let known = |name: &str| handle.group(name).is_some();
+    let mut placed = place::place(source, payload, &known, now)?;
+    let weight = placed.groups.values().map(|words| words.alerts.len() + words.samples.len());
+    let more = u32::try_from(weight.sum::<usize>()).unwrap_or(u32::MAX).saturating_sub(1);
+    app.senders().signals(&caller, more)?;
+    let (id, body) = (repeats.or(placed.id.take()), keys::digest(&body));
+    let keeper = Keeper { app, source: &source.name, caller: &caller, id, body, now };
+    let told = keep(&keeper, placed).await?;
+    Ok((StatusCode::ACCEPTED, Json(told)).into_response())
+}
+
+async fn keep(keeper: &Keeper<'_>, placed: Placed) -> Result<Answer, Problem> {
+    let mut groups = Vec::new();
+    for (group, words) in placed.groups {
+        let (alerts, samples, orders) =
+            (words.alerts.len(), words.samples.len(), words.orders.len());
+        let fresh = keeper.keep(&group, words).await?;
+        groups.push(Told { group: group.to_string(), alerts, samples, orders, fresh });
+    }
+    Ok(Answer { source: keeper.source.to_string(), groups, notes: placed.notes })
+}
+
+/// Who the headers say it is.
+fn enter<'k>(
+    app: &App,
+    keyed: &'k Keyed,
+    shown: &Shown<'_>,
+    peer: Option<Peer>,
+) -> Result<Entry<'k>, Problem> {
+    if keyed.source.auth.is_empty() {
+        let ours = super::auth::bearer(shown.headers).and_then(|t| app.tokens().scope_of(t));
+        let Some(scope) = ours else { return Err(stranger(app, keyed, Stranger::Nothing, peer)) };
+        if scope.includes(Scope::Signal) {
+            return Ok(Entry::Known);
+        }
+        let said = format!("a token of scope {} may not do this; scope signal may", scope.word());
+        return Err(Problem::new(Kind::WrongScope, said).needs(Scope::Signal));
+    }
+    if keyed.keys.is_empty() {
+        let said = "what senders of this source have to show could not be read";
+        return Err(Problem::new(Kind::NotReady, said)
+            .hint("the log of novascale says which secret; mend it and run `novascale reload`")
+            .after(Duration::from_secs(30)));
+    }
+    door::enter(keyed, shown).map_err(|why| stranger(app, keyed, why, peer))
+}
+
+/// The refusal of somebody who is not known; too many of them from one address are slowed down.
+fn stranger(app: &App, keyed: &Keyed, why: Stranger, peer: Option<Peer>) -> Problem {
+    app.counters().add(count::SIGN_IN_FAILURES, &[], 1);
+    if let Err(too_many) = app.senders().failed_sign_in(peer) {
+        return too_many;
+    }
+    let name = &keyed.source.name;
+    let problem = match why {
+        Stranger::Nothing => Problem::new(Kind::NoToken, "nothing shows who sends this"),
+        Stranger::Wrong => {
+            Problem::new(Kind::BadToken, "what shows who sends this is not right for this source")
+        }
+        Stranger::Stale => {
+            let said =
+                format!("the signed time is more than {} from our clock", spoken(door::TOLERANCE));
+            Problem::new(Kind::BadToken, said)
+        }
+    };
+    problem.hint(format!("`novascale source url {name}` shows how its sender is to be set up"))
+}

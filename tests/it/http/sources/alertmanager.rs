@@ -1,0 +1,114 @@
+//! Alertmanager's webhook, version 4.
+
+use serde_json::{Value, json};
+
+use super::{alerts, face, post, told};
+
+/// As Alertmanager sends it: prometheus/alertmanager `template/template.go`.
+fn message(list: &[Value]) -> Value {
+    json!({
+        "version": "4",
+        "groupKey": "{}:{alertname=\"HighCPU\"}",
+        "truncatedAlerts": 0,
+        "status": "firing",
+        "receiver": "novascale",
+        "groupLabels": { "alertname": "HighCPU" },
+        "commonLabels": { "alertname": "HighCPU" },
+        "commonAnnotations": {},
+        "externalURL": "http://am:9093",
+        "alerts": list,
+    })
+}
+
+fn alert(status: &str, fingerprint: &str, asg: &str) -> Value {
+    json!({
+        "status": status,
+        "labels": { "alertname": "HighCPU", "asg": asg },
+        "annotations": { "summary": "hot" },
+        "startsAt": "2026-11-23T11:58:00.123Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": "http://prometheus:9090/graph",
+        "fingerprint": fingerprint,
+    })
+}
+
+#[tokio::test]
+async fn each_alert_is_told_by_its_own_status() {
+    let face = face("alertmanager", "");
+    let body = message(&[alert("firing", "a1", "web"), alert("resolved", "a2", "web")]);
+    let answer = post(&face, &body).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.json()["groups"], json!([told("web", 2, true)]));
+    let kept = alerts(&face, "web").await;
+    let named = |f: &str, firing| ("HighCPU".to_owned(), f.to_owned(), firing);
+    assert_eq!(kept, [named("a1", true), named("a2", false)]);
+    // Repeated for hours, it says the same.
+    assert_eq!(post(&face, &body).await.status, 202);
+    assert_eq!(alerts(&face, "web").await, kept);
+    // Of one episode resolved is the last word, whatever comes after.
+    post(&face, &message(&[alert("resolved", "a1", "web")])).await;
+    post(&face, &message(&[alert("firing", "a1", "web")])).await;
+    assert_eq!(alerts(&face, "web").await[0], named("a1", false));
+}
+
+#[tokio::test]
+async fn a_label_names_the_group_and_strangers_are_passed_over() {
+    let face = face("alertmanager", "");
+    face.speaks(
+        "[source.s]\nformat = \"alertmanager\"\ngroup_label = \"asg\"\ngroups = [\"web\"]\n",
+        &[],
+    );
+    let token = face.token(novascale::http::tokens::Scope::Signal);
+    let list = [alert("firing", "1", "web"), alert("firing", "2", "db"), alert("firing", "3", "x")];
+    let asking = face.stranger("POST", "/v1/webhooks/s");
+    let bearer = format!("Bearer {token}");
+    let answer =
+        asking.header("authorization", &bearer).json(&message(&list).to_string()).send().await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.json()["groups"], json!([told("web", 1, true)]));
+    let notes = answer.json()["notes"].to_string();
+    assert!(notes.contains("may not speak to the group db"), "{notes}");
+    assert!(notes.contains("names no group here"), "{notes}");
+    assert!(alerts(&face, "db").await.is_empty());
+    // Nothing of it is for anybody: that is an error that its sender's log shows.
+    let asking = face.stranger("POST", "/v1/webhooks/s").header("authorization", &bearer);
+    let body = message(&[alert("firing", "2", "db")]).to_string();
+    assert_eq!(asking.json(&body).send().await.status, 422);
+}
+
+#[tokio::test]
+async fn what_was_cut_short_closes_nothing() {
+    let face = face("alertmanager", "");
+    post(&face, &message(&[alert("firing", "a1", "web"), alert("firing", "a2", "web")])).await;
+    let mut body = message(&[alert("firing", "a1", "web")]);
+    body["truncatedAlerts"] = json!(1);
+    let answer = post(&face, &body).await;
+    assert!(answer.json()["notes"].to_string().contains("max_alerts"), "{answer:?}");
+    assert!(alerts(&face, "web").await.iter().all(|(_, _, fires)| *fires));
+}
+
+#[tokio::test]
+async fn what_is_no_message_changes_nothing() {
+    let face = face("alertmanager", "");
+    let mut nameless = alert("firing", "a", "web");
+    nameless["labels"] = json!({ "asg": "web" });
+    let mut undated = alert("firing", "a", "web");
+    undated["startsAt"] = json!("yesterday");
+    let mut five = message(&[]);
+    five["version"] = json!("5");
+    let bad = [
+        json!([]),
+        json!({}),
+        five,
+        message(&[nameless]),
+        message(&[undated]),
+        message(&[alert("pending", "a", "web")]),
+        message(&[alert("firing", "a", "web"), json!("x")]),
+        message(&[alert("firing", &"f".repeat(129), "web")]),
+    ];
+    for body in bad {
+        let answer = post(&face, &body).await;
+        assert_eq!(answer.status, 422, "{body}: {answer:?}");
+        assert!(alerts(&face, "web").await.is_empty(), "{body}");
+    }
+}
