@@ -106,6 +106,7 @@ fn ended_badly(error: &app::Error) -> Error {
         | app::Error::Store(_)
         | app::Error::Client(_)
         | app::Error::Sandbox(_)
+        | app::Error::Tls(_)
         | app::Error::Tokens(_)
         | app::Error::Listen { .. } => failed("novascale did not start", error),
         app::Error::Ended(_) => failed("novascale stopped", error),
