@@ -46,7 +46,7 @@ pub const LOOK_LEAST: Duration = Duration::from_secs(1);
 /// the drawn ids; deciding again once a decision was carried out gives nothing to do.
 pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
-    let signalled = policy::signalled(snapshot, &fleet.members, &fleet.tally);
+    let signalled = policy::signalled(snapshot, &fleet);
     let signals = pause::Signals::of(snapshot, signalled.claims);
     let schedules = snapshot.in_force().to_vec();
     let claims = policy::claims(snapshot, &schedules, &signals);

@@ -24,7 +24,7 @@ use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
 
 pub(super) fn claim(fleet: &Fleet<'_>, average: &Average) -> Verdict {
-    let series = Series::new(fleet.snapshot, &average.reading);
+    let series = Series::new(fleet, &average.reading);
     let whole = Whole::of(fleet, average, &series);
     let each = Each::of(fleet, average, &series);
     let ways = [whole.as_ref().map(|w| w.wants), each.wants(fleet, average)];

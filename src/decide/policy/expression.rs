@@ -11,7 +11,7 @@ use crate::domain::policy::Expression;
 
 pub(super) fn claim(fleet: &Fleet<'_>, expression: &Expression) -> Verdict {
     let values = expression.readings.iter().map(|reading| {
-        let load = Load::of(&Series::new(fleet.snapshot, reading), fleet.members).whole();
+        let load = Load::of(&Series::new(fleet, reading), fleet.members).whole();
         (reading.signal.clone(), load)
     });
     let values: Vec<_> = values.collect();

@@ -15,6 +15,7 @@ pub mod step;
 pub mod target;
 
 use super::pause::Signals;
+use super::settle;
 use super::snapshot::Snapshot;
 use super::sooner;
 use crate::domain::claim::{Claim, PolicyMemory, Source, Wants};
@@ -54,8 +55,9 @@ pub struct Signalled {
 }
 
 /// What signals ask for, whether it counts or a pin stands before it.
-pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> Signalled {
+pub fn signalled(snapshot: &Snapshot<'_>, settled: &settle::Fleet) -> Signalled {
     let mut all = Signalled::default();
+    let settle::Fleet { members, tally, left, .. } = settled;
     // Before the first decision, what stands is what was desired.
     let desired = snapshot.memory.and_then(|memory| memory.desired);
     let desired = desired.unwrap_or_else(|| tally.capacity());
@@ -69,7 +71,7 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
         let key = policy.key();
         let last = snapshot.memory.and_then(|memory| memory.policies.get(&key));
         let last = last.copied().unwrap_or_default();
-        let fleet = Fleet { snapshot, members, tally, desired, unalarmed, last };
+        let fleet = Fleet { snapshot, members, left, tally, desired, unalarmed, last };
         let verdict = fleet.instead(policy, fleet.judge(policy));
         if !alarms(&policy) {
             unalarmed = unalarmed.max(asks(verdict.claim.as_slice()).unwrap_or(0));
@@ -90,6 +92,8 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
 struct Fleet<'a> {
     snapshot: &'a Snapshot<'a>,
     members: &'a [Member],
+    /// When those left that served once, by what is known now.
+    left: &'a [Steady],
     tally: &'a Tally,
     /// By the last decision.
     desired: u32,
@@ -114,7 +118,7 @@ impl Verdict {
 impl Fleet<'_> {
     fn judge(&self, policy: &Policy) -> Verdict {
         match policy {
-            Policy::Total(target) => target::claim(self.snapshot, target, self.members),
+            Policy::Total(target) => target::claim(self, target),
             Policy::Average(average) => average::claim(self, average),
             Policy::Step(step) => step::claim(self, step),
             Policy::Alert(alert) => alert::claim(self, alert),

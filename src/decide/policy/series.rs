@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Fleet;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::Over;
 use crate::domain::id::ServerId;
 use crate::domain::policy::Reading;
-use crate::domain::server::Known;
 use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
 
@@ -19,19 +19,21 @@ const MISSED_FOR: Duration = Duration::from_secs(86_400);
 pub(super) struct Series<'a> {
     snapshot: &'a Snapshot<'a>,
     reading: &'a Reading,
+    left: &'a [Steady],
     /// All that is kept of each server, if a window of it counts.
     history: BTreeMap<Option<&'a ServerId>, Vec<&'a Sample>>,
 }
 
 impl<'a> Series<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot<'a>, reading: &'a Reading) -> Self {
+    pub(super) fn new(fleet: &Fleet<'a>, reading: &'a Reading) -> Self {
+        let Fleet { snapshot, left, .. } = *fleet;
         let mut history: BTreeMap<Option<&ServerId>, Vec<&Sample>> = BTreeMap::new();
         if !reading.window.is_zero() {
             for sample in snapshot.history.iter().filter(|s| s.name == reading.signal) {
                 history.entry(sample.server.as_ref()).or_default().push(sample);
             }
         }
-        Self { snapshot, reading, history }
+        Self { snapshot, reading, left, history }
     }
 
     /// The newest sample of each server, and of the whole group.
@@ -59,9 +61,8 @@ impl<'a> Series<'a> {
     /// who may not have told of it yet.
     pub(super) fn untold<'s>(&self, counting: impl Iterator<Item = &'s Sample>) -> u32 {
         let Some(first) = counting.map(|s| measured(self.snapshot, s)).min() else { return 0 };
-        let left = |k: &&Known| !k.state.lives() && k.served && k.since > first;
-        let left = self.snapshot.known.iter().filter(left).count();
-        u32::try_from(left).unwrap_or(u32::MAX)
+        let since = self.left.iter().filter(|left| **left > first).count();
+        u32::try_from(since).unwrap_or(u32::MAX)
     }
 
     pub(super) fn snapshot(&self) -> &'a Snapshot<'a> {

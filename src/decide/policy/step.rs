@@ -19,7 +19,7 @@ use crate::domain::policy::{Adjustment, Change, Step, mean};
 use crate::domain::time::{Steady, left_secs};
 
 pub(super) fn claim(fleet: &Fleet<'_>, step: &Step) -> Verdict {
-    let series = Series::new(fleet.snapshot, &step.reading);
+    let series = Series::new(fleet, &step.reading);
     let Measure { value, partial } = Measure::of(fleet, &series);
     let last = PolicyMemory { unknown: None, ..fleet.last };
     let mut stand = Stand { fleet, step, series: &series, partial, next: last, held: None };
