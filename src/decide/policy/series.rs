@@ -7,7 +7,7 @@ use super::Fleet;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::Over;
 use crate::domain::id::ServerId;
-use crate::domain::policy::Reading;
+use crate::domain::policy::{Aggregate, Reading};
 use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
 
@@ -57,10 +57,10 @@ impl<'a> Series<'a> {
         whole.any(|sample| self.stale_for(sample) <= MISSED_FOR)
     }
 
-    /// How many servers left after one of these was measured: what they carried is with the others,
-    /// who may not have told of it yet.
+    /// How many servers left after one of these was measured, or anything that counts beside it: what
+    /// they carried is with the others, who may not have told of it yet, or not in all of a window.
     pub(super) fn untold<'s>(&self, counting: impl Iterator<Item = &'s Sample>) -> u32 {
-        let Some(first) = counting.map(|s| measured(self.snapshot, s)).min() else { return 0 };
+        let Some(first) = counting.map(|s| self.begins(s)).min() else { return 0 };
         let since = self.left.iter().filter(|left| **left > first).count();
         u32::try_from(since).unwrap_or(u32::MAX)
     }
@@ -84,15 +84,33 @@ impl<'a> Series<'a> {
     /// that went on sliding while nothing arrives would take silence for less load.
     pub(super) fn value(&self, newest: &Sample, weigh: impl Fn(&Sample) -> f64) -> f64 {
         let alone = weigh(newest);
-        let Some(history) = self.history.get(&newest.server.as_ref()) else { return alone };
-        let reach = age(self.snapshot, newest).saturating_add(self.reading.window);
-        let of_it = |sample: &&&Sample| {
-            age(self.snapshot, sample) <= reach
-                && (sample.at, sample.received) != (newest.at, newest.received)
-        };
-        let window = history.iter().filter(of_it);
-        let mut values: Vec<f64> = window.map(|sample| weigh(sample)).chain([alone]).collect();
+        if self.reading.window.is_zero() {
+            return alone;
+        }
+        let mut values: Vec<f64> = self.beside(newest).map(weigh).chain([alone]).collect();
         self.reading.aggregate.of(&mut values).unwrap_or(alone)
+    }
+
+    /// What else lies in the window that ends with this newest sample.
+    fn beside<'s>(&'s self, newest: &'s Sample) -> impl Iterator<Item = &'s Sample> + use<'a, 's> {
+        let history = self.history.get(&newest.server.as_ref());
+        let reach = age(self.snapshot, newest).saturating_add(self.reading.window);
+        let newest = (newest.at, newest.received);
+        history.into_iter().flatten().copied().filter(move |sample| {
+            age(self.snapshot, sample) <= reach && (sample.at, sample.received) != newest
+        })
+    }
+
+    /// When the first was measured of what counts up to this newest sample. The largest of a window
+    /// is never less than its newest.
+    fn begins(&self, newest: &Sample) -> Steady {
+        let alone = measured(self.snapshot, newest);
+        match self.reading.aggregate {
+            Aggregate::Last | Aggregate::Max => alone,
+            Aggregate::Avg | Aggregate::Min | Aggregate::Sum | Aggregate::Percentile(_) => {
+                self.beside(newest).map(|s| measured(self.snapshot, s)).fold(alone, Steady::min)
+            }
+        }
     }
 
     pub(super) fn over(&self) -> Over {
