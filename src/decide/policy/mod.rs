@@ -105,13 +105,15 @@ struct Fleet<'a> {
 /// What one policy came to.
 struct Verdict {
     claim: Option<Claim>,
+    /// It is unknown only until others have told what they took over.
+    shifting: bool,
     memory: PolicyMemory,
     wake: Option<Steady>,
 }
 
 impl Verdict {
     fn of(claim: Claim) -> Self {
-        Self { claim: Some(claim), memory: PolicyMemory::default(), wake: None }
+        Self { claim: Some(claim), shifting: false, memory: PolicyMemory::default(), wake: None }
     }
 }
 
@@ -133,7 +135,7 @@ impl Fleet<'_> {
             claim.wants == Wants::Unknown
                 || matches!(claim.source, Source::Step { value: None, .. })
         };
-        if !verdict.claim.as_ref().is_some_and(unknown) {
+        if verdict.shifting || !verdict.claim.as_ref().is_some_and(unknown) {
             return verdict;
         }
         let now = self.snapshot.now.steady;
