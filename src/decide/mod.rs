@@ -29,7 +29,6 @@ use self::settle::Losses;
 use crate::domain::claim::Memory;
 use crate::domain::pause::Process;
 use crate::domain::plan::{Changes, Decision};
-use crate::domain::policy::Policy;
 use crate::domain::time::{Now, Steady};
 
 /// Random bits, handed in.
@@ -69,12 +68,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
         if snapshot.paused(Process::Schedule).is_none() {
             fleet.boots.iter().for_each(|took| next.booted(*took));
         }
-        let averages = snapshot.group.policies.iter().any(|p| matches!(p, Policy::Average(_)));
-        if !averages {
-            next.ready.clear();
-        } else if snapshot.seen().is_some() {
-            next.count_ready(snapshot.now.steady, fleet.tally.serving + fleet.tally.unsure);
-        }
+        policy::ready::count(snapshot, fleet.tally.serving + fleet.tally.unsure, &mut next);
         next
     });
     let memory = memory.filter(|next| snapshot.memory != Some(next));

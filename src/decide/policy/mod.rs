@@ -8,6 +8,7 @@ pub mod base;
 pub mod expression;
 pub mod load;
 pub mod pin;
+pub mod ready;
 pub mod reservation;
 pub mod schedule;
 pub mod series;
@@ -58,6 +59,8 @@ pub struct Signalled {
 pub fn signalled(snapshot: &Snapshot<'_>, settled: &settle::Fleet) -> Signalled {
     let mut all = Signalled::default();
     let settle::Fleet { members, tally, left, .. } = settled;
+    let gone: Vec<Steady> = ready::told_to_go(snapshot).collect();
+    let gone = &gone;
     // Before the first decision, what stands is what was desired.
     let desired = snapshot.memory.and_then(|memory| memory.desired);
     let desired = desired.unwrap_or_else(|| tally.capacity());
@@ -71,7 +74,7 @@ pub fn signalled(snapshot: &Snapshot<'_>, settled: &settle::Fleet) -> Signalled 
         let key = policy.key();
         let last = snapshot.memory.and_then(|memory| memory.policies.get(&key));
         let last = last.copied().unwrap_or_default();
-        let fleet = Fleet { snapshot, members, left, tally, desired, unalarmed, last };
+        let fleet = Fleet { snapshot, members, left, gone, tally, desired, unalarmed, last };
         let verdict = fleet.instead(policy, fleet.judge(policy));
         if !alarms(&policy) {
             unalarmed = unalarmed.max(asks(verdict.claim.as_slice()).unwrap_or(0));
@@ -94,6 +97,8 @@ struct Fleet<'a> {
     members: &'a [Member],
     /// When those left that served once, by what is known now.
     left: &'a [Steady],
+    /// When those were told to go that the last count took for ready.
+    gone: &'a [Steady],
     tally: &'a Tally,
     /// By the last decision.
     desired: u32,
