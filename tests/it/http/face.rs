@@ -395,8 +395,11 @@ impl Face {
 
     /// From now on these sections [source.NAME] count; secrets are the variables' values.
     pub fn speaks(&self, sections: &str, secrets: &[(&str, &str)]) {
-        let group =
-            |name| format!("[group.{name}]\nmin = 0\nmax = 8\nflavor = \"f\"\nimage = \"i\"\nnetworks = \"auto\"\n");
+        let group = |name| {
+            format!(
+                "[group.{name}]\nmin = 0\nmax = 8\nflavor = \"f\"\nimage = \"i\"\nnetworks = \"auto\"\n"
+            )
+        };
         let text = format!("[cloud]\nuse = \"sandbox\"\n{}{}{sections}", group("web"), group("db"));
         let env = Env::new(secrets.iter().copied(), None, self.home.path().to_owned());
         let loaded = Config::parse(&text, Path::new("scaling.toml"), &env);

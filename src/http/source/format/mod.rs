@@ -14,6 +14,7 @@ mod alertmanager;
 mod aodh;
 mod cloudevents;
 mod datadog;
+mod fields;
 mod generic;
 mod grafana;
 mod otlp;

@@ -6,6 +6,11 @@ use super::face::{Answer, Face};
 
 mod alertmanager;
 mod doors;
+mod generic;
+mod trigger;
+mod uptime_kuma;
+mod uptime_robot;
+mod zabbix;
 
 /// A source of this format for the group web, whose senders show a bearer token.
 pub fn section(format: &str) -> String {
