@@ -18,6 +18,7 @@ mod fields;
 mod generic;
 mod grafana;
 mod otlp;
+mod plain;
 mod remote_write;
 mod standard_webhooks;
 mod trigger;
