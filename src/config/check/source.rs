@@ -49,9 +49,9 @@ fn one(entry: &NamedEntry<SourceText>, setting: &Setting<'_>, sink: &mut Sink) -
     let signals = metrics(text, format, sink);
     let order = order(text, format, sink);
     let pointers = text.pointers.as_ref();
-    if let (Some(at), false) = (pointers, format == Format::Generic) {
-        let reason = format!("`{}` is for the format generic alone", at.spot.key);
-        sink.fault(&at.spot, reason);
+    if let (Some(at), false) = (pointers, format.is_foreign()) {
+        let reason = format!("`{}` is for formats that carry any JSON", at.spot.key);
+        sink.fault(&at.spot, reason).hint("they are generic, cloudevents and standard_webhooks");
     }
     let pointers = pointers.map(|at| self::pointers(at, sink)).unwrap_or_default();
     judge_policies(text, (format, &group, &alert, &signals), setting.groups, sink);
@@ -238,7 +238,7 @@ fn judge_policies(
         let reason = format!("no policy of the group {name} reads {}", metric.signal);
         sink.warn(spot(&text.signal).unwrap_or(&text.spot), reason);
     }
-    let alerts = !format.measures() && !matches!(format, Format::Trigger | Format::Generic);
+    let alerts = !format.measures() && !format.is_foreign() && format != Format::Trigger;
     if alerts && alert.is_none() && group.alerts().next().is_none() {
         let reason =
             format!("the group {name} follows no alert, so nothing follows from this source");

@@ -3,12 +3,13 @@
 //! An alert is `{"alert": NAME, "status": "firing", "fingerprint", "starts_at"}`, where the status
 //! is `firing` (also if it is left out), `resolved` or `no_data`. A sample is
 //! `{"signal": NAME, "value": N, "at", "server"}`. Times are RFC 3339. `group` stands for the label
-//! that names the group, if the source goes by one.
+//! that names the group, if the source goes by one. Data of another shape are read by the source's
+//! pointers.
 
 use serde_json::{Map, Value};
 
-use super::Incoming;
-use crate::config::source::Whose;
+use super::{Incoming, generic};
+use crate::config::source::{Pointers, Whose};
 use crate::domain::alert::FINGERPRINT_MOST;
 use crate::domain::time::Wall;
 use crate::http::error::{Kind, Problem};
@@ -20,6 +21,9 @@ pub(super) fn read(
     incoming: &Incoming<'_>,
     labels: &Labels,
 ) -> Result<Vec<Told>, Problem> {
+    if incoming.source.pointers != Pointers::default() {
+        return pointed(value, incoming, labels);
+    }
     let Value::Array(list) = value else {
         return Ok(vec![one(value, incoming, labels)?]);
     };
@@ -28,6 +32,17 @@ pub(super) fn read(
         one(value, incoming, labels).map_err(|problem| below(problem, &format!("/{n}")))
     })
     .collect()
+}
+
+/// By the source's pointers, as if the value were all of the body.
+fn pointed(value: &Value, incoming: &Incoming<'_>, labels: &Labels) -> Result<Vec<Told>, Problem> {
+    let body = value.to_string();
+    let mut told = generic::read(&Incoming { body: body.as_bytes(), ..*incoming })?.told;
+    for one in &mut told {
+        let own = one.labels_mut();
+        *own = labels.clone().into_iter().chain(std::mem::take(own)).collect();
+    }
+    Ok(told)
 }
 
 /// What tells no time of its own is of its envelope's. So of two words about one alert the later

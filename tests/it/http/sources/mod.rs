@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 use super::face::{Answer, Face};
 
 mod alertmanager;
+mod aodh;
+mod cloudevents;
+mod datadog;
 mod doors;
 mod generic;
+mod grafana;
+mod standard_webhooks;
 mod trigger;
 mod uptime_kuma;
 mod uptime_robot;
