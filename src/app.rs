@@ -55,7 +55,7 @@ mod embedded;
 mod fence;
 mod reload;
 pub mod root;
-mod sources;
+pub mod sources;
 mod upkeep;
 
 use brake::Brakes;

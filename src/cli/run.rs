@@ -23,7 +23,7 @@ use crate::telemetry::log::{LogFormat, LogOptions};
 #[command(next_help_heading = "Options of `run`")]
 pub struct Args {
     /// How log lines are written: text or json
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", hide_short_help = true)]
     pub log: Option<LogFormat>,
 
     /// How much is logged: error, warn, info, debug, trace

@@ -80,6 +80,11 @@ impl Format {
         matches!(self, Self::RemoteWrite | Self::Otlp)
     }
 
+    /// What its bodies tell may be JSON of any shape, which the source has pointers for.
+    pub fn is_foreign(self) -> bool {
+        matches!(self, Self::Generic | Self::CloudEvents | Self::StandardWebhooks)
+    }
+
     /// The sender drops what it hears a 4xx to, and repeats after a 503.
     /// Source: prometheus/alertmanager `notify/util.go`; Datadog's and Grafana's documentation.
     pub fn drops_on_4xx(self) -> bool {

@@ -29,7 +29,8 @@ pub struct AlertTold {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     pub firing: bool,
-    /// Its sender has no data: if it fires it goes on, and nothing begins or ends.
+    /// Its sender has no data: if it fires it goes on, and nothing begins or ends. Without a
+    /// fingerprint it is said of all alerts of the name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
     /// When it began, by the sender's clock: tells one episode from the next.
@@ -87,6 +88,12 @@ impl Alerted {
         }
     }
 
+    /// Whether the word is that there is no data of this one.
+    fn held_by(&self, told: &AlertTold) -> bool {
+        self.name == told.name
+            && (told.fingerprint.is_empty() || self.fingerprint == told.fingerprint)
+    }
+
     fn same(&self, told: &AlertTold) -> bool {
         self.name == told.name && self.fingerprint == told.fingerprint
     }
@@ -114,10 +121,12 @@ impl Alerted {
 pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
     alerts.retain(|alert| at.steady.since(alert.renewed.steady) < REMEMBERED);
     for told in told {
+        if told.held {
+            alerts.iter_mut().filter(|alert| alert.held_by(told)).for_each(|alert| alert.hold(at));
+            continue;
+        }
         match alerts.iter_mut().find(|alert| alert.same(told)) {
-            Some(alert) if told.held => alert.hold(at),
             Some(alert) => alert.hear(told, at),
-            None if told.held => {}
             None => alerts.push(Alerted::new(told, at)),
         }
     }
@@ -177,6 +186,27 @@ mod tests {
         let alerts = after(&[word]);
         let day = Duration::from_secs(86_400);
         assert!(alerts[0].fires(at(4), day) && !alerts[0].fires(at(5), day));
+    }
+
+    #[test]
+    fn no_data_begins_and_ends_nothing() {
+        let of = |fingerprint: &str, word: AlertTold| AlertTold {
+            fingerprint: fingerprint.to_owned(),
+            ..word
+        };
+        let held = |fingerprint| AlertTold { held: true, ..of(fingerprint, told(true, None)) };
+        assert!(after(&[held("")]).is_empty());
+        let words =
+            [of("a", told(true, None)), of("b", told(true, None)), of("c", told(false, None))];
+        let renewed = |last| {
+            let alerts = after(&[&words[..], &[last]].concat());
+            alerts.iter().map(|alert| (alert.renewed, alert.resolved)).collect::<Vec<_>>()
+        };
+        let over = (at(2), true);
+        assert_eq!(renewed(held("a")), [(at(3), false), (at(1), false), over], "one of them");
+        assert_eq!(renewed(held("")), [(at(3), false), (at(3), false), over], "all of its name");
+        let other = AlertTold { name: AlertName::new("Other").unwrap(), ..held("") };
+        assert_eq!(renewed(other), [(at(0), false), (at(1), false), over]);
     }
 
     #[test]

@@ -36,11 +36,7 @@ pub(super) async fn take(
 
 /// `application/json`, with no parameter but `charset=utf-8`, and no encoding (RFC 9110 § 8).
 fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let encoded = headers.get_all(CONTENT_ENCODING).iter().any(|v| v != "identity");
-    if encoded {
-        return Err(Problem::new(Kind::Encoded, "an encoded body is not taken")
-            .hint("send the JSON as it is, without Content-Encoding"));
-    }
+    is_plain(headers)?;
     let types: Vec<_> = headers.get_all(CONTENT_TYPE).iter().collect();
     let fits = matches!(types.as_slice(), [one] if one.to_str().is_ok_and(json_type));
     if fits {
@@ -48,6 +44,15 @@ fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
     Err(Problem::new(Kind::WrongType, "the body must be of Content-Type application/json")
         .hint("send the header `Content-Type: application/json`"))
+}
+
+/// No encoding (RFC 9110 § 8.4).
+pub(super) fn is_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    if headers.get_all(CONTENT_ENCODING).iter().all(|value| value == "identity") {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::Encoded, "an encoded body is not taken")
+        .hint("send the JSON as it is, without Content-Encoding"))
 }
 
 fn json_type(value: &str) -> bool {

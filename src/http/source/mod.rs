@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
@@ -27,6 +28,7 @@ use crate::telemetry::count;
 
 pub mod door;
 pub mod format;
+mod handshake;
 mod keep;
 pub mod keys;
 pub mod place;
@@ -60,18 +62,21 @@ struct Told {
 
 pub(super) async fn post(
     State(app): State<App>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
+    // What is no text is no name either.
+    let name = name.map(|Path(name)| name).unwrap_or_default();
     answer(&app, &name, None, request).await
 }
 
 /// The same where the address ends with a secret.
 pub(super) async fn post_with_secret(
     State(app): State<App>,
-    Path((name, secret)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Response {
+    let (name, secret) = path.map(|Path(path)| path).unwrap_or_default();
     answer(&app, &name, Some(&secret), request).await
 }
 
@@ -119,6 +124,9 @@ async fn hear(
 ) -> Result<Response, Problem> {
     let source = &keyed.source;
     let (parts, body) = request.into_parts();
+    if let Some(answered) = handshake::answer(app, keyed, secret, &parts) {
+        return answered;
+    }
     let peer = parts.extensions.get::<Peer>().copied();
     let now = app.now();
     let caller = Caller { who: Who::Source(source.name.clone()), peer };
@@ -126,15 +134,25 @@ async fn hear(
     let shown =
         Shown { headers: &parts.headers, url: secret, certificate: &certificate, wall: now.wall };
     let entry = enter(app, keyed, &shown, peer)?;
-    app.senders().signals(&caller, 1)?;
+    if matches!(entry, Entry::Known) {
+        app.senders().signals(&caller, 1)?;
+    }
+    // Metrics are compressed as their protocols have it.
+    if !source.format.measures() {
+        body::is_plain(&parts.headers)?;
+    }
     let limits = &app.settings().limits;
     let body = body::read(&parts.headers, body, source.body_bytes, limits.request_timeout).await?;
     let repeats = match entry {
         Entry::Known => None,
-        Entry::Signed(promises) => match promises.iter().find(|signed| signed.holds(&body)) {
-            Some(signed) => signed.repeats(),
-            None => return Err(stranger(app, keyed, Stranger::Wrong, peer)),
-        },
+        Entry::Signed(promises) => {
+            let Some(signed) = promises.iter().find(|signed| signed.holds(&body)) else {
+                return Err(stranger(app, keyed, Stranger::Wrong, peer));
+            };
+            // Not before: who forges would use up what its sender may send.
+            app.senders().signals(&caller, 1)?;
+            signed.repeats()
+        }
     };
     let query = parts.uri.query().unwrap_or_default();
     let incoming = Incoming { source, headers: &parts.headers, query, body: &body, now };
@@ -145,7 +163,10 @@ async fn hear(
     let weight = placed.groups.values().map(|words| words.alerts.len() + words.samples.len());
     let more = u32::try_from(weight.sum::<usize>()).unwrap_or(u32::MAX).saturating_sub(1);
     app.senders().signals(&caller, more)?;
-    let (id, body) = (repeats.or(placed.id.take()), keys::digest(&body));
+    let id = repeats.or(placed.id.take());
+    // Events of one id are one event, however they are written.
+    let same = id.as_ref().filter(|_| source.format == Format::CloudEvents);
+    let body = keys::digest(same.map_or(&body, |id| id.as_bytes()));
     let keeper = Keeper { app, source: &source.name, caller: &caller, id, body, now };
     let told = keep(&keeper, placed).await?;
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
@@ -170,8 +191,10 @@ fn enter<'k>(
     peer: Option<Peer>,
 ) -> Result<Entry<'k>, Problem> {
     if keyed.source.auth.is_empty() {
-        let ours = super::auth::bearer(shown.headers).and_then(|t| app.tokens().scope_of(t));
-        let Some(scope) = ours else { return Err(stranger(app, keyed, Stranger::Nothing, peer)) };
+        let token = super::auth::bearer(shown.headers);
+        let ours = token.ok_or(Stranger::Nothing);
+        let ours = ours.and_then(|token| app.tokens().scope_of(token).ok_or(Stranger::Wrong));
+        let scope = ours.map_err(|why| stranger(app, keyed, why, peer))?;
         if scope.includes(Scope::Signal) {
             return Ok(Entry::Known);
         }

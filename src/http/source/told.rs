@@ -78,6 +78,14 @@ impl Told {
             Self::Order(order) => &order.labels,
         }
     }
+
+    pub fn labels_mut(&mut self) -> &mut Labels {
+        match self {
+            Self::Alert(alert) => &mut alert.labels,
+            Self::Sample(sample) => &mut sample.labels,
+            Self::Order(order) => &mut order.labels,
+        }
+    }
 }
 
 /// When something began; what lies ahead of our clock began now, and year 1 is no time.

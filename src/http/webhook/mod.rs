@@ -44,7 +44,7 @@ pub mod signals;
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The longest key that is kept.
-const KEY_MOST: usize = 255;
+pub(super) const KEY_MOST: usize = 255;
 
 /// The sender's key, bound to exactly this request.
 pub(super) fn idempotency_key(

@@ -12,17 +12,18 @@ use crate::domain::alert::FINGERPRINT_MOST;
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Alert, Labels, Payload, State, Told, began, unreadable};
 
+/// Grafana's is the same but for its version and what it adds.
 #[derive(Deserialize)]
 pub(super) struct Message {
     version: String,
     #[serde(rename = "truncatedAlerts", default)]
-    truncated: u64,
+    pub(super) truncated: u64,
     #[serde(default)]
-    alerts: Vec<One>,
+    pub(super) alerts: Vec<One>,
 }
 
 #[derive(Deserialize)]
-struct One {
+pub(super) struct One {
     status: Status,
     labels: Labels,
     #[serde(rename = "startsAt")]
@@ -39,12 +40,7 @@ enum Status {
 }
 
 pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
-    let message: Message = serde_json::from_slice(incoming.body)
-        .map_err(|error| unreadable("Alertmanager", &error))?;
-    if message.version != "4" {
-        let said = "the message is not of version 4, the only one that Alertmanager has sent";
-        return Err(Problem::new(Kind::Invalid, said).at("/version"));
-    }
+    let message = message(incoming, "Alertmanager", "4")?;
     let mut told = Vec::new();
     for (n, one) in message.alerts.into_iter().enumerate() {
         told.push(Told::Alert(alert(one, n, incoming)?));
@@ -52,7 +48,21 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     Ok(Payload { told, notes: cut_short(message.truncated), ..Payload::default() })
 }
 
-fn alert(one: One, n: usize, incoming: &Incoming<'_>) -> Result<Alert, Problem> {
+pub(super) fn message(
+    incoming: &Incoming<'_>,
+    sender: &str,
+    version: &str,
+) -> Result<Message, Problem> {
+    let message: Message =
+        serde_json::from_slice(incoming.body).map_err(|error| unreadable(sender, &error))?;
+    if message.version == version {
+        return Ok(message);
+    }
+    let said = format!("the message is not of version {version}, the only one of {sender}");
+    Err(Problem::new(Kind::Invalid, said).at("/version"))
+}
+
+pub(super) fn alert(one: One, n: usize, incoming: &Incoming<'_>) -> Result<Alert, Problem> {
     let Some(name) = one.labels.get("alertname").cloned() else {
         let said = "an alert without the label `alertname`";
         return Err(Problem::new(Kind::Invalid, said).at(format!("/alerts/{n}/labels")));

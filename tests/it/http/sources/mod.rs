@@ -5,7 +5,17 @@ use serde_json::{Value, json};
 use super::face::{Answer, Face};
 
 mod alertmanager;
+mod aodh;
+mod cloudevents;
+mod datadog;
 mod doors;
+mod generic;
+mod grafana;
+mod standard_webhooks;
+mod trigger;
+mod uptime_kuma;
+mod uptime_robot;
+mod zabbix;
 
 /// A source of this format for the group web, whose senders show a bearer token.
 pub fn section(format: &str) -> String {
