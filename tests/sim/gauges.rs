@@ -36,7 +36,14 @@ impl Gauges {
     fn told(&self, which: usize, firing: bool) -> AlertTold {
         let name = AlertName::new(ALERT).unwrap();
         let starts = self.alerts[which].filter(|_| which == 0);
-        AlertTold { name, fingerprint: format!("f{which}"), firing, starts, until: None }
+        AlertTold {
+            name,
+            fingerprint: format!("f{which}"),
+            firing,
+            held: false,
+            starts,
+            until: None,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const ALLOWED_RATE: &str = "webhook-allowed-rate";
 pub(super) fn answer(
     app: &App,
     keyed: &Keyed,
-    secret: Option<&str>,
+    shown: &Shown<'_>,
     parts: &Parts,
 ) -> Option<Result<Response, Problem>> {
     if parts.method == Method::POST || parts.method == Method::PUT {
@@ -30,7 +30,7 @@ pub(super) fn answer(
     }
     let events = keyed.source.format == Format::CloudEvents;
     if events && parts.method == Method::OPTIONS {
-        return Some(permission(app, keyed, secret, parts));
+        return Some(permission(app, keyed, shown, parts));
     }
     let problem = Problem::new(Kind::WrongMethod, "a source does not take this method")
         .hint("the header Allow lists its methods");
@@ -40,14 +40,11 @@ pub(super) fn answer(
 fn permission(
     app: &App,
     keyed: &Keyed,
-    secret: Option<&str>,
+    shown: &Shown<'_>,
     parts: &Parts,
 ) -> Result<Response, Problem> {
-    if secret.is_some() || parts.headers.contains_key(AUTHORIZATION) {
-        let peer = parts.extensions.get::<Peer>().copied();
-        let wall = app.now().wall;
-        let shown = Shown { headers: &parts.headers, url: secret, certificate: &[], wall };
-        enter(app, keyed, &shown, peer)?;
+    if shown.url.is_some() || parts.headers.contains_key(AUTHORIZATION) {
+        enter(app, keyed, shown, parts.extensions.get::<Peer>().copied())?;
     }
     let mut response = allowing(true, StatusCode::OK.into_response());
     // Who does not say who it is asks for no permission.

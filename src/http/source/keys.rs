@@ -38,7 +38,7 @@ pub enum Key {
     Basic([u8; 32]),
     Hmac {
         how: source::Hmac,
-        key: hmac::Key,
+        key: Box<hmac::Key>,
     },
     Ed25519(UnparsedPublicKey<[u8; 32]>),
     /// The digest of the address' last part.
@@ -94,7 +94,7 @@ fn key(proof: &Proof, env: &SecretEnv) -> Result<Key, String> {
                 Hash::Sha256 => hmac::HMAC_SHA256,
                 Hash::Sha512 => hmac::HMAC_SHA512,
             };
-            Key::Hmac { how: (**how).clone(), key: hmac::Key::new(hash, &bytes) }
+            Key::Hmac { how: (**how).clone(), key: Box::new(hmac::Key::new(hash, &bytes)) }
         }
         Proof::Ed25519 { key } => Key::Ed25519(UnparsedPublicKey::new(&ED25519, *key)),
         Proof::Certificate { name } => Key::Certificate(name.clone()),

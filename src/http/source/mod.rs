@@ -124,15 +124,15 @@ async fn hear(
 ) -> Result<Response, Problem> {
     let source = &keyed.source;
     let (parts, body) = request.into_parts();
-    if let Some(answered) = handshake::answer(app, keyed, secret, &parts) {
-        return answered;
-    }
     let peer = parts.extensions.get::<Peer>().copied();
     let now = app.now();
     let caller = Caller { who: Who::Source(source.name.clone()), peer };
     let certificate = parts.extensions.get::<Certificate>().cloned().unwrap_or_default().0;
     let shown =
         Shown { headers: &parts.headers, url: secret, certificate: &certificate, wall: now.wall };
+    if let Some(answered) = handshake::answer(app, keyed, &shown, &parts) {
+        return answered;
+    }
     let entry = enter(app, keyed, &shown, peer)?;
     if matches!(entry, Entry::Known) {
         app.senders().signals(&caller, 1)?;

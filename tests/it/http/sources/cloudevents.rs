@@ -182,6 +182,29 @@ async fn attributes_are_labels() {
 }
 
 #[tokio::test]
+async fn data_of_another_shape_are_read_by_pointers() {
+    let pointers = "[source.s.pointers]\nlist = \"/items\"\nalert = \"/rule\"\n\
+                    fingerprint = \"/key\"\nstatus = \"/state\"\nfiring = \"bad\"\n\
+                    resolved = \"good\"\n";
+    let of =
+        |state: &str| json!({ "items": [{ "rule": "QueueHigh", "key": "q", "state": state }] });
+    let face = face("cloudevents", pointers);
+    assert_eq!(send(&face, STRUCTURED, &event("1", &of("bad"))).await.status, 202);
+    assert_eq!(alerts(&face, "web").await, queue(true));
+    let mut over = event("2", &of("good"));
+    over["time"] = json!("2026-11-23T11:59:30Z");
+    assert_eq!(send(&face, BATCH, &json!([over])).await.status, 202);
+    assert_eq!(alerts(&face, "web").await, queue(false));
+    let answer = send(&face, STRUCTURED, &event("3", &of("odd"))).await;
+    assert_eq!((answer.status, answer.pointer()), (422, Some("/data/items/0/state".to_owned())));
+    // The event's attributes are labels of these too.
+    let by_label = section("cloudevents").replace("group = \"web\"", "group_label = \"team\"");
+    face.speaks(&(by_label + pointers), &[("TOKEN", "open sesame")]);
+    assert_eq!(send(&face, STRUCTURED, &event("4", &of("bad"))).await.status, 202);
+    assert_eq!(alerts(&face, "db").await, queue(true));
+}
+
+#[tokio::test]
 async fn what_is_no_event_changes_nothing() {
     let face = face("cloudevents", "");
     let without = |name: &str| {
