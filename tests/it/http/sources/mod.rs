@@ -6,6 +6,9 @@ use super::face::{Answer, Face};
 
 mod alertmanager;
 mod doors;
+mod measures;
+mod otlp;
+mod remote_write;
 
 /// A source of this format for the group web, whose senders show a bearer token.
 pub fn section(format: &str) -> String {
