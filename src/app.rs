@@ -53,6 +53,7 @@ mod count;
 mod descriptors;
 mod embedded;
 mod fence;
+pub mod pull;
 mod reload;
 pub mod root;
 pub mod sources;
@@ -61,6 +62,7 @@ mod upkeep;
 use brake::Brakes;
 use embedded::Embedded;
 use fence::ProjectFence;
+use pull::Pullers;
 use reload::Reloader;
 use root::make_private;
 
@@ -203,7 +205,8 @@ impl State {
 impl App {
     async fn start(loaded: Loaded, again: Again) -> Result<Self, Error> {
         let running = loaded.config.clone();
-        let Config { controller, cloud, http: mut settings, sources, groups } = loaded.config;
+        let Config { controller, cloud, http: mut settings, sources, pulls, groups } =
+            loaded.config;
         let root = controller.state_dir;
         let held = root::claim(&root).await?;
         killpoint::reached("start.held");
@@ -276,6 +279,7 @@ impl App {
         let all = loops.keep(&app.groups, || clock::entropy() as u64);
         looping.close();
         let (shown, handle) = watch::channel(all.beside(absent));
+        let pulling = pull::Parts::of(&app, handle.clone(), &counters, &looping);
         let (standing, stands) = watch::channel(Standing::taken(app.clock.now().wall));
         let sources = sources::read(&sources);
         let (sources_now, sources) = watch::channel(sources);
@@ -305,7 +309,7 @@ impl App {
         });
         app.serve(&face, [webhook, admin], (limits, certificates), &counters);
         let Again { read, hangup } = again;
-        let reloader = Reloader {
+        let mut reloader = Reloader {
             parts,
             running,
             loops,
@@ -318,8 +322,10 @@ impl App {
             asked,
             shown,
             sources: sources_now,
+            pullers: Pullers::new(pulling),
             standing,
         };
+        reloader.pullers.keep(pulls);
         app.own("the watch of the freeze file", braking);
         app.own("reloading", reloader.run());
         app.keep_up(watched, openstack);

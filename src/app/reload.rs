@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::announce;
 use super::brake::{self, Configured};
+use super::pull::Pullers;
 use super::{sources, upkeep};
 use crate::clock;
 use crate::cloud::openstack::OpenStack;
@@ -62,6 +63,7 @@ pub(super) struct Reloader {
     pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) shown: watch::Sender<Handle>,
     pub(super) sources: watch::Sender<Arc<Sources>>,
+    pub(super) pullers: Pullers,
     pub(super) standing: watch::Sender<Standing>,
 }
 
@@ -119,7 +121,7 @@ impl Reloader {
         let Loaded { config, warnings, .. } = self.read().await?;
         config.fits(&self.running).map_err(Refused::Faults)?;
         let waits_for_restart = waits_for_restart(&self.running, &config);
-        let sources = config.sources;
+        let (sources, pulls) = (config.sources, config.pulls);
         let groups: Vec<Arc<Group>> = config.groups.into_iter().map(Arc::new).collect();
         let mut report = difference(&self.loops.groups(), &groups);
         (report.warnings, report.waits_for_restart) = (warnings, waits_for_restart);
@@ -139,6 +141,7 @@ impl Reloader {
             Ok(sources) => drop(self.sources.send_replace(sources)),
             Err(_) => report.troubles.push("the sources could not be read".to_owned()),
         }
+        self.pullers.keep(pulls);
         Ok(report)
     }
 

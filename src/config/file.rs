@@ -18,6 +18,7 @@ section! {
         cloud: CloudText,
         http: HttpText,
         source: Named<SourceText>,
+        signal: Named<PullText>,
         group: Named<GroupText>,
     }
 }
@@ -81,6 +82,25 @@ section! {
         value: String,
         at: String,
         server: String,
+    }
+}
+
+section! {
+    /// `prometheus` or `url`.
+    PullText {
+        group: String,
+        signal: String,
+        prometheus: String,
+        query: String,
+        server_label: String,
+        url: String,
+        pointer: String,
+        every: Duration,
+        timeout: Duration,
+        bearer: SecretText,
+        basic: SecretText,
+        username: String,
+        cacert: String,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod fault;
 pub mod host;
 pub mod http;
 pub mod paths;
+pub mod pull;
 pub mod rehearsal;
 pub mod secret;
 pub mod source;
@@ -51,6 +52,8 @@ pub struct Config {
     pub http: HttpSettings,
     /// In order of their names.
     pub sources: Vec<source::Source>,
+    /// In order of their names.
+    pub pulls: Vec<pull::Pull>,
     /// In order of their names; tags are unique.
     pub groups: Vec<Group>,
 }

@@ -86,9 +86,10 @@ impl Format {
     }
 
     /// The sender drops what it hears a 4xx to, and repeats after a 503.
-    /// Source: prometheus/alertmanager `notify/util.go`; Datadog's and Grafana's documentation.
+    /// Source: prometheus/alertmanager `notify/util.go`; prometheus/prometheus
+    /// `storage/remote/client.go`; Datadog's and Grafana's documentation.
     pub fn drops_on_4xx(self) -> bool {
-        matches!(self, Self::Alertmanager | Self::Grafana | Self::Datadog)
+        matches!(self, Self::Alertmanager | Self::Grafana | Self::Datadog | Self::RemoteWrite)
     }
 }
 

@@ -163,6 +163,9 @@ pub const FAMILIES: &[Family] = &[
     counter!(count::SOURCES, "Requests to sources, by what became of them.", |app| {
         counted(app, count::SOURCES)
     }),
+    counter!(count::PULL_FAILURES, "Pulls of a signal that failed, in part or whole.", |app| {
+        counted(app, count::PULL_FAILURES)
+    }),
     counter!(count::STORE_ERRORS, "What the store could not do for a request.", |app| {
         counted(app, count::STORE_ERRORS)
     }),

@@ -75,6 +75,9 @@ pub fn router(app: &App) -> (Router, Router) {
             )
             .route("/v1/webhooks/{source}", any(source::post))
             .route("/v1/webhooks/{source}/{secret}", any(source::post_with_secret))
+            // What OpenTelemetry's exporters add to the address that they are given.
+            .route("/v1/webhooks/{source}/v1/metrics", any(source::post))
+            .route("/v1/webhooks/{source}/{secret}/v1/metrics", any(source::post_with_secret))
             .route(
                 "/v1/groups/{group}/capacity",
                 app.taking(Scope::Capacity, post(webhook::capacity::post)),

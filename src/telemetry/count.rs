@@ -29,6 +29,8 @@ pub const SIGN_IN_FAILURES: &str = "novascale_http_sign_in_failures";
 pub const SIGNALS: &str = "novascale_signals";
 /// Requests to sources: labels `source`, `result` (`taken`, `refused`).
 pub const SOURCES: &str = "novascale_source_requests";
+/// Pulls that failed, in part or whole: label `signal`.
+pub const PULL_FAILURES: &str = "novascale_pull_failures";
 /// What the store could not do for a request: label `kind`.
 pub const STORE_ERRORS: &str = "novascale_store_errors";
 /// Increments that found no room: no label.

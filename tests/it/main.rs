@@ -20,6 +20,7 @@ mod http;
 mod layers;
 mod observing;
 mod openstack;
+mod pulling;
 mod running;
 mod schedules;
 mod store;

@@ -123,8 +123,9 @@ impl InProcess {
         };
         let (head, body) = answered.into_parts();
         let body = Limited::new(body, BODY_MOST).collect().await;
-        let body =
-            body.map_err(|e| if e.is::<LengthLimitError>() { too_long() } else { unclear(&e) })?;
+        let body = body.map_err(|e| {
+            if e.is::<LengthLimitError>() { too_long(BODY_MOST) } else { unclear(&e) }
+        })?;
         Ok(Response { status: head.status, headers: head.headers, body: body.to_bytes().to_vec() })
     }
 }
@@ -140,8 +141,8 @@ impl Transport for InProcess {
     }
 }
 
-fn too_long() -> TransportError {
-    TransportError::Unclear(format!("the answer is longer than {} MiB", BODY_MOST >> 20))
+fn too_long(most: usize) -> TransportError {
+    TransportError::Unclear(format!("the answer is longer than {} MiB", most >> 20))
 }
 
 fn timed_out(limit: Duration) -> TransportError {

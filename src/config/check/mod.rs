@@ -23,6 +23,7 @@ mod endpoint;
 mod group;
 mod http;
 mod policy;
+mod pull;
 mod range;
 mod schedule;
 mod secrets;
@@ -62,13 +63,16 @@ pub(super) fn check(
     let setting = group::Setting { around, region: cloud.region, call_timeout };
     let groups = group::check(&groups, &setting, sink);
     let sources = file.source.map(|s| s.value.0).unwrap_or_default();
-    let sources = source::check(&sources, &source::Setting { around, groups: &groups }, sink);
+    let setting = source::Setting { around, groups: &groups };
+    let sources = source::check(&sources, &setting, sink);
+    let pulls = file.signal.map(|s| s.value.0).unwrap_or_default();
+    let pulls = pull::check(&pulls, &setting, sink);
     let (mut cloud, view) = cloud.cloud?;
     match &mut cloud {
         Cloud::Sandbox(settings) => settings.region_keys = region_keys,
         Cloud::OpenStack(settings) => settings.region_keys = region_keys,
     }
-    Some((Config { controller, cloud, http, sources, groups }, view))
+    Some((Config { controller, cloud, http, sources, pulls, groups }, view))
 }
 
 fn controller(text: &ControllerText, around: Around<'_>, sink: &mut Sink) -> Controller {

@@ -103,11 +103,11 @@ fn whose(text: &At<SourceText>, groups: &[Group], sink: &mut Sink) -> Option<Who
     Some(Whose::Label { label: range::name(label, sink)?, of })
 }
 
-fn spot<T>(at: &Option<At<T>>) -> Option<&Spot> {
+pub(super) fn spot<T>(at: &Option<At<T>>) -> Option<&Spot> {
     at.as_ref().map(|at| &at.spot)
 }
 
-fn known(at: &At<String>, groups: &[Group], sink: &mut Sink) -> Option<GroupName> {
+pub(super) fn known(at: &At<String>, groups: &[Group], sink: &mut Sink) -> Option<GroupName> {
     let name = range::id::<GroupName>(at, sink)?;
     // Of a group that could not be understood the file says so elsewhere.
     let refused = sink.refused_at(|key| key.starts_with(&format!("group.{name}")));

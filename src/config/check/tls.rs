@@ -45,7 +45,7 @@ pub(super) fn check(taker: &mut Taker<'_>) -> Tls {
 }
 
 /// Whether the file holds what the client will look for in it.
-fn certificates(path: &Path) -> Result<(), String> {
+pub(super) fn certificates(path: &Path) -> Result<(), String> {
     let text = std::fs::read(path);
     let text = text.map_err(|error| format!("cannot be read: {}: {error}", path.display()))?;
     let mark = b"-----BEGIN CERTIFICATE-----";

@@ -35,7 +35,7 @@ pub mod place;
 pub mod told;
 
 use door::{Entry, Shown, Stranger};
-use format::Incoming;
+use format::{Incoming, Outcome};
 use keep::Keeper;
 use keys::Keyed;
 use place::Placed;
@@ -88,6 +88,7 @@ async fn answer(app: &App, name: &str, secret: Option<&str>, request: Request) -
         return too_many.unwrap_or_else(unknown).into_response();
     };
     let patience = app.settings().limits.request_timeout;
+    let headers = request.headers().clone();
     let heard = timeout(patience, hear(app, &keyed, secret, request)).await;
     let heard = heard.unwrap_or_else(|_| {
         Err(Problem::new(Kind::Late, format!("no answer was ready within {}", spoken(patience)))
@@ -98,7 +99,10 @@ async fn answer(app: &App, name: &str, secret: Option<&str>, request: Request) -
     app.counters().add(count::SOURCES, &[("source", name), ("result", word)], 1);
     match heard {
         Ok(response) => response,
-        Err(problem) => fit(problem, keyed.source.format).into_response(),
+        Err(problem) => {
+            let format = keyed.source.format;
+            format::refusal(format, &headers, fit(problem, format))
+        }
     }
 }
 
@@ -162,13 +166,20 @@ async fn hear(
     let mut placed = place::place(source, payload, &known, now)?;
     let weight = placed.groups.values().map(|words| words.alerts.len() + words.samples.len());
     let more = u32::try_from(weight.sum::<usize>()).unwrap_or(u32::MAX).saturating_sub(1);
+    // One was taken above: more than is left then would never pass.
+    let more = more.min(limits.signals_burst.saturating_sub(1));
     app.senders().signals(&caller, more)?;
     let id = repeats.or(placed.id.take());
     // Events of one id are one event, however they are written.
     let same = id.as_ref().filter(|_| source.format == Format::CloudEvents);
     let body = keys::digest(same.map_or(&body, |id| id.as_bytes()));
     let keeper = Keeper { app, source: &source.name, caller: &caller, id, body, now };
+    let passed = placed.passed;
     let told = keep(&keeper, placed).await?;
+    let outcome = Outcome { passed, notes: &told.notes };
+    if let Some(own) = format::answer(source.format, &parts.headers, outcome) {
+        return Ok(own);
+    }
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
 

@@ -18,6 +18,8 @@ pub struct Placed {
     pub groups: BTreeMap<GroupName, Words>,
     /// By which the sender's repetitions are known.
     pub id: Option<String>,
+    /// How much was passed over.
+    pub passed: usize,
     /// What was passed over, and why.
     pub notes: Vec<String>,
 }
@@ -46,6 +48,7 @@ pub fn place(
             Err(why) => placer.pass(why),
         }
     }
+    let passed = placer.passed.values().fold(0, |sum: usize, n| sum.saturating_add(*n));
     let mut notes = payload.notes;
     notes.extend(placer.passed.iter().map(|(why, n)| format!("{n} of {told} passed over: {why}")));
     if placer.groups.is_empty() && !empty && !source.format.measures() {
@@ -58,7 +61,7 @@ pub fn place(
         )
         .hint(hint));
     }
-    Ok(Placed { groups: placer.groups, id: payload.id, notes })
+    Ok(Placed { groups: placer.groups, id: payload.id, passed, notes })
 }
 
 struct Placer<'a> {

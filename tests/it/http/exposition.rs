@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use novascale::domain::plan::Waiting;
 use novascale::http::metrics::OPENMETRICS;
+use novascale::telemetry::count;
 
 use super::face::Face;
 
@@ -67,6 +68,7 @@ async fn lively() -> Face {
     face.signals("{\"name\": \"requests\", \"value\": 1}").await;
     face.stranger("GET", "/v1/groups").send().await;
     face.stranger("GET", "/no/such/route").send().await;
+    face.counters.add(count::PULL_FAILURES, &[("signal", "requests")], 1);
     face.store.is(super::face::Mood::Fails);
     face.capacity("{\"set\": 3}").await;
     face.store.is(super::face::Mood::Well);

@@ -491,15 +491,17 @@ impl Asking<'_> {
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
+    /// Empty where the body is no text.
     pub text: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Answer {
     async fn of(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Self { status: parts.status.as_u16(), headers: parts.headers, text }
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        let text = String::from_utf8(bytes.clone()).unwrap_or_default();
+        Self { status: parts.status.as_u16(), headers: parts.headers, text, bytes }
     }
 
     pub fn json(&self) -> Value {

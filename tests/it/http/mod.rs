@@ -5,7 +5,7 @@ mod adopting;
 mod alerting;
 mod answers;
 mod exposition;
-mod face;
+pub mod face;
 mod freezing;
 mod pausing;
 mod payloads;

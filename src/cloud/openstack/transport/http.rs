@@ -31,14 +31,16 @@ pub struct Http {
     outside: Client,
     /// This machine, never through a proxy.
     inside: Client,
+    /// The most that is read of one answer.
+    most: usize,
 }
 
 /// Why no client could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    #[error("cannot read the certificates of cloud.cacert, {path}")]
+    #[error("cannot read the certificates of `cacert`, {path}")]
     CaCert { path: String, source: std::io::Error },
-    #[error("cloud.cacert, {path}, holds no PEM certificate that can be read")]
+    #[error("`cacert`, {path}, holds no PEM certificate that can be read")]
     CaCertFormat { path: String, source: Option<reqwest::Error> },
     #[error("the HTTP client could not be made")]
     Client(#[source] reqwest::Error),
@@ -57,7 +59,13 @@ impl Http {
         let roots = Roots::choose(extra);
         let outside = roots.client(tls, |b| b)?;
         let inside = roots.client(tls, ClientBuilder::no_proxy)?;
-        Ok(Self { outside, inside })
+        Ok(Self { outside, inside, most: BODY_MOST })
+    }
+
+    /// The same, for shorter answers.
+    #[must_use]
+    pub fn at_most(self, bytes: usize) -> Self {
+        Self { most: bytes, ..self }
     }
 }
 
@@ -147,8 +155,8 @@ impl Transport for Http {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|e| failure(&e, limit))? {
-            if body.len() + chunk.len() > BODY_MOST {
-                return Err(too_long());
+            if body.len() + chunk.len() > self.most {
+                return Err(too_long(self.most));
             }
             body.extend_from_slice(&chunk);
         }

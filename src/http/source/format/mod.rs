@@ -4,6 +4,8 @@
 //! fields in every release. What it needs and does not find is a fault of the whole body.
 
 use axum::http::HeaderMap;
+use axum::http::header::HeaderName;
+use axum::response::{IntoResponse, Response};
 
 use super::told::Payload;
 use crate::config::source::{Format, Source};
@@ -17,8 +19,10 @@ mod datadog;
 mod fields;
 mod generic;
 mod grafana;
+mod measured;
 mod otlp;
 mod plain;
+mod protobuf;
 mod remote_write;
 pub mod samples;
 mod standard_webhooks;
@@ -37,6 +41,15 @@ pub struct Incoming<'a> {
     pub now: Now,
 }
 
+/// A header's text, empty if it does not stand there once.
+fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().unwrap_or_default(),
+        (None | Some(_), _) => "",
+    }
+}
+
 /// All that the body tells, or nothing.
 pub fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     match incoming.source.format {
@@ -53,5 +66,37 @@ pub fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
         Format::Generic => generic::read(incoming),
         Format::RemoteWrite => remote_write::read(incoming),
         Format::Otlp => otlp::read(incoming),
+    }
+}
+
+/// What became of a body that was taken, for senders who have an answer of their own for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome<'a> {
+    /// What was asked for and not taken.
+    pub passed: usize,
+    pub notes: &'a [String],
+}
+
+/// The answer where the format says which.
+pub fn answer(format: Format, headers: &HeaderMap, outcome: Outcome<'_>) -> Option<Response> {
+    (format == Format::Otlp).then(|| otlp::answer(headers, outcome))
+}
+
+/// The refusal where the format says which.
+pub fn refusal(format: Format, headers: &HeaderMap, problem: Problem) -> Response {
+    match format {
+        Format::Otlp => otlp::refusal(headers, problem),
+        Format::Alertmanager
+        | Format::Grafana
+        | Format::Aodh
+        | Format::CloudEvents
+        | Format::StandardWebhooks
+        | Format::Datadog
+        | Format::Zabbix
+        | Format::UptimeKuma
+        | Format::UptimeRobot
+        | Format::Trigger
+        | Format::Generic
+        | Format::RemoteWrite => problem.into_response(),
     }
 }
