@@ -10,6 +10,7 @@
     reason = "a benchmark prints, and fails loudly"
 )]
 
+mod crowd;
 mod deciding;
 #[path = "../tests/acceptance/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the acceptance tests use more of it")]
@@ -28,6 +29,9 @@ fn main() {
     }
     if runs("memory") {
         scaling::memory();
+    }
+    if runs("crowd") {
+        crowd::run();
     }
     // It takes minutes, and a real OpenStack.
     if wanted.iter().any(|w| w == "lab")

@@ -37,6 +37,7 @@ use crate::domain::id::InstallId;
 use crate::domain::time::Clock;
 use crate::http;
 use crate::http::reload::{Desk, Standing};
+use crate::http::tls::{Certificates, TlsError};
 use crate::http::tokens::{TokenError, Tokens};
 use crate::killpoint;
 use crate::store::freeze_file::FreezeFile;
@@ -54,7 +55,7 @@ mod embedded;
 mod fence;
 mod reload;
 pub mod root;
-mod sources;
+pub mod sources;
 mod upkeep;
 
 use brake::Brakes;
@@ -128,6 +129,8 @@ pub enum Error {
     Client(#[from] HttpError),
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Tokens(#[from] TokenError),
     #[error(
@@ -247,6 +250,7 @@ impl App {
         let wanted = &mut settings.limits.connections;
         *wanted = descriptors::connections(*wanted);
         let limits = settings.limits;
+        let certificates = settings.tls.clone().map(Certificates::open).transpose()?;
         let tokens = Tokens::open(&paths::tokens_dir(&root))?;
         killpoint::reached("start.listening");
         let app = Self {
@@ -299,7 +303,7 @@ impl App {
                 breakers.breakers().into_iter().map(count::breaker).collect()
             }),
         });
-        app.serve(&face, [webhook, admin], limits, &counters);
+        app.serve(&face, [webhook, admin], (limits, certificates), &counters);
         let Again { read, hangup } = again;
         let reloader = Reloader {
             parts,
@@ -329,11 +333,17 @@ impl App {
         &self,
         face: &http::App,
         listeners: [TcpListener; 2],
-        limits: HttpLimits,
+        (limits, certificates): (HttpLimits, Option<Certificates>),
         counters: &Counters,
     ) {
         let (for_senders, for_admins) = http::router(face);
-        for (listener, router) in listeners.into_iter().zip([for_senders, for_admins]) {
+        let tls = certificates.as_ref().map(Certificates::current);
+        if let Some(certificates) = certificates {
+            let keeping = certificates.keep(self.stopping.clone());
+            self.own("the watch of the certificate", keeping);
+        }
+        let routers = [(for_senders, tls), (for_admins, None)];
+        for (listener, router) in listeners.into_iter().zip(routers) {
             let stop = self.stopping.clone();
             let serving = http::serve(listener, router, limits, counters.clone(), stop);
             self.own("an HTTP listener", serving);

@@ -1,7 +1,7 @@
 //! The command line: what was typed, who answers it, and with which exit code.
 //!
-//! `run` is the daemon itself, `check` and `schedule` read its configuration, `sandbox` is a
-//! cloud; every other command asks a running daemon by HTTP, with the token of the scope that the
+//! `run` is the daemon itself, `check`, `schedule` and `source` read its configuration, `sandbox`
+//! is a cloud; every other command asks a running daemon by HTTP, with the token of the scope that the
 //! command needs, and prints the answer. A command decides nothing and never prompts. It
 //! returns an answer (the same facts for people and for programs) or an error with
 //! its exit code, and this module prints either: data on stdout, all else on stderr.
@@ -39,6 +39,7 @@ pub mod scale;
 pub mod schedule;
 pub mod servers;
 pub mod signal;
+pub mod source;
 pub mod status;
 mod view;
 pub mod when;
@@ -156,6 +157,9 @@ pub enum Command {
     Check(check::Args),
     /// Show when windows of capacity open next, or a cron expression fires
     Schedule(schedule::Args),
+    /// Set up a sender of webhooks, or try what a payload becomes
+    #[command(subcommand)]
+    Source(source::Command),
     /// Run the embedded cloud alone, and rehearse an outage on it
     Sandbox(sandbox::Args),
     #[command(flatten)]
@@ -276,6 +280,9 @@ fn perform(cli: &Cli) -> Exit {
         Some(Command::Check(args)) => check::run(args, cli.global.config(), output),
         Some(Command::Schedule(args)) => {
             schedule::run(args, cli.global.config(), crate::app::now(), output)
+        }
+        Some(Command::Source(what)) => {
+            source::run(what, cli.global.config(), crate::app::now(), output)
         }
         Some(Command::Sandbox(args)) => sandbox::run(args, &cli.global, output),
         Some(Command::Ask(what)) => {

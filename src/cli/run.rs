@@ -23,7 +23,7 @@ use crate::telemetry::log::{LogFormat, LogOptions};
 #[command(next_help_heading = "Options of `run`")]
 pub struct Args {
     /// How log lines are written: text or json
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", hide_short_help = true)]
     pub log: Option<LogFormat>,
 
     /// How much is logged: error, warn, info, debug, trace
@@ -106,6 +106,7 @@ fn ended_badly(error: &app::Error) -> Error {
         | app::Error::Store(_)
         | app::Error::Client(_)
         | app::Error::Sandbox(_)
+        | app::Error::Tls(_)
         | app::Error::Tokens(_)
         | app::Error::Listen { .. } => failed("novascale did not start", error),
         app::Error::Ended(_) => failed("novascale stopped", error),

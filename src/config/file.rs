@@ -89,7 +89,17 @@ section! {
 }
 
 section! {
-    HttpText { webhook: String, admin: String, behind_proxy: bool, limits: HttpLimitsText }
+    HttpText {
+        webhook: String,
+        admin: String,
+        behind_proxy: bool,
+        tls: TlsText,
+        limits: HttpLimitsText,
+    }
+}
+
+section! {
+    TlsText { certificate: String, key: String, client_ca: String }
 }
 
 section! {
@@ -104,6 +114,7 @@ section! {
         failed_sign_ins_burst: u64,
         in_flight: u64,
         connections: u64,
+        connections_per_address: u64,
     }
 }
 

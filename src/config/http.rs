@@ -1,6 +1,7 @@
 //! Where novascale listens.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Both listeners, and what they allow.
@@ -12,6 +13,8 @@ pub struct HttpSettings {
     pub admin: SocketAddr,
     /// Listening beyond loopback in plain http was allowed: TLS ends in front of us.
     pub behind_proxy: bool,
+    /// The listener for senders speaks TLS with these.
+    pub tls: Option<TlsFiles>,
     pub limits: HttpLimits,
 }
 
@@ -20,8 +23,18 @@ impl Default for HttpSettings {
     fn default() -> Self {
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let limits = HttpLimits::default();
-        Self { webhook: at(7780), admin: at(7781), behind_proxy: false, limits }
+        Self { webhook: at(7780), admin: at(7781), behind_proxy: false, tls: None, limits }
     }
+}
+
+/// Files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Ours, with those between it and its authority.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Whose certificates of clients count; none, and no client is asked for one.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What one sender, or all of them, may use up.
@@ -38,6 +51,7 @@ pub struct HttpLimits {
     pub failed_sign_ins_burst: u32,
     pub in_flight: usize,
     pub connections: usize,
+    pub connections_per_address: usize,
 }
 
 impl Default for HttpLimits {
@@ -53,6 +67,7 @@ impl Default for HttpLimits {
             failed_sign_ins_burst: 10,
             in_flight: 128,
             connections: 1024,
+            connections_per_address: 32,
         }
     }
 }

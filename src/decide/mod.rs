@@ -29,7 +29,6 @@ use self::settle::Losses;
 use crate::domain::claim::Memory;
 use crate::domain::pause::Process;
 use crate::domain::plan::{Changes, Decision};
-use crate::domain::policy::Policy;
 use crate::domain::time::{Now, Steady};
 
 /// Random bits, handed in.
@@ -46,7 +45,7 @@ pub const LOOK_LEAST: Duration = Duration::from_secs(1);
 /// the drawn ids; deciding again once a decision was carried out gives nothing to do.
 pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
     let fleet = settle::settle(snapshot);
-    let signalled = policy::signalled(snapshot, &fleet.members, &fleet.tally);
+    let signalled = policy::signalled(snapshot, &fleet);
     let signals = pause::Signals::of(snapshot, signalled.claims);
     let schedules = snapshot.in_force().to_vec();
     let claims = policy::claims(snapshot, &schedules, &signals);
@@ -69,12 +68,7 @@ pub fn decide(snapshot: &Snapshot<'_>, draws: &mut dyn Draws) -> Decision {
         if snapshot.paused(Process::Schedule).is_none() {
             fleet.boots.iter().for_each(|took| next.booted(*took));
         }
-        let averages = snapshot.group.policies.iter().any(|p| matches!(p, Policy::Average(_)));
-        if !averages {
-            next.ready.clear();
-        } else if snapshot.seen().is_some() {
-            next.count_ready(snapshot.now.steady, fleet.tally.serving + fleet.tally.unsure);
-        }
+        policy::ready::count(snapshot, fleet.tally.serving + fleet.tally.unsure, &mut next);
         next
     });
     let memory = memory.filter(|next| snapshot.memory != Some(next));

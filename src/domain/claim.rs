@@ -335,6 +335,12 @@ impl Memory {
         Some(entry.servers)
     }
 
+    /// Since when as many were ready as were counted last.
+    pub fn counted(&self) -> Option<Steady> {
+        let (_, earlier) = self.ready.split_last()?;
+        Some(earlier.last().map_or(Steady(0), |entry| entry.until))
+    }
+
     /// What nine of ten boots did not exceed; nothing while none is known.
     pub fn boot_time(&self) -> Duration {
         let mut boots = self.boots.clone();

@@ -49,6 +49,7 @@ pub mod probe;
 pub mod reload;
 pub mod serve;
 pub mod source;
+pub mod tls;
 pub mod tokens;
 mod trouble;
 pub mod view;

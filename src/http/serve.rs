@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -20,10 +21,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -31,8 +33,17 @@ use tower::ServiceExt;
 use super::error::TURNED_AWAY;
 use super::impatient::Impatient;
 use super::limit::Peer;
+use super::tls::{self, Current};
 use crate::config::http::HttpLimits;
 use crate::telemetry::{Counters, count};
+
+mod room;
+
+use room::{Room, Seat};
+
+/// The names in the certificate of a client, which are verified; inserted by the listener.
+#[derive(Debug, Clone, Default)]
+pub struct Certificate(pub Arc<[String]>);
 
 /// No client of ours sends more headers, or longer ones.
 pub const HEADERS_MOST: usize = 64;
@@ -45,18 +56,20 @@ const LINGER_BYTES: usize = 1024 * 1024;
 /// Pause after a failed accept: out of descriptors, say; trying at once would spin.
 const AFTER_ACCEPT_FAILED: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` is cancelled; then takes no new connection, lets requests under
+/// Serves, with TLS if there is something for it, until `shutdown` is cancelled; then takes no new connection, lets requests under
 /// way end within the request timeout, and closes what is left. It returns once the last
 /// connection is gone.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    (router, tls): (Router, Option<Current>),
     limits: HttpLimits,
     counters: Counters,
     shutdown: CancellationToken,
 ) {
-    let house = House { router, limits, stop: shutdown.clone(), end: CancellationToken::new() };
-    let (tracker, room) = (TaskTracker::new(), Arc::new(Semaphore::new(limits.connections)));
+    let (stop, end) = (shutdown.clone(), CancellationToken::new());
+    let house = House { router, tls, limits, stop, end };
+    let tracker = TaskTracker::new();
+    let room = Room::new(limits.connections, limits.connections_per_address);
     let mut trouble = Trouble::default();
     loop {
         let accepted = tokio::select! {
@@ -68,9 +81,12 @@ pub async fn serve(
             trouble.tell();
         }
         match accepted {
-            Ok((stream, peer)) => match Arc::clone(&room).try_acquire_owned() {
-                Ok(place) => drop(tracker.spawn(house.clone().receive(stream, peer, place))),
-                Err(_) => turn_away(&stream, &counters),
+            Ok((stream, peer)) => match room.seat(peer.ip()) {
+                Some((seat, gone)) => {
+                    counters.add(count::TURNED_AWAY, &[], gone);
+                    tracker.spawn(house.clone().receive(stream, peer, seat));
+                }
+                None => turn_away(&stream, &counters),
             },
             Err(error) if theirs(&error) => {}
             Err(_) => pause(&shutdown).await,
@@ -138,6 +154,7 @@ impl Trouble {
 #[derive(Clone)]
 struct House {
     router: Router,
+    tls: Option<Current>,
     limits: HttpLimits,
     /// No new request on any connection.
     stop: CancellationToken,
@@ -146,22 +163,58 @@ struct House {
 }
 
 impl House {
-    async fn receive(self, stream: TcpStream, peer: SocketAddr, _place: OwnedSemaphorePermit) {
-        let end = self.end.clone();
+    async fn receive(self, stream: TcpStream, peer: SocketAddr, seat: Seat) {
+        let (end, room_needed) = (self.end.clone(), seat.end.clone());
         tokio::select! {
             biased;
             () = end.cancelled() => {}
-            () = self.converse(stream, peer) => {}
+            () = room_needed.cancelled() => {}
+            () = self.greet(stream, peer, &seat) => {}
         }
     }
 
-    async fn converse(self, stream: TcpStream, peer: SocketAddr) {
-        let router = self.router.clone().map_request(move |request: hyper::Request<Incoming>| {
-            let mut request: Request = request.map(Body::new);
-            request.extensions_mut().insert(Peer(peer));
-            request
-        });
-        let service = TowerToHyperService::new(router);
+    /// The handshake, if there is to be one, within the time for headers.
+    async fn greet(self, stream: TcpStream, peer: SocketAddr, seat: &Seat) {
+        let Some(tls) = &self.tls else {
+            let who = Arrived { peer, certificate: Arc::default() };
+            return self.converse(stream, who, seat).await;
+        };
+        let acceptor = TlsAcceptor::from(Arc::clone(&*tls.borrow()));
+        match timeout(self.limits.header_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                let certificate = shown.map(tls::names).unwrap_or_default().into();
+                self.converse(stream, Arrived { peer, certificate }, seat).await;
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %peer, error = %error, "a TLS handshake failed");
+            }
+            Err(_) => tracing::debug!(peer = %peer, "a TLS handshake took too long"),
+        }
+    }
+
+    async fn converse<S>(self, stream: S, who: Arrived, seat: &Seat)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Arrived { peer, certificate } = who;
+        let busy = Arc::clone(&seat.busy);
+        let router = self.router.clone();
+        let service = TowerToHyperService::new(tower::service_fn(
+            move |request: hyper::Request<Incoming>| {
+                let mut request: Request = request.map(Body::new);
+                request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(Certificate(Arc::clone(&certificate)));
+                let at_work = AtWork::begin(&busy);
+                let answered = router.clone().oneshot(request);
+                // hyper wants a future that may be moved.
+                Box::pin(async move {
+                    let answered = answered.await;
+                    drop(at_work);
+                    answered
+                })
+            },
+        ));
         let io = TokioIo::new(Impatient::new(stream, self.limits.request_timeout));
         let mut talk = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -186,8 +239,30 @@ impl House {
     }
 }
 
+/// Who a connection is with.
+struct Arrived {
+    peer: SocketAddr,
+    certificate: Arc<[String]>,
+}
+
+/// A request is under way for as long as this lives, answered or given up.
+struct AtWork(Arc<AtomicBool>);
+
+impl AtWork {
+    fn begin(busy: &Arc<AtomicBool>) -> Self {
+        busy.store(true, Ordering::Release);
+        Self(Arc::clone(busy))
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// Ends our side, then hears the sender out for a moment.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_err() {
         return;
     }

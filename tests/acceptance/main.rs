@@ -6,7 +6,8 @@
 //! NOVASCALE_LAB names (else OPENSTACK_LAB, else the lab's own default). Without a lab every
 //! test fails but that of [`embedded`], which only needs the `openstack` command, and that of
 //! [`croniter`], which needs Python and PyPI: what was not tried does not pass. [`deciding`] needs
-//! the Debian package libfaketime besides.
+//! the Debian package libfaketime besides, and [`monitoring`] prometheus and
+//! prometheus-alertmanager, with Python and PyPI.
 //!
 //! Each test is a story: it starts the daemon in a directory of its own, gives the lab or
 //! the daemon trouble, and waits for the cloud to be in a state, by asking Nova, with a
@@ -29,6 +30,7 @@ mod croniter;
 mod deciding;
 mod embedded;
 mod harness;
+mod monitoring;
 mod neighbours;
 mod scarcity;
 mod shipped;

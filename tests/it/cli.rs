@@ -5,4 +5,5 @@ mod daemon;
 mod help;
 mod requests;
 mod schedules;
+mod sources;
 mod tables;

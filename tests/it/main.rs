@@ -14,6 +14,7 @@ mod auditing;
 mod cases;
 mod cli;
 mod config;
+mod corpora;
 mod deciding;
 mod http;
 mod layers;

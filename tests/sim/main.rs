@@ -120,6 +120,15 @@ fn in_words(seed: u64, ending: &run::Ending) -> String {
     format!("seed {seed} ends with hash {:016x} after {} passes", ending.hash, ending.passes)
 }
 
+/// Hundreds of thousands of worlds in one process only fit if each is gone once it is over.
+#[test]
+fn a_world_that_is_over_leaves_nothing_behind() {
+    for seed in (1..=4).chain([20, 40]) {
+        let left = run::left_of(&Setting { seed, ..Setting::default() });
+        assert_eq!(left, Vec::<&str>::new(), "of the world of seed {seed}");
+    }
+}
+
 /// In this process and in another one.
 #[test]
 fn the_same_seed_is_the_same_world() {

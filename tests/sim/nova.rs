@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use novascale::cloud::{
     Audit, Compute, Create, Deleted, Marks, MayDelete, Resolve, Resolved, ResolvedNetworks, Wanted,
 };
+use novascale::domain::freeze::NoBrake;
 use novascale::domain::id::{Region, ServerId, Tag};
 use novascale::domain::outcome::{Failure, FailureKind};
 use novascale::domain::server::Server;
@@ -26,6 +27,12 @@ use super::servers::{Body, State, failed};
 use super::time::{SimClock, Timer};
 use super::trace::Trace;
 use super::wire::Embedded;
+
+/// A create as it is kept once it was sent. It asks nobody's leave any more: whoever would be asked
+/// holds the cloud that keeps it.
+pub fn sent(request: &Create) -> Create {
+    Create { leave: Arc::new(NoBrake), ..request.clone() }
+}
 
 pub struct Nova {
     state: Mutex<State>,
@@ -231,7 +238,7 @@ impl Nova {
         if state.strikes(Fault::CreateLate) {
             let then = now.steady.plus(state.faults.dice(Fault::CreateLate).millis(1_000, 240_000));
             self.event(22, 0, || format!("create of {} will land late", request.n));
-            state.late.push((then, request.clone()));
+            state.late.push((then, sent(request)));
             state.happens_at(then);
             return timeout();
         }

@@ -106,6 +106,16 @@ pub struct Watch {
     pub melt: Melt,
     hours: Hours,
     told: Told,
+    /// When the decision was made that was told of last.
+    newest: Steady,
+}
+
+/// What is known of a group by what its newest decision told.
+struct Aside {
+    desired: Option<(u32, Steady)>,
+    unsure: Option<Steady>,
+    cut: Cut,
+    told: Told,
 }
 
 impl Watch {
@@ -126,7 +136,27 @@ impl Watch {
             melt: Melt::default(),
             hours: Hours::default(),
             told: Told::default(),
+            newest: Steady(0),
         }
+    }
+
+    /// A decision that was durable before another took over, and is told of after one of the other's:
+    /// what went before it is no longer known, and what it came to is not what is remembered.
+    fn set_aside(&mut self, decision: &Decision) -> Option<Aside> {
+        let at = decision.at.steady;
+        if at >= self.newest {
+            self.newest = at;
+            return None;
+        }
+        let (desired, unsure) = (self.desired.take(), self.unsure.replace(at));
+        Some(Aside { desired, unsure, cut: self.cut, told: self.told.clone() })
+    }
+
+    fn put_back(&mut self, aside: Aside) {
+        let most = self.told.most().max(aside.told.most());
+        (self.desired, self.unsure, self.cut) = (aside.desired, aside.unsure, aside.cut);
+        self.told = aside.told;
+        self.told.stood(most);
     }
 
     /// Other bounds are a reason to fall at once.
@@ -426,9 +456,11 @@ impl State {
             }
             self.oracle.judge_losses(at, seen, decision.at);
         }
+        let aside = self.oracle.groups[at].set_aside(decision);
         self.judge_silence(at, decision, trace);
         self.oracle.context = context;
         self.oracle.published(at, decision, trace);
+        aside.into_iter().for_each(|aside| self.oracle.groups[at].put_back(aside));
     }
 
     /// Carries the group's tag.

@@ -148,7 +148,7 @@ impl Reference {
             Change::Exact(_) => panic!("no world's step goes to a number"),
         };
         let next = begin.saturating_sub(by).max(fleet.bounds.min.min(fleet.bounds.max));
-        let then = value * f64::from(fleet.desired) / f64::from(next.max(1));
+        let then = value * fleet.serving as f64 / f64::from(next.max(1));
         if step.flapping_guard && next < level && covers(&step.out, then, true) { level } else { 0 }
     }
 

@@ -1,7 +1,7 @@
 //! Worlds by the thousand: on every core, with the first failure told as a story.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::broken::Broken;
@@ -31,6 +31,24 @@ pub fn run(setting: &Setting) -> Ending {
     let (hash, violations) = (world.trace.hash(), world.trace.violations());
     let (passes, story) = (world.passes, world.trace.story());
     Ending { passes, calm: passes - stormy, hash, violations, story }
+}
+
+/// What is still there of a world that is over.
+pub fn left_of(setting: &Setting) -> Vec<&'static str> {
+    let mut world = World::new(setting.clone());
+    while world.passes < PASSES && world.trace.sound() {
+        world.step();
+    }
+    let (nova, store) = (Arc::downgrade(&world.nova), Arc::downgrade(&world.store));
+    let (clock, trace) = (Arc::downgrade(&world.clock), Arc::downgrade(&world.trace));
+    drop(world);
+    let counts = [
+        ("its cloud", nova.strong_count()),
+        ("its store", store.strong_count()),
+        ("its clock", clock.strong_count()),
+        ("its story", trace.strong_count()),
+    ];
+    counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, _)| name).collect()
 }
 
 pub fn cores() -> usize {

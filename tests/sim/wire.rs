@@ -37,7 +37,7 @@ use serde_json::Value;
 
 use super::dice::Dice;
 use super::faults::Fault;
-use super::nova::Nova;
+use super::nova::{Nova, sent};
 use super::oracle::calls::Kind;
 use super::time::Timer;
 use super::world::BEGINS;
@@ -194,7 +194,7 @@ impl Compute for Client {
         self.nova.judge_frozen(self.nova.clock.now().steady);
         drop(self.nova.counted(Kind::Create));
         let embedded = self.nova.embedded.as_ref().unwrap();
-        embedded.asked.lock().unwrap().insert(request.launch.clone(), request.clone());
+        embedded.asked.lock().unwrap().insert(request.launch.clone(), sent(request));
         let made = self.cloud.create(request).await;
         self.nova.event(3, u64::from(made.is_ok()), || {
             format!("create of {} for {}: {made:?}", request.n, request.launch)

@@ -196,6 +196,7 @@ impl World {
         Box::pin(async move {
             nova.event(9, 0, || format!("the machine stands still for {} s", span.as_secs()));
             nova.clock.stand_still(span).await;
+            nova.state().stood_still(span);
             nova.tick();
         })
     }

@@ -3,29 +3,32 @@
 use std::net::SocketAddr;
 
 use super::super::fault::Sink;
-use super::super::file::{HttpLimitsText, HttpText};
-use super::super::http::{HttpLimits, HttpSettings};
+use super::super::file::{HttpLimitsText, HttpText, TlsText};
+use super::super::http::{HttpLimits, HttpSettings, TlsFiles};
 use super::super::read::At;
 use super::range::{self, SECOND};
+use super::{Around, is_path};
 
 /// Signals and commands are small; more in one body is a mistake or an attack.
 const BODY_MOST: u32 = 16 * 1024 * 1024;
 
-pub(super) fn check(text: &At<HttpText>, sink: &mut Sink) -> HttpSettings {
+pub(super) fn check(text: &At<HttpText>, around: Around<'_>, sink: &mut Sink) -> HttpSettings {
     let default = HttpSettings::default();
     let webhook = address(text.webhook.as_ref(), default.webhook, sink);
     let admin = address(text.admin.as_ref(), default.admin, sink);
     let behind_proxy = text.behind_proxy.as_ref().is_some_and(|b| b.value);
-    let listeners = [(&text.webhook, webhook), (&text.admin, admin)];
-    for (at, address) in listeners {
+    let tls = text.tls.as_ref().and_then(|at| self::tls(at, around, sink));
+    let listeners = [(&text.webhook, webhook, text.tls.is_some()), (&text.admin, admin, false)];
+    for (at, address, secured) in listeners {
         if let Some(at) = at
             && !address.ip().is_loopback()
             && !behind_proxy
+            && !secured
         {
             let key = &at.spot.key;
             let reason = format!("`{key}` would take plain http from other machines");
             let hint = "let a proxy end TLS in front and set behind_proxy = true in [http], \
-                        or listen on 127.0.0.1";
+                        listen on 127.0.0.1, or for senders give [http.tls] a certificate";
             sink.fault(&at.spot, reason).hint(hint);
         }
     }
@@ -36,7 +39,34 @@ pub(super) fn check(text: &At<HttpText>, sink: &mut Sink) -> HttpSettings {
     }
     let limits = text.limits.as_ref();
     let limits = limits.map_or_else(|| default.limits, |limits| check_limits(limits, sink));
-    HttpSettings { webhook, admin, behind_proxy, limits }
+    HttpSettings { webhook, admin, behind_proxy, tls, limits }
+}
+
+/// The files; what they hold is judged where it is used.
+fn tls(text: &At<TlsText>, around: Around<'_>, sink: &mut Sink) -> Option<TlsFiles> {
+    let mut path = |at: Option<&At<String>>| {
+        let at = at.filter(|at| is_path(at, sink))?;
+        let path = around.env.path(at, around.base);
+        if let Err(error) = std::fs::File::open(&path) {
+            let reason = format!("`{}` cannot be read: {}: {error}", at.spot.key, path.display());
+            // The daemon may run as another user.
+            if error.kind() == std::io::ErrorKind::PermissionDenied {
+                sink.warn(&at.spot, reason);
+            } else {
+                sink.fault(&at.spot, reason);
+            }
+        }
+        Some(path)
+    };
+    let (certificate, key) = (path(text.certificate.as_ref()), path(text.key.as_ref()));
+    let client_ca = path(text.client_ca.as_ref());
+    for (name, there) in [("certificate", text.certificate.is_some()), ("key", text.key.is_some())]
+    {
+        if !there {
+            sink.missing(&text.spot, name).hint("a file in PEM");
+        }
+    }
+    Some(TlsFiles { certificate: certificate?, key: key?, client_ca })
 }
 
 fn address(at: Option<&At<String>>, default: SocketAddr, sink: &mut Sink) -> SocketAddr {
@@ -64,6 +94,7 @@ fn check_limits(text: &HttpLimitsText, sink: &mut Sink) -> HttpLimits {
         (&text.body_bytes, &mut limits.body_bytes, 256..=BODY_MOST),
         (&text.in_flight, &mut limits.in_flight, 1..=65_536),
         (&text.connections, &mut limits.connections, 1..=65_536),
+        (&text.connections_per_address, &mut limits.connections_per_address, 1..=65_536),
     ] {
         let default = u32::try_from(*size).unwrap_or(u32::MAX);
         *size = range::number(at.as_ref(), default, within, sink) as usize;

@@ -49,7 +49,7 @@ pub(super) fn check(
     let controller = file.controller.map_or_else(ControllerText::empty, |c| c.value);
     let controller = self::controller(&controller, around, sink);
     let http = file.http.unwrap_or_else(|| absent(HttpText::empty(), "http"));
-    let http = http::check(&http, sink);
+    let http = http::check(&http, around, sink);
     let cloud = file.cloud.unwrap_or_else(|| absent(CloudText::empty(), "cloud"));
     let cloud = cloud::check(&cloud, around, sink);
     let call_timeout = cloud.call_timeout;

@@ -53,7 +53,12 @@ fn one(entry: &NamedEntry<SourceText>, setting: &Setting<'_>, sink: &mut Sink) -
         let reason = format!("`{}` is for formats that carry any JSON", at.spot.key);
         sink.fault(&at.spot, reason).hint("they are generic, cloudevents and standard_webhooks");
     }
-    let pointers = pointers.map(|at| self::pointers(at, sink)).unwrap_or_default();
+    let pointers = pointers.map(|at| {
+        let read = self::pointers(at, sink);
+        judge_pointers(&at.spot, &read, (format, &group, alert.is_some()), sink);
+        read
+    });
+    let pointers = pointers.unwrap_or_default();
     judge_policies(text, (format, &group, &alert, &signals), setting.groups, sink);
     let most = if format.measures() { METRICS_BYTES } else { BODY_BYTES };
     let bytes = range::number(text.body_bytes.as_ref(), most, 256..=BODY_MOST, sink);
@@ -214,6 +219,29 @@ fn pointers(text: &At<PointersText>, sink: &mut Sink) -> Pointers {
         server: one(&text.server),
         firing: words(&text.firing),
         resolved: words(&text.resolved),
+    }
+}
+
+/// Refuses pointers that say too little for anything to be read.
+fn judge_pointers(
+    at: &Spot,
+    read: &Pointers,
+    (format, group, named): (Format, &Whose, bool),
+    sink: &mut Sink,
+) {
+    let alerts = read.status.is_some() && (read.alert.is_some() || named);
+    let samples = read.signal.is_some() && read.value.is_some();
+    if !alerts && !samples {
+        let reason = format!("`{}` says where neither an alert nor a sample stands", at.key);
+        let hint = "an alert needs `alert` (or the source's own `alert`) and `status`, a sample \
+                    `signal` and `value`";
+        sink.fault(at, reason).for_want().hint(hint);
+    }
+    // Other formats have labels beside what is read by pointers.
+    let by_label = matches!(group, Whose::Label { .. }) && format == Format::Generic;
+    if by_label && read.group.is_none() {
+        let reason = format!("`{}` says not where the group's name stands", at.key);
+        sink.fault(at, reason).for_want().hint("add `group`, a pointer to it");
     }
 }
 

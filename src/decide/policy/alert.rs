@@ -43,7 +43,7 @@ pub(super) fn claim(fleet: &Fleet<'_>, policy: &Alert) -> Verdict {
     let firing_secs = left_secs(now.steady.since(first));
     let source = Source::Alert { alert: policy.alert.clone(), firing_secs, more };
     let claim = Some(Claim { source, wants: Wants::Servers(wants) });
-    Verdict { claim, memory, wake: sooner(ends, next) }
+    Verdict { claim, shifting: false, memory, wake: sooner(ends, next) }
 }
 
 /// What was desired when it began. Not what other alerts had added by then, nor what it added
@@ -60,7 +60,8 @@ fn anchor(fleet: &Fleet<'_>) -> u32 {
 /// The anchor is remembered as long as desired may still be what the alert made it.
 fn ended(fleet: &Fleet<'_>) -> Verdict {
     let now = fleet.snapshot.now.steady;
-    let quiet = Verdict { claim: None, memory: PolicyMemory::default(), wake: None };
+    let (shifting, memory) = (false, PolicyMemory::default());
+    let quiet = Verdict { claim: None, shifting, memory, wake: None };
     let Some(anchor) = fleet.last.anchor else { return quiet };
     let since = if fleet.last.level.is_some() { now } else { fleet.last.since.unwrap_or(now) };
     if since.plus(fleet.snapshot.group.behaviour.scale_in.cooldown) <= now {

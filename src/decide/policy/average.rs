@@ -24,7 +24,7 @@ use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
 
 pub(super) fn claim(fleet: &Fleet<'_>, average: &Average) -> Verdict {
-    let series = Series::new(fleet.snapshot, &average.reading);
+    let series = Series::new(fleet, &average.reading);
     let whole = Whole::of(fleet, average, &series);
     let each = Each::of(fleet, average, &series);
     let ways = [whole.as_ref().map(|w| w.wants), each.wants(fleet, average)];
@@ -77,16 +77,12 @@ impl Whole {
     fn of(fleet: &Fleet<'_>, average: &Average, series: &Series<'_>) -> Option<Self> {
         let newest = series.newest().find(|sample| sample.server.is_none())?;
         let serving = fleet.tally.serving + fleet.tally.unsure;
-        let ready_at = |then: Steady| {
-            let memory = fleet.snapshot.memory;
-            memory.and_then(|memory| memory.ready_at(then)).unwrap_or(serving)
-        };
-        let ready = ready_at(measured(fleet.snapshot, newest));
+        let ready = fleet.ready_at(measured(fleet.snapshot, newest));
         if !series.fresh(newest) || ready == 0 {
             return None;
         }
         let load = series.value(newest, |sample| {
-            let ready = ready_at(measured(fleet.snapshot, sample));
+            let ready = fleet.ready_at(measured(fleet.snapshot, sample));
             (sample.value.get() * f64::from(ready)).min(f64::MAX)
         });
         let wants = Sum { sum: load, n: serving.max(1) }.wants(fleet, average);

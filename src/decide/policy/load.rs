@@ -49,8 +49,17 @@ impl Load {
 
     /// Nothing of it is missing.
     pub(super) fn whole(&self) -> Option<f64> {
-        let partial = self.silent > 0 || self.shifting > 0 || self.whole_silent;
-        self.load.filter(|_| !partial)
+        self.load.filter(|_| !self.silenced() && self.shifting == 0)
+    }
+
+    /// Nothing of it is missing but what others are about to tell.
+    pub(super) fn told(&self) -> bool {
+        self.load.is_some() && !self.silenced()
+    }
+
+    /// Somebody who told a part of it does so no more.
+    fn silenced(&self) -> bool {
+        self.silent > 0 || self.whole_silent
     }
 }
 

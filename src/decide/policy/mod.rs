@@ -8,6 +8,7 @@ pub mod base;
 pub mod expression;
 pub mod load;
 pub mod pin;
+pub mod ready;
 pub mod reservation;
 pub mod schedule;
 pub mod series;
@@ -15,6 +16,7 @@ pub mod step;
 pub mod target;
 
 use super::pause::Signals;
+use super::settle;
 use super::snapshot::Snapshot;
 use super::sooner;
 use crate::domain::claim::{Claim, PolicyMemory, Source, Wants};
@@ -54,8 +56,11 @@ pub struct Signalled {
 }
 
 /// What signals ask for, whether it counts or a pin stands before it.
-pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> Signalled {
+pub fn signalled(snapshot: &Snapshot<'_>, settled: &settle::Fleet) -> Signalled {
     let mut all = Signalled::default();
+    let settle::Fleet { members, tally, left, .. } = settled;
+    let gone: Vec<Steady> = ready::told_to_go(snapshot).collect();
+    let gone = &gone;
     // Before the first decision, what stands is what was desired.
     let desired = snapshot.memory.and_then(|memory| memory.desired);
     let desired = desired.unwrap_or_else(|| tally.capacity());
@@ -69,7 +74,7 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
         let key = policy.key();
         let last = snapshot.memory.and_then(|memory| memory.policies.get(&key));
         let last = last.copied().unwrap_or_default();
-        let fleet = Fleet { snapshot, members, tally, desired, unalarmed, last };
+        let fleet = Fleet { snapshot, members, left, gone, tally, desired, unalarmed, last };
         let verdict = fleet.instead(policy, fleet.judge(policy));
         if !alarms(&policy) {
             unalarmed = unalarmed.max(asks(verdict.claim.as_slice()).unwrap_or(0));
@@ -90,6 +95,10 @@ pub fn signalled(snapshot: &Snapshot<'_>, members: &[Member], tally: &Tally) -> 
 struct Fleet<'a> {
     snapshot: &'a Snapshot<'a>,
     members: &'a [Member],
+    /// When those left that served once, by what is known now.
+    left: &'a [Steady],
+    /// When those were told to go that the last count took for ready.
+    gone: &'a [Steady],
     tally: &'a Tally,
     /// By the last decision.
     desired: u32,
@@ -101,20 +110,22 @@ struct Fleet<'a> {
 /// What one policy came to.
 struct Verdict {
     claim: Option<Claim>,
+    /// It is unknown only until others have told what they took over.
+    shifting: bool,
     memory: PolicyMemory,
     wake: Option<Steady>,
 }
 
 impl Verdict {
     fn of(claim: Claim) -> Self {
-        Self { claim: Some(claim), memory: PolicyMemory::default(), wake: None }
+        Self { claim: Some(claim), shifting: false, memory: PolicyMemory::default(), wake: None }
     }
 }
 
 impl Fleet<'_> {
     fn judge(&self, policy: &Policy) -> Verdict {
         match policy {
-            Policy::Total(target) => target::claim(self.snapshot, target, self.members),
+            Policy::Total(target) => target::claim(self, target),
             Policy::Average(average) => average::claim(self, average),
             Policy::Step(step) => step::claim(self, step),
             Policy::Alert(alert) => alert::claim(self, alert),
@@ -129,7 +140,7 @@ impl Fleet<'_> {
             claim.wants == Wants::Unknown
                 || matches!(claim.source, Source::Step { value: None, .. })
         };
-        if !verdict.claim.as_ref().is_some_and(unknown) {
+        if verdict.shifting || !verdict.claim.as_ref().is_some_and(unknown) {
             return verdict;
         }
         let now = self.snapshot.now.steady;

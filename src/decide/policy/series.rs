@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Fleet;
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::Over;
 use crate::domain::id::ServerId;
-use crate::domain::policy::Reading;
-use crate::domain::server::Known;
+use crate::domain::policy::{Aggregate, Reading};
 use crate::domain::signal::Sample;
 use crate::domain::time::Steady;
 
@@ -19,19 +19,21 @@ const MISSED_FOR: Duration = Duration::from_secs(86_400);
 pub(super) struct Series<'a> {
     snapshot: &'a Snapshot<'a>,
     reading: &'a Reading,
+    left: &'a [Steady],
     /// All that is kept of each server, if a window of it counts.
     history: BTreeMap<Option<&'a ServerId>, Vec<&'a Sample>>,
 }
 
 impl<'a> Series<'a> {
-    pub(super) fn new(snapshot: &'a Snapshot<'a>, reading: &'a Reading) -> Self {
+    pub(super) fn new(fleet: &Fleet<'a>, reading: &'a Reading) -> Self {
+        let Fleet { snapshot, left, .. } = *fleet;
         let mut history: BTreeMap<Option<&ServerId>, Vec<&Sample>> = BTreeMap::new();
         if !reading.window.is_zero() {
             for sample in snapshot.history.iter().filter(|s| s.name == reading.signal) {
                 history.entry(sample.server.as_ref()).or_default().push(sample);
             }
         }
-        Self { snapshot, reading, history }
+        Self { snapshot, reading, left, history }
     }
 
     /// The newest sample of each server, and of the whole group.
@@ -55,13 +57,12 @@ impl<'a> Series<'a> {
         whole.any(|sample| self.stale_for(sample) <= MISSED_FOR)
     }
 
-    /// How many servers left after one of these was measured: what they carried is with the others,
-    /// who may not have told of it yet.
+    /// How many servers left after one of these was measured, or anything that counts beside it: what
+    /// they carried is with the others, who may not have told of it yet, or not in all of a window.
     pub(super) fn untold<'s>(&self, counting: impl Iterator<Item = &'s Sample>) -> u32 {
-        let Some(first) = counting.map(|s| measured(self.snapshot, s)).min() else { return 0 };
-        let left = |k: &&Known| !k.state.lives() && k.served && k.since > first;
-        let left = self.snapshot.known.iter().filter(left).count();
-        u32::try_from(left).unwrap_or(u32::MAX)
+        let Some(first) = counting.map(|s| self.begins(s)).min() else { return 0 };
+        let since = self.left.iter().filter(|left| **left > first).count();
+        u32::try_from(since).unwrap_or(u32::MAX)
     }
 
     pub(super) fn snapshot(&self) -> &'a Snapshot<'a> {
@@ -83,15 +84,33 @@ impl<'a> Series<'a> {
     /// that went on sliding while nothing arrives would take silence for less load.
     pub(super) fn value(&self, newest: &Sample, weigh: impl Fn(&Sample) -> f64) -> f64 {
         let alone = weigh(newest);
-        let Some(history) = self.history.get(&newest.server.as_ref()) else { return alone };
-        let reach = age(self.snapshot, newest).saturating_add(self.reading.window);
-        let of_it = |sample: &&&Sample| {
-            age(self.snapshot, sample) <= reach
-                && (sample.at, sample.received) != (newest.at, newest.received)
-        };
-        let window = history.iter().filter(of_it);
-        let mut values: Vec<f64> = window.map(|sample| weigh(sample)).chain([alone]).collect();
+        if self.reading.window.is_zero() {
+            return alone;
+        }
+        let mut values: Vec<f64> = self.beside(newest).map(weigh).chain([alone]).collect();
         self.reading.aggregate.of(&mut values).unwrap_or(alone)
+    }
+
+    /// What else lies in the window that ends with this newest sample.
+    fn beside<'s>(&'s self, newest: &'s Sample) -> impl Iterator<Item = &'s Sample> + use<'a, 's> {
+        let history = self.history.get(&newest.server.as_ref());
+        let reach = age(self.snapshot, newest).saturating_add(self.reading.window);
+        let newest = (newest.at, newest.received);
+        history.into_iter().flatten().copied().filter(move |sample| {
+            age(self.snapshot, sample) <= reach && (sample.at, sample.received) != newest
+        })
+    }
+
+    /// When the first was measured of what counts up to this newest sample. The largest of a window
+    /// is never less than its newest.
+    fn begins(&self, newest: &Sample) -> Steady {
+        let alone = measured(self.snapshot, newest);
+        match self.reading.aggregate {
+            Aggregate::Last | Aggregate::Max => alone,
+            Aggregate::Avg | Aggregate::Min | Aggregate::Sum | Aggregate::Percentile(_) => {
+                self.beside(newest).map(|s| measured(self.snapshot, s)).fold(alone, Steady::min)
+            }
+        }
     }
 
     pub(super) fn over(&self) -> Over {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::series::Series;
+use super::series::{Series, measured};
 use super::{Fleet, Verdict};
 use crate::decide::Snapshot;
 use crate::domain::claim::{Claim, PolicyMemory, Source, StepHeld, Wants};
@@ -16,13 +16,15 @@ use crate::domain::count::{MOST, percent_change};
 use crate::domain::fleet::Standing;
 use crate::domain::id::ServerId;
 use crate::domain::policy::{Adjustment, Change, Step, mean};
+use crate::domain::signal::Sample;
 use crate::domain::time::{Steady, left_secs};
 
 pub(super) fn claim(fleet: &Fleet<'_>, step: &Step) -> Verdict {
-    let series = Series::new(fleet.snapshot, &step.reading);
-    let Measure { value, partial } = Measure::of(fleet, &series);
+    let series = Series::new(fleet, &step.reading);
+    let Measure { value, counting, partial } = Measure::of(fleet, &series);
     let last = PolicyMemory { unknown: None, ..fleet.last };
-    let mut stand = Stand { fleet, step, series: &series, partial, next: last, held: None };
+    let mut stand =
+        Stand { fleet, step, series: &series, counting, partial, next: last, held: None };
     if let Some(value) = value {
         stand.begin();
         stand.step(value);
@@ -43,18 +45,20 @@ pub(super) fn claim(fleet: &Fleet<'_>, step: &Step) -> Verdict {
     };
     let warm = memory.since.map(|since| since.plus(step.warm_up));
     let wake = warm.filter(|end| *end > fleet.snapshot.now.steady);
-    Verdict { claim: Some(Claim { source, wants }), memory, wake }
+    Verdict { memory, wake, ..Verdict::of(Claim { source, wants }) }
 }
 
 /// What the group measures, or its servers on average; the larger where both are told.
-struct Measure {
+struct Measure<'a> {
     value: Option<f64>,
+    /// The newest samples that it comes of.
+    counting: Vec<&'a Sample>,
     /// Servers that carried load have fallen silent, or others take it over.
     partial: bool,
 }
 
-impl Measure {
-    fn of(fleet: &Fleet<'_>, series: &Series<'_>) -> Self {
+impl<'a> Measure<'a> {
+    fn of(fleet: &Fleet<'_>, series: &Series<'a>) -> Self {
         let members: BTreeMap<&ServerId, Standing> =
             fleet.members.iter().map(|member| (&member.id, member.standing)).collect();
         let (mut whole, mut each, mut partial) = (None, Vec::new(), false);
@@ -63,7 +67,10 @@ impl Measure {
             let value = || series.value(sample, |s| s.value.get());
             let standing = sample.server.as_ref().map(|id| members.get(id));
             match (standing, series.fresh(sample)) {
-                (None, true) => whole = Some(value()),
+                (None, true) => {
+                    whole = Some(value());
+                    counting.push(sample);
+                }
                 (Some(Some(Standing::Serving | Standing::Unsure)), true) => {
                     each.push(value());
                     counting.push(sample);
@@ -75,9 +82,10 @@ impl Measure {
                 (Some(Some(_) | None), _) | (None, false) => {}
             }
         }
-        partial |= series.untold(counting.into_iter()) > 0;
+        let single = counting.iter().copied().filter(|sample| sample.server.is_some());
+        partial |= series.untold(single) > 0;
         let value = [whole, mean(&each)].into_iter().flatten().reduce(f64::max);
-        Self { value, partial: partial && whole.is_none() }
+        Self { value, counting, partial: partial && whole.is_none() }
     }
 }
 
@@ -85,6 +93,7 @@ struct Stand<'a> {
     fleet: &'a Fleet<'a>,
     step: &'a Step,
     series: &'a Series<'a>,
+    counting: Vec<&'a Sample>,
     partial: bool,
     next: PolicyMemory,
     held: Option<StepHeld>,
@@ -126,7 +135,7 @@ impl Stand<'_> {
                 let from = self.next.level.unwrap_or(0).max(self.fleet.desired);
                 self.up(from, after(from, range.change, true), now);
             }
-            (None, Some(range), None) => self.into(range, value, new),
+            (None, Some(range), None) => self.into(range, new),
             (None, _, _) => {}
         }
     }
@@ -167,7 +176,7 @@ impl Stand<'_> {
         Some(after(begin, range.change, false).max(floor)).filter(|to| *to < level)
     }
 
-    fn into(&mut self, range: &Adjustment, value: f64, new: bool) {
+    fn into(&mut self, range: &Adjustment, new: bool) {
         let Some(to) = self.fewer(range) else { return };
         if !new {
             self.held = Some(StepHeld::NothingNew);
@@ -177,15 +186,27 @@ impl Stand<'_> {
             self.held = Some(StepHeld::KnownInPart);
             return;
         }
-        let projected = value * f64::from(self.fleet.desired) / f64::from(to);
-        if self.step.flapping_guard
-            && self.step.out.iter().any(|range| out_covers(range, projected))
-        {
+        let flaps = || {
+            let projected = self.carried() / f64::from(to);
+            self.step.out.iter().any(|range| out_covers(range, projected))
+        };
+        if self.step.flapping_guard && flaps() {
             self.held = Some(StepHeld::WouldStepOut { servers: to });
             return;
         }
         let since = Some(self.fleet.snapshot.now.steady);
         self.next = PolicyMemory { level: Some(to), anchor: None, since, ..self.next };
+    }
+
+    /// What all that were ready carried together when it was measured; the larger where both are
+    /// told.
+    fn carried(&self) -> f64 {
+        let ready_at = |s: &Sample| self.fleet.ready_at(measured(self.fleet.snapshot, s));
+        let load = |sample| self.series.value(sample, |s| s.value.get() * f64::from(ready_at(s)));
+        let (single, whole): (Vec<&Sample>, Vec<&Sample>) =
+            self.counting.iter().partition(|sample| sample.server.is_some());
+        let single: Vec<f64> = single.into_iter().map(load).collect();
+        whole.into_iter().map(load).chain(mean(&single)).fold(0.0, f64::max)
     }
 }
 

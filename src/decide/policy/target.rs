@@ -2,17 +2,16 @@
 
 use super::load::Load;
 use super::series::Series;
-use super::{Verdict, needed};
+use super::{Fleet, Verdict, needed};
 use crate::decide::snapshot::Snapshot;
 use crate::domain::claim::{Claim, Source, Wants};
-use crate::domain::fleet::Member;
 use crate::domain::policy::Total;
 
-pub(super) fn claim(snapshot: &Snapshot<'_>, target: &Total, members: &[Member]) -> Verdict {
-    let series = Series::new(snapshot, &target.reading);
-    let Load { load, silent, shifting, whole_silent } = Load::of(&series, members);
+pub(super) fn claim(fleet: &Fleet<'_>, target: &Total) -> Verdict {
+    let series = Series::new(fleet, &target.reading);
+    let Load { load, silent, shifting, whole_silent } = Load::of(&series, fleet.members);
     let wants = load.map(|load| needed(load, target.per_server));
-    let tolerated = load.and_then(|load| tolerated(snapshot, target, load));
+    let tolerated = load.and_then(|load| tolerated(fleet.snapshot, target, load));
     let source = Source::Target {
         signal: target.reading.signal.clone(),
         per_server: target.per_server,

@@ -57,6 +57,8 @@ pub(super) fn gather(
         fleet.note_elsewhere(&snapshot.group.region, &launch.region, coming);
     }
     fleet.watched = watched(&snapshot.group.region, known, &intents);
+    let left = known.values().filter(|k| !k.state.lives() && k.served);
+    fleet.left = left.map(|k| k.since).collect();
     let changed = known.values().filter_map(|record| match record {
         Cow::Borrowed(_) => None,
         Cow::Owned(known) => Some(known.clone()),

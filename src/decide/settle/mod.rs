@@ -39,6 +39,8 @@ pub struct Fleet {
     pub missing: u32,
     /// Of this many servers that live by what is known.
     pub living: u32,
+    /// When those left that served once.
+    pub left: Vec<Steady>,
     /// Capacity that stands though its launches were forgotten with the journal.
     pub found: u32,
     /// Servers, there or to come, of a region that is no longer the group's; and one such region.

@@ -20,6 +20,7 @@ use super::auth::{Caller, Who};
 use super::body;
 use super::error::{Kind, Problem};
 use super::limit::Peer;
+use super::serve::Certificate;
 use super::tokens::Scope;
 use crate::config::source::Format;
 use crate::domain::time::spoken;
@@ -126,7 +127,9 @@ async fn hear(
     let peer = parts.extensions.get::<Peer>().copied();
     let now = app.now();
     let caller = Caller { who: Who::Source(source.name.clone()), peer };
-    let shown = Shown { headers: &parts.headers, url: secret, certificate: &[], wall: now.wall };
+    let certificate = parts.extensions.get::<Certificate>().cloned().unwrap_or_default().0;
+    let shown =
+        Shown { headers: &parts.headers, url: secret, certificate: &certificate, wall: now.wall };
     if let Some(answered) = handshake::answer(app, keyed, &shown, &parts) {
         return answered;
     }

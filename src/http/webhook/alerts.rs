@@ -51,7 +51,7 @@ pub(in crate::http) async fn post(
 }
 
 /// A hint for the sender whose alerts nobody follows.
-pub(super) fn unread(group: &Group, alerts: &[AlertTold]) -> Option<String> {
+pub fn unread(group: &Group, alerts: &[AlertTold]) -> Option<String> {
     let followed: BTreeSet<&AlertName> = group.alerts().collect();
     let name = alerts.iter().map(|alert| &alert.name).find(|name| !followed.contains(name))?;
     let all = followed.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");

@@ -59,6 +59,21 @@ impl Daemon {
         daemon
     }
 
+    /// The same with these files beside its configuration, readable by their owner alone.
+    pub fn prepared(configuration: &str, files: &[(&str, &str)]) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = TempDir::new().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let clouds_yaml = dir.path().join(".novascale/sandbox/clouds.yaml");
+        let mut daemon = Self::in_dir(dir, clouds_yaml, configuration);
+        daemon.start();
+        daemon
+    }
+
     fn in_dir(dir: TempDir, clouds_yaml: PathBuf, configuration: &str) -> Self {
         let daemon = Self { dir, clouds_yaml, variables: Vec::new(), child: None };
         daemon.configure(configuration);
@@ -233,6 +248,21 @@ impl Daemon {
             let answer = request.timeout(Duration::from_secs(30)).send().await.unwrap();
             (answer.status().as_u16(), answer.text().await.unwrap())
         })
+    }
+
+    /// Where one of its listeners is, as a URL.
+    pub fn url(&self, listener: &str) -> String {
+        let about = self.about().expect("the daemon says where it listens");
+        about[listener].as_str().unwrap().to_owned()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// The file with the token of this scope.
+    pub fn token_file(&self, scope: &str) -> PathBuf {
+        self.state().join("tokens").join(scope)
     }
 
     /// All that it logged, over all its starts.

@@ -5,6 +5,7 @@ mod daemon;
 mod lab;
 mod log;
 mod nova;
+mod program;
 mod wait;
 
 pub use clock::Simulated;
@@ -12,4 +13,5 @@ pub use daemon::{Daemon, GROUP, settings};
 pub use lab::{Lab, say};
 pub use log::Answered;
 pub use nova::{Nova, Server};
+pub use program::{Gauge, Program, free_port};
 pub use wait::{until, within};

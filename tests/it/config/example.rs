@@ -169,7 +169,7 @@ const IN_PROSE: [&str; 16] = [
 #[test]
 fn every_setting_is_shown() {
     let place = Place::with(
-        "[x]\n[cloud]\nx = 1\n[cloud.sandbox]\nx = 1\n[cloud.limits]\nx = 1\n[controller]\nx = 1\n[http]\nx = 1\n[http.limits]\nx = 1\n[source.a]\nx = 1\n[[source.a.auth]]\nx = 1\n[[source.a.signal]]\nx = 1\n[source.a.order]\nx = 1\n[source.a.pointers]\nx = 1\n[group.a]\nx = 1\n[[group.a.target]]\nx = 1\n[[group.a.step]]\nx = 1\nout = [{ x = 1 }]\n[[group.a.alert]]\nx = 1\n[[group.a.expression]]\nx = 1\n[[group.a.schedule]]\nx = 1\n[group.a.scale_out]\nx = 1\n[group.a.scale_in]\nx = 1\n[group.a.patience]\nx = 1\n[group.a.launch]\nx = 1\n[group.a.boot_volume]\nx = 1\n",
+        "[x]\n[cloud]\nx = 1\n[cloud.sandbox]\nx = 1\n[cloud.limits]\nx = 1\n[controller]\nx = 1\n[http]\nx = 1\n[http.limits]\nx = 1\n[http.tls]\nx = 1\n[source.a]\nx = 1\n[[source.a.auth]]\nx = 1\n[[source.a.signal]]\nx = 1\n[source.a.order]\nx = 1\n[source.a.pointers]\nx = 1\n[group.a]\nx = 1\n[[group.a.target]]\nx = 1\n[[group.a.step]]\nx = 1\nout = [{ x = 1 }]\n[[group.a.alert]]\nx = 1\n[[group.a.expression]]\nx = 1\n[[group.a.schedule]]\nx = 1\n[group.a.scale_out]\nx = 1\n[group.a.scale_in]\nx = 1\n[group.a.patience]\nx = 1\n[group.a.launch]\nx = 1\n[group.a.boot_volume]\nx = 1\n",
     );
     let faults = place.load().unwrap_err();
     let hints = faults.all().iter().filter_map(|f| f.hint.as_deref()?.strip_prefix("known here: "));

@@ -204,3 +204,22 @@ fn what_one_that_left_carried_is_missed_until_all_others_have_told() {
     share_out(&mut world, 40.0);
     assert_eq!(world.pass().desired, 4);
 }
+
+#[test]
+fn what_one_that_left_carried_is_missed_from_the_pass_on_that_finds_it_gone() {
+    let mut world = following(1, 20);
+    world.group.behaviour.scale_in.stabilization = Duration::ZERO;
+    world.group.behaviour.scale_in.cooldown = Duration::ZERO;
+    world.order(Command::Set { capacity: 9 });
+    world.settle(20);
+    world.order(Command::Set { capacity: 1 });
+    share_out(&mut world, 72.0);
+    let decision = world.pass();
+    assert_eq!((decision.desired, decision.plan.len()), (8, 1));
+    for _ in 0..10 {
+        world.pass_time(5 * SECOND);
+        let decision = world.pass();
+        assert_eq!(decision.desired, 8, "72 is 72: {:#?}", decision.sentences());
+    }
+    assert_eq!(world.members(), 8, "it is gone");
+}

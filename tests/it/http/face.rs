@@ -311,6 +311,7 @@ impl Face {
                 webhook: loopback,
                 admin: loopback,
                 behind_proxy: false,
+                tls: None,
                 limits,
             },
             overdue: OVERDUE,

@@ -16,3 +16,4 @@ mod scopes;
 mod secrets;
 mod sockets;
 mod sources;
+mod tls;

@@ -127,7 +127,7 @@ async fn asked(face: &Face) -> Vec<String> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(novascale::http::serve(
         listener,
-        face.admin.clone(),
+        (face.admin.clone(), None),
         face.limits,
         face.counters.clone(),
         stop.clone(),

@@ -30,7 +30,7 @@ async fn open(limits: HttpLimits) -> House {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let (router, counters) = (face.admin.clone(), face.counters.clone());
+    let (router, counters) = ((face.admin.clone(), None), face.counters.clone());
     let serving =
         tokio::spawn(novascale::http::serve(listener, router, limits, counters, stop.clone()));
     House { face, address, stop, serving }
@@ -40,6 +40,23 @@ impl House {
     fn head(&self, scope: Scope, request: &str) -> String {
         let token = self.face.token(scope);
         format!("{request} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n")
+    }
+
+    /// A whole request about capacity.
+    fn post(&self, body: &str) -> String {
+        let head = self.head(Scope::Capacity, "POST /v1/groups/web/capacity");
+        let length = body.len();
+        format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+    }
+
+    /// So many requests have come to the store.
+    async fn reached(&self, n: u64) {
+        let reached = async {
+            while self.face.store.admits.load(std::sync::atomic::Ordering::SeqCst) < n {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, reached).await.expect("the request reaches the store");
     }
 
     async fn connect(&self) -> TcpStream {
@@ -193,11 +210,13 @@ async fn a_body_that_stalls_is_not_waited_for() {
 #[tokio::test]
 async fn one_connection_too_many_is_turned_away() {
     let house = open(HttpLimits { connections: 2, ..HttpLimits::default() }).await;
+    house.face.store.is(Mood::Hangs);
     let mut kept = Vec::new();
-    for _ in 0..2 {
+    for n in 1..=2 {
         let mut stream = house.connect().await;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        until(&mut stream, "alive\n").await;
+        let request = house.post("{\"set\": 5}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        house.reached(n).await;
         kept.push(stream);
     }
     let mut third = house.connect().await;
@@ -205,6 +224,7 @@ async fn one_connection_too_many_is_turned_away() {
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer:?}");
     assert!(answer.contains("retry-after: 1"), "{answer:?}");
     assert_eq!(house.face.counters.total(count::TURNED_AWAY), 1);
+    house.face.store.is(Mood::Well);
     drop(kept);
     // The places are free once the listener has noticed; until then it says 503.
     let served = async {
@@ -219,6 +239,23 @@ async fn one_connection_too_many_is_turned_away() {
     timeout(PATIENCE, served).await.expect("places come free");
 }
 
+/// Whoever connects and says nothing keeps nobody out.
+#[tokio::test]
+async fn who_waits_without_a_request_makes_room() {
+    let house = open(HttpLimits { connections: 8, ..HttpLimits::default() }).await;
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        let mut stream = house.connect().await;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nx: ").await.unwrap();
+        crowd.push(stream);
+        let request = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let answer = talk(house.address, request).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+    }
+    assert!(house.face.counters.total(count::TURNED_AWAY) >= 92);
+    assert_eq!(all(&mut crowd[0]).await, "", "the first of the crowd had to go");
+}
+
 #[tokio::test]
 async fn stopping_lets_requests_end_and_closes_the_rest() {
     let house = open(HttpLimits::default()).await;
@@ -227,18 +264,8 @@ async fn stopping_lets_requests_end_and_closes_the_rest() {
     until(&mut idle, "alive\n").await;
     house.face.store.is(Mood::Hangs);
     let mut busy = house.connect().await;
-    let head = house.head(Scope::Capacity, "POST /v1/groups/web/capacity");
-    let body = "{\"set\": 5}";
-    let length = body.len();
-    let request =
-        format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
-    busy.write_all(request.as_bytes()).await.unwrap();
-    let reached = async {
-        while house.face.store.admits.load(std::sync::atomic::Ordering::SeqCst) == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, reached).await.expect("the request reaches the store");
+    busy.write_all(house.post("{\"set\": 5}").as_bytes()).await.unwrap();
+    house.reached(1).await;
     house.stop.cancel();
     assert_eq!(all(&mut idle).await, "", "idle connections are closed at once");
     house.face.store.is(Mood::Well);

@@ -13,6 +13,7 @@ mod canary;
 mod cloud;
 mod crowded;
 mod envelope;
+mod examples;
 mod freezing;
 #[cfg(target_os = "linux")]
 mod full_disk;

@@ -108,6 +108,11 @@ impl State {
         self.weather.dark = self.weather.dark.map(|_| now);
     }
 
+    /// While the machine stood still it could not find out that nothing answers.
+    pub fn stood_still(&mut self, span: Duration) {
+        self.weather.dark = self.weather.dark.map(|since| since.plus(span));
+    }
+
     /// A pass tries to launch something.
     pub fn judge_try(&mut self, now: Steady, trace: &Trace) {
         let Some(context) = &self.oracle.context else { return };

@@ -21,7 +21,7 @@ use crate::servers::State;
 use crate::trace::Trace;
 
 /// What decisions told of policies that go by their own past.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Told {
     /// What the last decision desired; none if something else may be remembered of it, as while a
     /// cut of max waits.
@@ -40,6 +40,14 @@ impl Told {
     /// The policies are others, or what was kept is gone.
     pub fn clear(&mut self) {
         *self = Self { most: self.most, older: self.older, ..Self::default() };
+    }
+
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
+    pub fn stood(&mut self, most: u32) {
+        self.most = most;
     }
 
     pub fn reconfigured(&mut self) {

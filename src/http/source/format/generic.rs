@@ -5,10 +5,12 @@
 //! element has none. An element with a value at `status` tells an alert, one with a value at
 //! `value` a sample. What a pointer of its kind names has to be there: a sample whose server or
 //! time is missing means something else than its sender does.
+//!
+//! Of a source without pointers the body is in our own words ([`plain`]).
 
 use serde_json::Value;
 
-use super::{Incoming, fields};
+use super::{Incoming, fields, plain};
 use crate::config::source::{Pointers, Whose};
 use crate::domain::time::Wall;
 use crate::http::error::{Kind, Problem};
@@ -17,6 +19,11 @@ use crate::http::source::told::{Alert, Labels, Payload, Sample, State, Told, unr
 pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let body: Value = serde_json::from_slice(incoming.body)
         .map_err(|error| unreadable("the sender of this source", &error))?;
+    let key = fields::key(incoming)?;
+    if incoming.source.pointers == Pointers::default() {
+        let told = plain::read(&body, incoming, &Labels::new())?;
+        return Ok(Payload { told, id: key, ..Payload::default() });
+    }
     let reader = Reader { incoming, pointers: &incoming.source.pointers, body: &body };
     let mut told = Vec::new();
     let (list, base) = reader.list()?;
@@ -25,7 +32,7 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
         reader.element(element, &base, &mut told)?;
     }
     let id = reader.pointers.id.as_ref().map(|at| needed(&body, at, "")).transpose()?;
-    let id = id.filter(|id| !id.is_empty());
+    let id = id.filter(|id| !id.is_empty()).or(key);
     Ok(Payload { told, id, notes: Vec::new() })
 }
 

@@ -20,6 +20,7 @@ mod grafana;
 mod otlp;
 mod plain;
 mod remote_write;
+pub mod samples;
 mod standard_webhooks;
 mod trigger;
 mod uptime_kuma;

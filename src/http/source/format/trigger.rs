@@ -14,7 +14,6 @@ use crate::domain::count::MOST;
 use crate::domain::signal::Command;
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Labels, Order, Payload, Told};
-use crate::http::webhook::{IDEMPOTENCY_KEY, KEY_MOST};
 
 /// Heat's word for a state that calls for the order.
 const ALARM: &str = "alarm";
@@ -23,7 +22,7 @@ const REASON_MOST: usize = 256;
 
 pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let body = body(incoming)?;
-    let id = key(incoming)?;
+    let id = fields::key(incoming)?;
     let state = ["current", "state"].iter().find_map(|key| body.get(*key).and_then(fields::word));
     if let Some(state) = state.filter(|state| !state.eq_ignore_ascii_case(ALARM)) {
         let state: String = state.chars().take(32).collect();
@@ -42,19 +41,6 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
 fn body(incoming: &Incoming<'_>) -> Result<Map<String, Value>, Problem> {
     let body = incoming.body.trim_ascii();
     if body.is_empty() { Ok(Map::new()) } else { fields::object(body, "a caller") }
-}
-
-fn key(incoming: &Incoming<'_>) -> Result<Option<String>, Problem> {
-    let keys: Vec<_> = incoming.headers.get_all(IDEMPOTENCY_KEY).iter().collect();
-    let key = match keys.as_slice() {
-        [] => return Ok(None),
-        [one] => one.to_str().ok().filter(|key| !key.trim().is_empty() && key.len() <= KEY_MOST),
-        _ => None,
-    };
-    let said = format!(
-        "a request carries at most one Idempotency-Key of 1 to {KEY_MOST} printable characters"
-    );
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::new(Kind::BadKey, said))
 }
 
 /// The order with the caller's number in place of its own.

@@ -300,3 +300,21 @@ proptest! {
         );
     }
 }
+
+/// 27 in all: what all measure on average is told right after one was told to go.
+#[test]
+fn who_was_told_to_go_is_not_ready_any_more_when_the_next_sample_is_measured() {
+    let mut world = fleet(4, Policy::Average(average(10.0)));
+    world.order(Command::Set { capacity: 0 });
+    world.measure("cpu", 27.0 / 4.0);
+    let decision = world.pass();
+    assert_eq!((decision.desired, decision.plan.len()), (3, 1));
+    world.pass_time(SECOND);
+    world.measure("cpu", 27.0 / 3.0);
+    for _ in 0..10 {
+        let decision = world.pass();
+        assert_eq!(decision.desired, 3, "{:#?}", decision.sentences());
+        world.pass_time(6 * SECOND);
+    }
+    assert_eq!(world.members(), 3);
+}

@@ -1,7 +1,8 @@
 //! What is asked for once nothing was measured for long.
 
 use super::*;
-use novascale::domain::policy::{Fallback, Total};
+use novascale::domain::formula::Formula;
+use novascale::domain::policy::{Expression, Fallback, Total};
 use novascale::domain::signal::Command;
 
 fn world() -> World {
@@ -44,4 +45,26 @@ fn the_next_look_is_when_it_applies() {
     let decision = world.pass();
     let next = decision.next_look.since(decision.at.steady);
     assert!(next > 29 * SECOND && next <= 30 * SECOND, "{next:?}");
+}
+
+#[test]
+fn what_one_that_left_carried_is_no_silence_that_a_fallback_stands_in_for() {
+    let formula = Formula::parse("cpu / 10").unwrap();
+    let readings = vec![reading("cpu")];
+    let fallback = Some(Fallback { after: 30 * SECOND, capacity: 9 });
+    let expression = Expression { name: "e".into(), formula, readings, fallback };
+    let mut world = fleet(4, Policy::Expression(Box::new(expression)));
+    world.order(Command::Set { capacity: 0 });
+    let all = ids(&world);
+    world.measure_on(&all, "cpu", 7.5);
+    assert_eq!(world.pass().desired, 3);
+    for _ in 0..12 {
+        world.pass_time(10 * SECOND);
+        let decision = world.pass();
+        assert_eq!(decision.desired, 3, "the others tell soon: {:#?}", decision.sentences());
+    }
+    world.pass_time(5 * MINUTE);
+    world.pass();
+    world.pass_time(31 * SECOND);
+    assert_eq!(world.pass().desired, 9, "they fell silent");
 }

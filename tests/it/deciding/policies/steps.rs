@@ -238,3 +238,30 @@ fn a_policy_that_stands_in_place_of_another_begins_with_what_that_upheld() {
     world.group.policies = vec![Policy::Step(policy())];
     assert_eq!(world.pass().desired, 5, "between its ranges it moves nothing");
 }
+
+/// 60 in all, shared out over all that serve: 4 servers measure 15, and 2 of them would 30, from
+/// where one more step in leads to 60.
+#[test]
+fn what_was_measured_with_more_servers_is_what_fewer_would_have_to_carry() {
+    let into = vec![
+        range(None, Some(15.0), Change::Servers(2)),
+        range(Some(15.0), Some(30.0), Change::Servers(1)),
+    ];
+    let out = vec![range(Some(60.0), None, Change::Servers(3))];
+    let guarded = Step { warm_up: MINUTE, flapping_guard: true, out, into, ..policy() };
+    let averaged = Step { reading: windowed("cpu", "avg", 3 * MINUTE), ..guarded };
+    let mut world = fleet(4, Policy::Step(averaged));
+    world.order(Command::Set { capacity: 0 });
+    world.pass();
+    for _ in 0..20 {
+        let serving = world.cloud.values().filter(|s| s.status == Status::Active && !s.deleting);
+        let each = 60.0 / serving.count() as f64;
+        world.measure("cpu", each);
+        for _ in 0..6 {
+            let decision = world.pass();
+            assert!(decision.desired >= 2, "{:#?}", decision.sentences());
+            world.pass_time(10 * SECOND);
+        }
+    }
+    assert_eq!(world.members(), 2);
+}

@@ -5,6 +5,7 @@ use rstest::rstest;
 use super::*;
 use crate::deciding::world::group;
 use novascale::domain::policy::Total;
+use novascale::domain::signal::Command;
 
 /// A sample every half minute, the oldest three minutes old.
 fn measured(reading: Reading) -> World {
@@ -67,4 +68,39 @@ fn each_server_has_a_window_of_its_own() {
         world.pass_time(MINUTE);
     }
     assert_eq!(wants(&mut world), Some(8), "20 and 60");
+}
+
+/// Servers that share out a load, until one of them has left.
+fn shared_out(policy: Policy) -> (World, Vec<ServerId>) {
+    let mut world = fleet(7, policy);
+    let all = ids(&world);
+    world.measure_on(&all, "cpu", 55.0 / 7.0);
+    world.pass();
+    world.pass_time(MINUTE);
+    world.measure_on(&all, "cpu", 55.0 / 7.0);
+    world.order(Command::Set { capacity: 6 });
+    world.settle(10);
+    world.order(Command::Set { capacity: 0 });
+    world.pass_time(MINUTE);
+    let stay = ids(&world);
+    assert_eq!(stay.len(), 6);
+    (world, stay)
+}
+
+/// The least, the sum or the average of what each measured holds less than all carry now.
+#[rstest]
+#[case("min")]
+#[case("avg")]
+#[case("p50")]
+fn a_window_that_began_before_one_left_lets_nothing_go(#[case] aggregate: &str) {
+    let total = Total::of(windowed("cpu", aggregate, 3 * MINUTE), 10.0);
+    let (mut world, stay) = shared_out(Policy::Total(total));
+    for _ in 0..8 {
+        world.measure_on(&stay, "cpu", 55.0 / 6.0);
+        let decision = world.pass();
+        assert_eq!(decision.desired, 6, "55 is 55: {:#?}", decision.sentences());
+        world.pass_time(30 * SECOND);
+    }
+    let all = |claim: &Claim| matches!(claim.source, Source::Target { shifting: 0, .. });
+    assert!(all(&claim(&mut world)), "all of the window was measured since it left");
 }

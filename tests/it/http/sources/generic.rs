@@ -144,3 +144,22 @@ async fn what_a_pointer_does_not_find_is_said_and_changes_nothing() {
         assert!(samples(&face, "web").await.is_empty(), "{wrong}");
     }
 }
+
+#[tokio::test]
+async fn without_pointers_the_words_are_our_own() {
+    let face = face("generic", "");
+    let body = json!([
+        { "alert": "QueueHigh", "fingerprint": "q1" },
+        { "signal": "requests", "value": 540, "at": "2026-11-23T11:59:00Z" },
+    ]);
+    let answer = post(&face, &body).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(alerts(&face, "web").await, [("QueueHigh".to_owned(), "q1".to_owned(), true)]);
+    assert_eq!(samples(&face, "web").await[0].value.get(), 540.0);
+    let end = json!({ "alert": "QueueHigh", "fingerprint": "q1", "status": "resolved" });
+    post(&face, &end).await;
+    assert!(!alerts(&face, "web").await[0].2);
+    for wrong in [json!({}), json!([{ "alert": 1 }]), json!("QueueHigh")] {
+        assert_eq!(post(&face, &wrong).await.status, 422, "{wrong}");
+    }
+}
