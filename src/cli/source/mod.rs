@@ -10,6 +10,7 @@ use crate::config::source::Source;
 use crate::config::{Config, Env};
 use crate::domain::time::Wall;
 
+mod curl;
 mod paste;
 pub mod trial;
 pub mod url;
