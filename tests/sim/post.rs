@@ -297,9 +297,12 @@ impl World {
                 of.reference.order(&order.command, *bounds);
                 let base = of.reference.base;
                 let mut state = self.nova.state();
-                let inputs = &mut state.oracle.groups[group].inputs;
-                inputs.based(base);
-                inputs.answered(&order.command, letter.written.steady);
+                let watch = &mut state.oracle.groups[group];
+                watch.inputs.based(base);
+                watch.inputs.answered(&order.command, letter.written.steady);
+                if let Command::Confirm { max } = order.command {
+                    watch.cut.sure = Some(max);
+                }
             }
             What::Samples(..) => {
                 let (measured, (signal, load)) = (letter.written, letter.load.unwrap());

@@ -27,11 +27,11 @@ pub(super) fn told_to_go(snapshot: &Snapshot<'_>) -> impl Iterator<Item = Steady
     let counted = snapshot.memory.and_then(Memory::counted).unwrap_or_default();
     let told = snapshot.intents.iter().filter(|it| it.terminate().is_some_and(|t| t.served));
     let told = told.filter_map(|intent| match &intent.state {
-        State::Accepted { at, .. } | State::Closed { at, done: 1.. } => Some(at.steady),
-        State::Open
-        | State::Unsettled { .. }
-        | State::Abandoned { .. }
-        | State::Closed { done: 0, .. } => None,
+        State::Accepted { at, .. } => Some(at.steady),
+        // Whoever is gone was missed by a count before: it was leaving then.
+        State::Open | State::Unsettled { .. } | State::Abandoned { .. } | State::Closed { .. } => {
+            None
+        }
     });
     told.filter(move |at| *at > counted)
 }

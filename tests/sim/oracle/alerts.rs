@@ -52,8 +52,14 @@ impl Alerts {
                         None => said > kept,
                     }
             };
+            // It had ended before a later one of its kind began.
+            let followed = |(_, _, word): &(usize, Steady, AlertTold)| {
+                word.fingerprint == told.fingerprint
+                    && told.starts.is_some_and(|starts| word.starts > Some(starts))
+            };
             told.name == policy.alert
                 && told.until.is_none()
+                && !self.said.iter().any(followed)
                 && written.plus(policy.expires_after) > now
                 && !self.doubts.iter().any(doubted)
         })

@@ -13,6 +13,8 @@ pub struct Cut {
     accepted: Option<u32>,
     /// A person may have said that this max is meant.
     pub confirmed: Option<u32>,
+    /// That word was answered: it is kept.
+    pub sure: Option<u32>,
     /// The last decision had to wait for a person.
     pub waits: bool,
     /// A pass may have accepted it and not been published.
@@ -26,7 +28,9 @@ impl Cut {
     /// falls only as the fleet does.
     pub fn decided(&mut self, max: u32, stands: Option<u32>) {
         self.confirmed = self.confirmed.filter(|confirmed| *confirmed == max);
-        self.largest = if self.confirmed.is_some() { max } else { max.max(self.largest) };
+        // A word that nobody answered may not have been kept, and then the cut still waits.
+        let sure = self.confirmed.is_some() && self.sure == self.confirmed;
+        self.largest = if sure { max } else { max.max(self.largest) };
         let last = self.accepted.unwrap_or(max.max(stands.unwrap_or(0)));
         let doubted = max * 2 < last && self.confirmed.is_none();
         let waits = doubted && stands.is_none_or(|there| there > max);
@@ -42,10 +46,18 @@ impl Cut {
         }
     }
 
-    /// It may wait for a person's word, and takes nothing away for being too many.
+    /// It may wait for a person's word: it takes nothing away for being too many, but for what
+    /// exceeds the old max as well.
     pub fn idle(&self, max: u32, decision: &Decision) -> bool {
-        let surplus = |a: &Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
-        max * 2 < self.largest && !decision.plan.iter().any(surplus)
+        let (going, spare) = self.surplus(decision);
+        max * 2 < self.largest && going <= spare
+    }
+
+    /// How many go for being too many, and how many exceed the max that was accepted.
+    fn surplus(&self, decision: &Decision) -> (u32, u32) {
+        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
+        let going = u32::try_from(decision.plan.iter().filter(surplus).count()).unwrap();
+        (going, decision.tally.capacity().saturating_sub(self.accepted.unwrap_or(0)))
     }
 
     /// All that was kept is gone.
@@ -64,10 +76,7 @@ impl State {
         trace: &Trace,
     ) {
         let watch = &self.oracle.groups[context.group];
-        let surplus = |a: &&Action| matches!(a, Action::Terminate { cause: Cause::Surplus, .. });
-        let going = decision.plan.iter().filter(surplus).count();
-        let spare =
-            decision.tally.capacity().saturating_sub(watch.cut.accepted.unwrap_or(0)) as usize;
+        let (going, spare) = watch.cut.surplus(decision);
         if watch.cut.waits && going > spare {
             let (from, to) = (watch.cut.accepted.unwrap_or(0), watch.group.max_ever());
             let said = format!("{going} go by a cut of max from {from} to {to} without a word");

@@ -301,6 +301,26 @@ proptest! {
     }
 }
 
+/// 36 in all, then 22: the one that left with the first is not missed twice with the second.
+#[test]
+fn who_left_before_a_sample_was_measured_is_not_taken_off_it_again() {
+    let mut world = fleet(5, Policy::Average(average(10.0)));
+    world.order(Command::Set { capacity: 0 });
+    world.measure("cpu", 36.0 / 5.0);
+    assert_eq!(world.pass().desired, 4);
+    for _ in 0..5 {
+        world.pass_time(6 * SECOND);
+        world.measure("cpu", 36.0 / 4.0);
+        assert_eq!(world.pass().desired, 4);
+    }
+    world.measure("cpu", 22.0 / 4.0);
+    let decision = world.pass();
+    assert_eq!((decision.desired, decision.plan.len()), (3, 1));
+    world.pass_time(SECOND);
+    let decision = world.pass();
+    assert_eq!(decision.desired, 3, "{:#?}", decision.sentences());
+}
+
 /// 27 in all: what all measure on average is told right after one was told to go.
 #[test]
 fn who_was_told_to_go_is_not_ready_any_more_when_the_next_sample_is_measured() {
