@@ -116,9 +116,8 @@ impl State {
         let watch = &mut self.oracle.groups[group];
         let minute = at.minus(Duration::from_secs(60));
         watch.taken.push_back(at);
-        while watch.taken.front().is_some_and(|then| *then <= minute) {
-            watch.taken.pop_front();
-        }
+        // Of two controllers the first one's may come last, and was decided before.
+        watch.taken.retain(|then| *then > minute);
         let harmed = watch.harm.iter().filter(|then| **then > minute).count();
         let taken = watch.taken.len();
         let velocity = watch.group.behaviour.scale_in.velocity;
