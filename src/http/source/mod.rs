@@ -139,7 +139,7 @@ async fn hear(
     }
     let entry = enter(app, keyed, &shown, peer)?;
     if matches!(entry, Entry::Known) {
-        app.senders().signals(&caller, 1)?;
+        charge(app, source.format, &caller)?;
     }
     // Metrics are compressed as their protocols have it.
     if !source.format.measures() {
@@ -154,7 +154,7 @@ async fn hear(
                 return Err(stranger(app, keyed, Stranger::Wrong, peer));
             };
             // Not before: who forges would use up what its sender may send.
-            app.senders().signals(&caller, 1)?;
+            charge(app, source.format, &caller)?;
             signed.repeats()
         }
     };
@@ -183,6 +183,11 @@ async fn hear(
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
 
+/// One request of what this sender may send: an order is a command, whoever gives it.
+fn charge(app: &App, format: Format, caller: &Caller) -> Result<(), Problem> {
+    if format.orders() { app.senders().command(caller) } else { app.senders().signals(caller, 1) }
+}
+
 async fn keep(keeper: &Keeper<'_>, placed: Placed) -> Result<Answer, Problem> {
     let mut groups = Vec::new();
     for (group, words) in placed.groups {
@@ -206,11 +211,13 @@ fn enter<'k>(
         let ours = token.ok_or(Stranger::Nothing);
         let ours = ours.and_then(|token| app.tokens().scope_of(token).ok_or(Stranger::Wrong));
         let scope = ours.map_err(|why| stranger(app, keyed, why, peer))?;
-        if scope.includes(Scope::Signal) {
+        let needs = if keyed.source.format.orders() { Scope::Capacity } else { Scope::Signal };
+        if scope.includes(needs) {
             return Ok(Entry::Known);
         }
-        let said = format!("a token of scope {} may not do this; scope signal may", scope.word());
-        return Err(Problem::new(Kind::WrongScope, said).needs(Scope::Signal));
+        let (has, needed) = (scope.word(), needs.word());
+        let said = format!("a token of scope {has} may not do this; scope {needed} may");
+        return Err(Problem::new(Kind::WrongScope, said).needs(needs));
     }
     if keyed.keys.is_empty() {
         let said = "what senders of this source have to show could not be read";
