@@ -113,8 +113,13 @@ fn unknown() -> Problem {
 
 /// The problem with the status that makes this sender come again, where it should.
 fn fit(mut problem: Problem, format: Format) -> Problem {
-    if problem.kind == Kind::TooFast && format.drops_on_4xx() {
-        problem.kind = Kind::Overloaded;
+    if !format.drops_on_4xx() {
+        return problem;
+    }
+    // That a body comes slowly is the network's fault, and the next time it may not.
+    let instead = [(Kind::TooFast, Kind::Overloaded), (Kind::SlowBody, Kind::Late)];
+    if let Some((_, kind)) = instead.into_iter().find(|(kind, _)| *kind == problem.kind) {
+        problem.kind = kind;
     }
     problem
 }
