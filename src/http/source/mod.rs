@@ -225,12 +225,17 @@ fn enter<'k>(
         return Err(Problem::new(Kind::WrongScope, said).needs(needs));
     }
     if keyed.keys.is_empty() {
-        let said = "what senders of this source have to show could not be read";
-        return Err(Problem::new(Kind::NotReady, said)
-            .hint("the log of novascale says which secret; mend it and run `novascale reload`")
-            .after(Duration::from_secs(30)));
+        return Err(unread());
     }
     door::enter(keyed, shown).map_err(|why| stranger(app, keyed, why, peer))
+}
+
+/// There is a secret that nobody can be held against now.
+fn unread() -> Problem {
+    let said = "what senders of this source have to show could not be read";
+    Problem::new(Kind::NotReady, said)
+        .hint("the log of novascale says which secret; mend it and run `novascale reload`")
+        .after(Duration::from_secs(30))
 }
 
 /// The refusal of somebody who is not known; too many of them from one address are slowed down.
@@ -238,6 +243,10 @@ fn stranger(app: &App, keyed: &Keyed, why: Stranger, peer: Option<Peer>) -> Prob
     app.counters().add(count::SIGN_IN_FAILURES, &[], 1);
     if let Err(too_many) = app.senders().failed_sign_in(peer) {
         return too_many;
+    }
+    // It may be the right one: who drops what it hears a 4xx to must not hear one.
+    if !keyed.missing.is_empty() {
+        return unread();
     }
     let name = &keyed.source.name;
     let problem = match why {
