@@ -79,7 +79,8 @@ fn address(args: &Args, config: &Config, source: &Source) -> Result<(String, Vec
         ""
     };
     let notes = Some(note).filter(|note| !note.is_empty()).map(str::to_owned);
-    Ok((format!("http://{at}/v1/webhooks/{}", source.name), notes.into_iter().collect()))
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    Ok((format!("{scheme}://{at}/v1/webhooks/{}", source.name), notes.into_iter().collect()))
 }
 
 /// Whether senders of the format can show that.
