@@ -85,6 +85,11 @@ impl Format {
         matches!(self, Self::Generic | Self::CloudEvents | Self::StandardWebhooks)
     }
 
+    /// A call of it orders capacity, where others only tell what is the case.
+    pub fn orders(self) -> bool {
+        self == Self::Trigger
+    }
+
     /// The sender drops what it hears a 4xx to, and repeats after a 503.
     /// Source: prometheus/alertmanager `notify/util.go`; prometheus/prometheus
     /// `storage/remote/client.go`; Datadog's and Grafana's documentation.

@@ -1,6 +1,7 @@
 //! A body is taken before its route answers: whole, small enough, in time, and JSON by
 //! its headers. What is wrong with it costs us no more than these limits.
 
+use std::error::Error;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -72,8 +73,8 @@ pub(super) async fn read(
     if announced.is_some_and(|n| usize::try_from(n).map_or(true, |n| n > most)) {
         return Err(too_large(most));
     }
-    match timeout(patience, Limited::new(body, most).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+    match timeout(patience, whole(Limited::new(body, most))).await {
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most)),
         Ok(Err(_)) => Err(Problem::new(Kind::Malformed, "the body broke off")),
         Err(_) => Err(Problem::new(
@@ -83,6 +84,18 @@ pub(super) async fn read(
     }
 }
 
+/// One piece, into which each chunk goes as it comes: kept apart, chunks of one byte would take
+/// forty times their length, and the limit is meant for memory.
+async fn whole(mut body: Limited<Body>) -> Result<Bytes, Box<dyn Error + Send + Sync>> {
+    let mut all = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(chunk) = frame?.into_data() {
+            all.extend_from_slice(&chunk);
+        }
+    }
+    Ok(all.into())
+}
+
 fn too_large(most: usize) -> Problem {
     Problem::new(Kind::TooLarge, format!("the body is longer than the {most} bytes allowed"))
         .hint("send fewer samples at a time")
@@ -90,7 +103,44 @@ fn too_large(most: usize) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::StreamExt as _;
+
     use super::*;
+
+    /// A byte that is counted for as long as it is kept.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            b"x"
+        }
+    }
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn chunks_are_let_go_as_they_come() {
+        let kept = Arc::new(AtomicUsize::new(0));
+        let (counter, most) = (Arc::clone(&kept), Arc::new(AtomicUsize::new(0)));
+        let seen = Arc::clone(&most);
+        let chunks = futures_util::stream::iter(0..1000).map(move |_| {
+            seen.fetch_max(1 + counter.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from_owner(Counted(Arc::clone(&counter))))
+        });
+        let body = Body::from_stream(chunks);
+        let patience = Duration::from_secs(60);
+        let whole = read(&HeaderMap::new(), body, 1000, patience).await.unwrap();
+        assert_eq!(whole.len(), 1000);
+        assert!(most.load(Ordering::Relaxed) <= 2, "chunks are kept: {most:?}");
+        assert_eq!(kept.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn only_plain_json_is_taken() {

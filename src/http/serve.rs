@@ -261,14 +261,15 @@ impl Drop for AtWork {
     }
 }
 
-/// Ends our side, then hears the sender out for a moment.
+/// Ends our side, then hears the sender out for a moment. With TLS our end is something to send,
+/// which a peer that takes nothing would never let go out.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
     let mut dropped = 0;
     let mut buffer = [0; 4096];
     let hear_out = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
         while dropped < LINGER_BYTES {
             match stream.read(&mut buffer).await {
                 Ok(0) | Err(_) => return,
@@ -282,7 +283,49 @@ async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::ReadBuf;
+
     use super::*;
+
+    /// A TLS stream whose peer takes nothing: its closing words do not get out.
+    struct Stuck;
+
+    impl AsyncRead for Stuck {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Stuck {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_waited_for_who_does_not_take_our_last_word() {
+        let ended = timeout(10 * LINGER, linger(Stuck)).await;
+        assert!(ended.is_ok(), "it waits for ever");
+    }
 
     #[test]
     fn what_cannot_be_accepted_is_told_once() {

@@ -11,7 +11,7 @@ use crate::config::source::{Format, Proof, Source};
 pub(super) struct Sender<'a> {
     pub(super) source: &'a Source,
     pub(super) url: String,
-    /// What it shows; without any, the token of scope signal.
+    /// What it shows; without any, our own token.
     pub(super) proof: Option<&'a Proof>,
     pub(super) token: PathBuf,
 }

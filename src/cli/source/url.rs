@@ -31,7 +31,8 @@ fn base(text: &str) -> Result<Url, String> {
 }
 
 pub(super) fn run(args: &Args, config: &Config, source: &Source) -> Result<Answer, Error> {
-    let token = paths::token_file(&config.controller.state_dir, "signal");
+    let scope = if source.format.orders() { "capacity" } else { "signal" };
+    let token = paths::token_file(&config.controller.state_dir, scope);
     let (url, mut notes) = address(args, config, source)?;
     let proof = source.auth.iter().find(|proof| can(source.format, proof));
     let proof = proof.or_else(|| source.auth.first());
@@ -78,7 +79,8 @@ fn address(args: &Args, config: &Config, source: &Source) -> Result<(String, Vec
         ""
     };
     let notes = Some(note).filter(|note| !note.is_empty()).map(str::to_owned);
-    Ok((format!("http://{at}/v1/webhooks/{}", source.name), notes.into_iter().collect()))
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    Ok((format!("{scheme}://{at}/v1/webhooks/{}", source.name), notes.into_iter().collect()))
 }
 
 /// Whether senders of the format can show that.

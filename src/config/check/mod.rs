@@ -63,7 +63,8 @@ pub(super) fn check(
     let setting = group::Setting { around, region: cloud.region, call_timeout };
     let groups = group::check(&groups, &setting, sink);
     let sources = file.source.map(|s| s.value.0).unwrap_or_default();
-    let setting = source::Setting { around, groups: &groups };
+    let client_ca = http.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let setting = source::Setting { around, groups: &groups, client_ca };
     let sources = source::check(&sources, &setting, sink);
     let pulls = file.signal.map(|s| s.value.0).unwrap_or_default();
     let pulls = pull::check(&pulls, &setting, sink);

@@ -18,6 +18,8 @@ mod proof;
 pub(super) struct Setting<'a> {
     pub(super) around: Around<'a>,
     pub(super) groups: &'a [Group],
+    /// Senders may show certificates.
+    pub(super) client_ca: bool,
 }
 
 /// What senders of alerts send at most, as a rule; metrics come in larger batches.
@@ -44,7 +46,7 @@ fn one(entry: &NamedEntry<SourceText>, setting: &Setting<'_>, sink: &mut Sink) -
     let format = format(text, sink);
     let group = whose(text, setting.groups, sink);
     let alert = text.alert.as_ref().and_then(|at| range::id::<AlertName>(at, sink));
-    let auth = proof::check(text, format, setting.around, sink);
+    let auth = proof::check(text, format, setting, sink);
     let (format, group, name) = (format?, group?, name?);
     let signals = metrics(text, format, sink);
     let order = order(text, format, sink);

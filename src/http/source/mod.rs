@@ -113,8 +113,13 @@ fn unknown() -> Problem {
 
 /// The problem with the status that makes this sender come again, where it should.
 fn fit(mut problem: Problem, format: Format) -> Problem {
-    if problem.kind == Kind::TooFast && format.drops_on_4xx() {
-        problem.kind = Kind::Overloaded;
+    if !format.drops_on_4xx() {
+        return problem;
+    }
+    // That a body comes slowly is the network's fault, and the next time it may not.
+    let instead = [(Kind::TooFast, Kind::Overloaded), (Kind::SlowBody, Kind::Late)];
+    if let Some((_, kind)) = instead.into_iter().find(|(kind, _)| *kind == problem.kind) {
+        problem.kind = kind;
     }
     problem
 }
@@ -139,7 +144,7 @@ async fn hear(
     }
     let entry = enter(app, keyed, &shown, peer)?;
     if matches!(entry, Entry::Known) {
-        app.senders().signals(&caller, 1)?;
+        charge(app, source.format, &caller)?;
     }
     // Metrics are compressed as their protocols have it.
     if !source.format.measures() {
@@ -154,7 +159,7 @@ async fn hear(
                 return Err(stranger(app, keyed, Stranger::Wrong, peer));
             };
             // Not before: who forges would use up what its sender may send.
-            app.senders().signals(&caller, 1)?;
+            charge(app, source.format, &caller)?;
             signed.repeats()
         }
     };
@@ -183,6 +188,11 @@ async fn hear(
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
 }
 
+/// One request of what this sender may send: an order is a command, whoever gives it.
+fn charge(app: &App, format: Format, caller: &Caller) -> Result<(), Problem> {
+    if format.orders() { app.senders().command(caller) } else { app.senders().signals(caller, 1) }
+}
+
 async fn keep(keeper: &Keeper<'_>, placed: Placed) -> Result<Answer, Problem> {
     let mut groups = Vec::new();
     for (group, words) in placed.groups {
@@ -206,19 +216,26 @@ fn enter<'k>(
         let ours = token.ok_or(Stranger::Nothing);
         let ours = ours.and_then(|token| app.tokens().scope_of(token).ok_or(Stranger::Wrong));
         let scope = ours.map_err(|why| stranger(app, keyed, why, peer))?;
-        if scope.includes(Scope::Signal) {
+        let needs = if keyed.source.format.orders() { Scope::Capacity } else { Scope::Signal };
+        if scope.includes(needs) {
             return Ok(Entry::Known);
         }
-        let said = format!("a token of scope {} may not do this; scope signal may", scope.word());
-        return Err(Problem::new(Kind::WrongScope, said).needs(Scope::Signal));
+        let (has, needed) = (scope.word(), needs.word());
+        let said = format!("a token of scope {has} may not do this; scope {needed} may");
+        return Err(Problem::new(Kind::WrongScope, said).needs(needs));
     }
     if keyed.keys.is_empty() {
-        let said = "what senders of this source have to show could not be read";
-        return Err(Problem::new(Kind::NotReady, said)
-            .hint("the log of novascale says which secret; mend it and run `novascale reload`")
-            .after(Duration::from_secs(30)));
+        return Err(unread());
     }
     door::enter(keyed, shown).map_err(|why| stranger(app, keyed, why, peer))
+}
+
+/// There is a secret that nobody can be held against now.
+fn unread() -> Problem {
+    let said = "what senders of this source have to show could not be read";
+    Problem::new(Kind::NotReady, said)
+        .hint("the log of novascale says which secret; mend it and run `novascale reload`")
+        .after(Duration::from_secs(30))
 }
 
 /// The refusal of somebody who is not known; too many of them from one address are slowed down.
@@ -226,6 +243,10 @@ fn stranger(app: &App, keyed: &Keyed, why: Stranger, peer: Option<Peer>) -> Prob
     app.counters().add(count::SIGN_IN_FAILURES, &[], 1);
     if let Err(too_many) = app.senders().failed_sign_in(peer) {
         return too_many;
+    }
+    // It may be the right one: who drops what it hears a 4xx to must not hear one.
+    if !keyed.missing.is_empty() {
+        return unread();
     }
     let name = &keyed.source.name;
     let problem = match why {

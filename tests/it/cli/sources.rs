@@ -271,4 +271,15 @@ fn a_source_without_a_proof_goes_by_the_token() {
     let ran = Place::new(&drawn).run("source url am");
     assert!(ran.code == 1 && ran.err.contains("--at"), "{}", ran.err);
     assert_eq!(place.run("source url am --at ftp://x").code, 64);
+    let ordering = bare.replace("alertmanager\"", "trigger\"\norder = { adjust = 1 }");
+    let ran = Place::new(&ordering).done("source url am");
+    assert!(ran.err.contains(".novascale/tokens/capacity"), "{}", ran.err);
+}
+
+#[test]
+fn a_listener_with_tls_is_reached_by_https() {
+    let tls = "[http.tls]\ncertificate = \"token\"\nkey = \"token\"\n";
+    let place = Place::new(&format!("{}{tls}", file()));
+    let ran = place.done("source url generic");
+    assert!(ran.out.contains("'https://127.0.0.1:7780/v1/webhooks/generic'"), "{}", ran.out);
 }

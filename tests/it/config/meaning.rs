@@ -246,6 +246,18 @@ fn a_volume_that_outlives_its_server_warns() {
 }
 
 #[test]
+fn a_certificate_that_nobody_is_asked_for_warns() {
+    let source = "[source.s]\nformat = \"alertmanager\"\ngroup_label = \"asg\"\n\
+                  [[source.s.auth]]\ncertificate = \"monitor.example.net\"\n";
+    let warning = &Place::with(&right(source)).warnings()[0];
+    assert!(warning.contains("certificate` can be shown by nobody"), "{warning}");
+    let tls = "[http.tls]\ncertificate = \"s\"\nkey = \"s\"\nclient_ca = \"s\"\n";
+    let place = Place::with(&right(&format!("{source}{tls}")));
+    place.write("s", "");
+    assert_eq!(place.warnings(), Vec::<String>::new());
+}
+
+#[test]
 fn more_servers_than_a_server_group_holds_warn() {
     let place = |max: u32| {
         let text = right("anti_affinity = \"soft\"");

@@ -8,8 +8,8 @@ use super::super::super::file::{ProofText, SecretText, SourceText};
 use super::super::super::read::At;
 use super::super::super::secret::Secret;
 use super::super::super::source::{Encoding, Format, Hash, Hmac, Proof};
-use super::super::{Around, at_most_one, range, secrets};
-use super::spot;
+use super::super::{at_most_one, range, secrets};
+use super::{Setting, spot};
 
 /// Live secrets of one source: one in use, one that comes, one that goes, and some to spare.
 const PROOFS_MOST: usize = 8;
@@ -17,20 +17,20 @@ const PROOFS_MOST: usize = 8;
 pub(super) fn check(
     text: &At<SourceText>,
     format: Option<Format>,
-    around: Around<'_>,
+    setting: &Setting<'_>,
     sink: &mut Sink,
 ) -> Vec<Proof> {
     let Some(all) = &text.auth else { return Vec::new() };
     if all.value.len() > PROOFS_MOST {
         sink.fault(&all.spot, format!("`{}` has more than {PROOFS_MOST} entries", all.spot.key));
     }
-    let mut taker = Taker { format, around, sink };
+    let mut taker = Taker { format, setting, sink };
     all.value.iter().filter_map(|text| taker.one(text)).collect()
 }
 
 struct Taker<'a> {
     format: Option<Format>,
-    around: Around<'a>,
+    setting: &'a Setting<'a>,
     sink: &'a mut Sink,
 }
 
@@ -62,6 +62,12 @@ impl Taker<'_> {
             return Some(Proof::Url(self.secret(at)?));
         }
         if let Some(at) = &text.certificate {
+            if !self.setting.client_ca {
+                let reason = format!("`{}` can be shown by nobody", at.spot.key);
+                self.sink.warn(&at.spot, reason).hint(
+                    "give [http.tls] a client_ca: without one no sender is asked for a certificate",
+                );
+            }
             return Some(Proof::Certificate { name: range::name(at, self.sink)? });
         }
         let reason = format!("`{}` says no way to prove who sends", text.spot.key);
@@ -95,8 +101,8 @@ impl Taker<'_> {
     }
 
     fn secret(&mut self, at: &At<SecretText>) -> Option<Secret> {
-        let secret = secrets::secret(at, self.around, self.sink)?;
-        secrets::judge_at(&at.spot, &secret, self.around, self.sink);
+        let secret = secrets::secret(at, self.setting.around, self.sink)?;
+        secrets::judge_at(&at.spot, &secret, self.setting.around, self.sink);
         Some(secret)
     }
 

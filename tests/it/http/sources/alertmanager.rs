@@ -1,5 +1,7 @@
 //! Alertmanager's webhook, version 4.
 
+use axum::body::Body;
+use futures_util::stream::pending;
 use serde_json::{Value, json};
 
 use super::{alerts, face, post, told};
@@ -111,4 +113,14 @@ async fn what_is_no_message_changes_nothing() {
         assert_eq!(answer.status, 422, "{body}: {answer:?}");
         assert!(alerts(&face, "web").await.is_empty(), "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_comes_too_slowly_is_to_be_sent_again() {
+    let face = face("alertmanager", "");
+    let never = Body::from_stream(pending::<Result<Vec<u8>, std::io::Error>>());
+    let asking =
+        face.stranger("POST", "/v1/webhooks/s").header("authorization", "Bearer open sesame");
+    let answer = asking.body(never).send().await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "too-late"));
 }

@@ -281,3 +281,21 @@ async fn any_of_several_ways_suffices() {
         assert_eq!(deliver(&face, &letter, PEER).await.0, status, "{:?}", letter.path);
     }
 }
+
+#[tokio::test]
+async fn a_sender_whose_secret_cannot_be_read_now_is_to_come_again() {
+    let face = Face::new();
+    let entry = "[[source.s.auth]]\nbearer = ";
+    let section = format!(
+        "[source.s]\nformat = \"standard_webhooks\"\ngroup = \"web\"\n\
+         {entry}{{ env = \"NEW\" }}\n{entry}{{ credential = \"old\" }}\n"
+    );
+    face.speaks(&section, &[("NEW", "open-sesame-0")]);
+    for (token, status) in [("open-sesame-0", 202), ("open-sesame-1", 503)] {
+        let shown = ("authorization".to_owned(), format!("Bearer {token}").into_bytes());
+        let path = "/v1/webhooks/s".to_owned();
+        let letter = Letter { method: "POST", path, headers: vec![shown], body: body("firing") };
+        let (code, answer) = deliver(&face, &letter, PEER).await;
+        assert_eq!(code, status, "{token}: {answer}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Calls of an address, as Heat's and Senlin's.
 
+use novascale::http::tokens::Scope;
 use serde_json::json;
 
 use super::super::face::{Answer, Face};
@@ -107,4 +108,25 @@ async fn a_body_that_does_not_read_orders_nothing() {
         assert_eq!(call(&face, "", body, None).await.status, status, "{body}");
     }
     assert_eq!(base(&face).await, None);
+}
+
+#[tokio::test]
+async fn an_order_takes_the_token_that_may_order() {
+    let face = Face::new();
+    face.speaks("[source.s]\nformat = \"trigger\"\ngroup = \"web\"\norder = { adjust = 1 }\n", &[]);
+    for (scope, status) in [(Scope::Signal, 403), (Scope::Capacity, 202)] {
+        let bearer = format!("Bearer {}", face.token(scope));
+        let asking = face.stranger("POST", "/v1/webhooks/s").header("authorization", &bearer);
+        assert_eq!(asking.body(String::new()).send().await.status, status, "{scope:?}");
+    }
+    assert_eq!(base(&face).await, Some(3), "one of them");
+}
+
+#[tokio::test]
+async fn orders_are_as_many_as_commands_may_be() {
+    let face = button("adjust = 1");
+    for n in 0..10 {
+        assert_eq!(call(&face, "", "", None).await.status, 202, "{n}");
+    }
+    assert_eq!(call(&face, "", "", None).await.code(), "too-fast");
 }
