@@ -56,11 +56,12 @@ fn the_batch_example_has_what_is_reserved_for_as_long() {
     let daemon = place.start();
     place.does("reserve batch 6 --owner nightly --for 2h");
     place.until_steady("batch", 6);
-    let heard = place.ask("webhook", "POST /v1/webhooks/more-workers", "signal", Some(json!({})));
+    let heard = place.ask("webhook", "POST /v1/webhooks/more-workers", "capacity", Some(json!({})));
     assert_eq!(heard.status, 202, "{heard:?}");
     place.does("release batch --owner nightly");
     place.until_steady("batch", 1);
-    let heard = place.ask("webhook", "POST /v1/webhooks/fewer-workers", "signal", Some(json!({})));
+    let heard =
+        place.ask("webhook", "POST /v1/webhooks/fewer-workers", "capacity", Some(json!({})));
     assert_eq!(heard.status, 202, "{heard:?}");
     place.until_steady("batch", 0);
     assert_eq!(daemon.stop().code, 0);
