@@ -195,9 +195,8 @@ impl Stamps<'_> {
         let mut id = None;
         if let Some(name) = self.id {
             let text = one(shown.headers, name).map_err(|_| Stranger::Wrong)?;
-            // Where a time follows, what is signed has to come apart in one way only.
-            let ambiguous = self.timestamp.is_some() && text.contains(between);
-            if text.is_empty() || text.len() > ID_MOST || ambiguous {
+            // What is signed has to come apart in one way only.
+            if text.is_empty() || text.len() > ID_MOST || text.contains(between) {
                 return Err(Stranger::Wrong);
             }
             id = Some(text.to_owned());

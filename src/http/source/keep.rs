@@ -8,6 +8,7 @@ use crate::domain::alert::{AlertTold, TOLD_MOST};
 use crate::domain::id::{GroupName, SourceName};
 use crate::domain::signal::{Command, Ordered};
 use crate::domain::time::Now;
+use crate::http::api::ordered;
 use crate::http::auth::Caller;
 use crate::http::error::Problem;
 use crate::http::webhook::signals::SAMPLES_MOST;
@@ -16,6 +17,7 @@ use crate::http::{App, unknown};
 use crate::store::{Admitted, IdempotencyKey, Identified, What};
 use crate::telemetry::count;
 
+use super::episodes::{self, Ended};
 use super::place::Words;
 
 pub(super) struct Keeper<'a> {
@@ -35,7 +37,7 @@ impl Keeper<'_> {
         let handle = self.app.handle();
         let group = handle.group(name.as_str()).ok_or_else(|| unknown(&handle, name.as_str()))?;
         let mut fresh = self.samples(group, words.samples).await?;
-        fresh |= self.alerts(group, words.alerts).await?;
+        fresh |= self.alerts(group, (words.alerts, &words.ended)).await?;
         for (n, (command, reason)) in words.orders.into_iter().enumerate() {
             fresh |= self.order(group, command, reason, &format!("order/{n}")).await?;
         }
@@ -65,8 +67,16 @@ impl Keeper<'_> {
         Ok(fresh > 0)
     }
 
-    async fn alerts(&self, group: &GroupHandle, alerts: Vec<AlertTold>) -> Result<bool, Problem> {
+    async fn alerts(
+        &self,
+        group: &GroupHandle,
+        (mut alerts, ended): (Vec<AlertTold>, &Ended),
+    ) -> Result<bool, Problem> {
         let mut fresh = false;
+        if alerts.iter().any(|told| told.starts.is_some()) {
+            let kept = ordered(self.app, group, self.now).await?.alerts;
+            alerts.iter_mut().for_each(|told| episodes::place(told, ended, &kept, self.now));
+        }
         for (n, part) in alerts.chunks(TOLD_MOST).enumerate() {
             let command = Command::Alerts { alerts: part.to_vec() };
             fresh |= self.order(group, command, None, &format!("alerts/{n}")).await?;

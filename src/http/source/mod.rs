@@ -27,6 +27,7 @@ use crate::domain::time::spoken;
 use crate::telemetry::count;
 
 pub mod door;
+mod episodes;
 pub mod format;
 mod handshake;
 mod keep;

@@ -34,6 +34,8 @@ pub struct Alert {
     pub state: State,
     /// When it began, by its sender's clock.
     pub starts: Option<Wall>,
+    /// When it ended, if it is over and its sender tells.
+    pub ends: Option<Wall>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +90,18 @@ impl Told {
     }
 }
 
-/// When something began; what lies ahead of our clock began now, and year 1 is no time.
-pub fn began(text: &str, now: Now) -> Result<Option<Wall>, Problem> {
+/// A moment by its sender's clock; year 1 is no time.
+pub fn moment(text: &str) -> Result<Option<Wall>, Problem> {
     let at = Wall::parse(text).map_err(|_| {
         let said = "a time does not read: it must be RFC 3339, as 2026-11-23T18:00:00Z";
         Problem::new(Kind::Invalid, said)
     })?;
-    Ok((at > Wall(0)).then(|| at.min(now.wall)))
+    Ok((at > Wall(0)).then_some(at))
+}
+
+/// When something began; what lies ahead of our clock began now.
+pub fn began(text: &str, now: Now) -> Result<Option<Wall>, Problem> {
+    Ok(moment(text)?.map(|at| at.min(now.wall)))
 }
 
 /// A body that does not read as its format has it.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::Incoming;
 use crate::domain::alert::FINGERPRINT_MOST;
 use crate::http::error::{Kind, Problem};
-use crate::http::source::told::{Alert, Labels, Payload, State, Told, began, unreadable};
+use crate::http::source::told::{Alert, Labels, Payload, State, Told, began, moment, unreadable};
 
 /// Grafana's is the same but for its version and what it adds.
 #[derive(Deserialize)]
@@ -28,6 +28,8 @@ pub(super) struct One {
     labels: Labels,
     #[serde(rename = "startsAt")]
     starts: String,
+    #[serde(rename = "endsAt", default)]
+    ends: Option<String>,
     #[serde(default)]
     fingerprint: String,
 }
@@ -63,7 +65,9 @@ pub(super) fn message(
 }
 
 pub(super) fn alert(one: One, n: usize, incoming: &Incoming<'_>) -> Result<Alert, Problem> {
-    let Some(name) = one.labels.get("alertname").cloned() else {
+    // Where the source names all of its alerts, this one needs no name.
+    let named = incoming.source.alert.as_ref().map(ToString::to_string);
+    let Some(name) = one.labels.get("alertname").cloned().or(named) else {
         let said = "an alert without the label `alertname`";
         return Err(Problem::new(Kind::Invalid, said).at(format!("/alerts/{n}/labels")));
     };
@@ -76,7 +80,9 @@ pub(super) fn alert(one: One, n: usize, incoming: &Incoming<'_>) -> Result<Alert
         Status::Resolved => State::Resolved,
     };
     let starts = began(&one.starts, incoming.now)?;
-    Ok(Alert { name, labels: one.labels, fingerprint: one.fingerprint, state, starts })
+    let ends = one.ends.as_deref().filter(|_| state == State::Resolved).map(moment).transpose()?;
+    let (fingerprint, ends) = (one.fingerprint, ends.flatten());
+    Ok(Alert { name, labels: one.labels, fingerprint, state, starts, ends })
 }
 
 /// What a sender should know that leaves alerts out.

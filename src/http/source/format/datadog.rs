@@ -45,7 +45,7 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let starts = date(&message.date)?.map(|at| at.min(incoming.now.wall));
     let tags = message.tags.split(',').chain(message.alert_scope.split(','));
     let labels: Labels = tags.filter_map(tag).collect();
-    let alert = Alert { name: name.to_owned(), labels, fingerprint, state, starts };
+    let alert = Alert { name: name.to_owned(), labels, fingerprint, state, starts, ends: None };
     Ok(Payload::of(vec![Told::Alert(alert)]))
 }
 

@@ -103,7 +103,14 @@ impl<'a> Reader<'a> {
             let said = "a status that is listed neither in `firing` nor in `resolved`";
             Problem::new(Kind::Invalid, said).at(format!("{base}{status}"))
         })?;
-        Ok(Alert { name, labels: self.labels(element), fingerprint, state, starts: None })
+        Ok(Alert {
+            name,
+            labels: self.labels(element),
+            fingerprint,
+            state,
+            starts: None,
+            ends: None,
+        })
     }
 
     fn state(&self, word: &str) -> Option<State> {

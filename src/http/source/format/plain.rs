@@ -117,7 +117,7 @@ fn alert(
     }
     let starts = fields.text("starts_at")?.map(|text| began(text, incoming.now)).transpose();
     let starts = starts.map_err(|problem| below(problem, "/starts_at"))?.flatten();
-    Ok(Alert { name: name.to_owned(), labels, fingerprint, state, starts })
+    Ok(Alert { name: name.to_owned(), labels, fingerprint, state, starts, ends: None })
 }
 
 fn sample(fields: &Fields<'_>, metric: &str, labels: Labels) -> Result<Sample, Problem> {

@@ -24,7 +24,7 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let name = fields::needed(&message, "monitorFriendlyName")?;
     let fingerprint = fields::fingerprint(fields::needed(&message, "monitorID")?, "/monitorID")?;
     let labels = fields::labels(&message);
-    let alert = Alert { name, labels, fingerprint, state, starts: None };
+    let alert = Alert { name, labels, fingerprint, state, starts: None, ends: None };
     Ok(Payload::of(vec![Told::Alert(alert)]))
 }
 

@@ -39,7 +39,14 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
         labels.insert("host".to_owned(), host);
     }
     let starts = fields::began_unix(message.get("event_timestamp"), incoming.now);
-    Ok(Payload::of(vec![Told::Alert(Alert { name, labels, fingerprint, state, starts })]))
+    Ok(Payload::of(vec![Told::Alert(Alert {
+        name,
+        labels,
+        fingerprint,
+        state,
+        starts,
+        ends: None,
+    })]))
 }
 
 /// `{EVENT.TAGSJSON}`; of a tag that comes twice the first counts.

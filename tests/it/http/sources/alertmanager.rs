@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use futures_util::stream::pending;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{alerts, face, post, told};
@@ -123,4 +125,41 @@ async fn a_body_that_comes_too_slowly_is_to_be_sent_again() {
         face.stranger("POST", "/v1/webhooks/s").header("authorization", "Bearer open sesame");
     let answer = asking.body(never).send().await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "too-late"));
+}
+
+/// After a time without a word from Prometheus Alertmanager tells the end of what goes on, and
+/// then that it fires, with the same `startsAt` (seen with 0.25).
+#[tokio::test]
+async fn what_fires_again_is_heard_though_it_is_said_to_have_begun_before_its_end() {
+    let face = face("alertmanager", "");
+    let fires = async || alerts(&face, "web").await[0].2;
+    post(&face, &message(&[alert("firing", "a", "web")])).await;
+    post(&face, &message(&[alert("resolved", "a", "web")])).await;
+    face.clock.forward(Duration::from_secs(59));
+    post(&face, &message(&[alert("firing", "a", "web")])).await;
+    assert!(!fires().await, "what was overtaken opens nothing");
+    face.clock.forward(Duration::from_secs(1));
+    for _ in 0..2 {
+        post(&face, &message(&[alert("firing", "a", "web")])).await;
+        assert!(fires().await);
+    }
+    post(&face, &message(&[alert("resolved", "a", "web")])).await;
+    assert!(!fires().await);
+}
+
+/// One of a pair that was started again may hold a later beginning.
+#[tokio::test]
+async fn an_end_after_the_beginning_that_is_known_ends_it() {
+    let face = face("alertmanager", "");
+    let told = |status: &str, starts: &str, ends: &str| {
+        let mut alert = alert(status, "a", "web");
+        (alert["startsAt"], alert["endsAt"]) = (json!(starts), json!(ends));
+        message(&[alert])
+    };
+    let (first, second) = ("2026-11-23T11:00:00Z", "2026-11-23T11:50:00Z");
+    post(&face, &told("firing", second, "0001-01-01T00:00:00Z")).await;
+    post(&face, &told("resolved", first, "2026-11-23T11:20:00Z")).await;
+    assert!(alerts(&face, "web").await[0].2, "an episode that was over before this one began");
+    post(&face, &told("resolved", first, "2026-11-23T11:59:00Z")).await;
+    assert!(!alerts(&face, "web").await[0].2);
 }
