@@ -10,13 +10,16 @@ use super::paste::{self, Sender};
 use crate::config::source::{Format, Proof, Source};
 use crate::config::{Config, paths};
 
+/// No comment of its argument, which would be read as links.
+const AT: &str =
+    "Where senders reach novascale, as https://scale.example.net; [http] webhook if not given";
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The source's name, as in [source.NAME]
     pub name: String,
 
-    /// Where senders reach novascale, as https://scale.example.net; [http] webhook if not given
-    #[arg(long, value_name = "URL", value_parser = base)]
+    #[arg(long, value_name = "URL", value_parser = base, help = AT)]
     pub at: Option<Url>,
 }
 

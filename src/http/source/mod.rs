@@ -2,7 +2,7 @@
 //!
 //! A request passes: its source by name → [`door`] (what its headers prove, before a byte of the
 //! body is read) → the body, within the source's size → [`door`] again where the body is signed →
-//! [`format`] (what it tells) → [`place`] (which groups it is for) → the store. It is answered
+//! [`mod@format`] (what it tells) → [`place`] (which groups it is for) → the store. It is answered
 //! once all of it is durable. A repetition changes nothing: alerts are told by level, samples are
 //! known by their time, messages by their id.
 
