@@ -152,6 +152,8 @@ pub struct App(Arc<Inner>);
 struct Inner {
     parts: Parts,
     senders: limit::Senders,
+    /// Bodies that may be under way before it is known who sends them.
+    unproven: Semaphore,
     started: Now,
     ready: probe::StoreCheck,
     troubles: Troubles,
@@ -162,7 +164,8 @@ impl App {
         let senders = limit::Senders::new(&parts.settings.limits, Arc::clone(&parts.clock));
         let (started, ready) = (parts.clock.now(), probe::StoreCheck::default());
         let troubles = Troubles::default();
-        Self(Arc::new(Inner { parts, senders, started, ready, troubles }))
+        let unproven = Semaphore::new((parts.settings.limits.in_flight / 4).max(1));
+        Self(Arc::new(Inner { parts, senders, unproven, started, ready, troubles }))
     }
 
     /// The loops as they are now; whoever asks twice may see two configurations.
@@ -229,6 +232,10 @@ impl App {
 
     fn senders(&self) -> &limit::Senders {
         &self.0.senders
+    }
+
+    fn unproven(&self) -> &Semaphore {
+        &self.0.unproven
     }
 
     fn store_check(&self) -> &probe::StoreCheck {

@@ -4,7 +4,7 @@
 //! presented as they are only digests stay here.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
@@ -28,6 +28,24 @@ pub struct Keyed {
     pub keys: Vec<Key>,
     /// Keys that are configured and could not be had, each with the reason.
     pub missing: Vec<String>,
+    pub(super) trouble: Trouble,
+}
+
+/// What was told last of what its senders say: senders repeat themselves for hours.
+#[derive(Default)]
+pub(super) struct Trouble(Mutex<Option<String>>);
+
+impl Trouble {
+    /// Whether that is not what was told last.
+    pub(super) fn news(&self, now: Option<&str>) -> bool {
+        // A panic elsewhere leaves at worst a line that is told twice.
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = told.as_deref() != now;
+        if news {
+            *told = now.map(str::to_owned);
+        }
+        news
+    }
 }
 
 /// What one sender shows.
@@ -51,7 +69,12 @@ impl Sources {
     /// Reads what the senders have to show. What cannot be had is missing from its source alone.
     pub fn read(sources: &[Source], env: &SecretEnv) -> Self {
         let keyed = |source: &Source| {
-            let mut keyed = Keyed { source: source.clone(), keys: Vec::new(), missing: Vec::new() };
+            let mut keyed = Keyed {
+                source: source.clone(),
+                keys: Vec::new(),
+                missing: Vec::new(),
+                trouble: Trouble::default(),
+            };
             for proof in &source.auth {
                 match key(proof, env) {
                     Ok(key) => keyed.keys.push(key),

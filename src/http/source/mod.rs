@@ -101,9 +101,36 @@ async fn answer(app: &App, name: &str, secret: Option<&str>, request: Request) -
     match heard {
         Ok(response) => response,
         Err(problem) => {
+            tell_refused(&keyed, &problem);
             let format = keyed.source.format;
             format::refusal(format, &headers, fit(problem, format))
         }
+    }
+}
+
+/// Says once that a sender who is known is not understood. What was sent is not repeated: a secret in
+/// the wrong place need not lie in the log as well.
+fn tell_refused(keyed: &Keyed, problem: &Problem) {
+    let theirs = [Kind::Malformed, Kind::Invalid, Kind::Limit, Kind::KeyReused];
+    if theirs.contains(&problem.kind) && keyed.trouble.news(Some(problem.code())) {
+        let (name, code) = (&keyed.source.name, problem.code());
+        tracing::warn!(
+            "what the source {name} sends is refused ({code}): the answer says why, and so does \
+             `novascale source test {name} --payload FILE`"
+        );
+    }
+}
+
+/// Says once what of it does not count, and once that all of it does again.
+fn tell_passed(keyed: &Keyed, notes: &[String]) {
+    let said = Some(notes.join("; ")).filter(|said| !said.is_empty());
+    if !keyed.trouble.news(said.as_deref()) {
+        return;
+    }
+    let name = &keyed.source.name;
+    match said {
+        Some(said) => tracing::info!("not all that the source {name} sends counts: {said}"),
+        None => tracing::info!("what the source {name} sends counts"),
     }
 }
 
@@ -152,6 +179,11 @@ async fn hear(
         body::is_plain(&parts.headers)?;
     }
     let limits = &app.settings().limits;
+    // Whoever made up a signature is not to hold the places of those who are known.
+    let unproven = match &entry {
+        Entry::Known => None,
+        Entry::Signed(_) => Some(app.unproven().try_acquire().map_err(|_| crowded())?),
+    };
     let body = body::read(&parts.headers, body, source.body_bytes, limits.request_timeout).await?;
     let repeats = match entry {
         Entry::Known => None,
@@ -164,6 +196,7 @@ async fn hear(
             signed.repeats()
         }
     };
+    drop(unproven);
     let query = parts.uri.query().unwrap_or_default();
     let incoming = Incoming { source, headers: &parts.headers, query, body: &body, now };
     let payload = format::read(&incoming)?;
@@ -182,11 +215,17 @@ async fn hear(
     let keeper = Keeper { app, source: &source.name, caller: &caller, id, body, now };
     let passed = placed.passed;
     let told = keep(&keeper, placed).await?;
+    tell_passed(keyed, &told.notes);
     let outcome = Outcome { passed, notes: &told.notes };
     if let Some(own) = format::answer(source.format, &parts.headers, outcome) {
         return Ok(own);
     }
     Ok((StatusCode::ACCEPTED, Json(told)).into_response())
+}
+
+fn crowded() -> Problem {
+    Problem::new(Kind::Overloaded, "too many signed bodies are under way at once")
+        .after(Duration::from_secs(1))
 }
 
 /// One request of what this sender may send: an order is a command, whoever gives it.

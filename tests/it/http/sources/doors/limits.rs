@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
 use novascale::config::http::HttpLimits;
+use novascale::http::limit::Peer;
+use tower::ServiceExt;
 
 use super::{Door, PEER, Stamp, WAYS, Way, body};
 use crate::http::face::Face;
@@ -70,5 +74,28 @@ async fn forgeries_use_up_nothing_that_their_victim_may_send() {
         }
         let letter = door.letter(0, stamp("msg_3"), &body("firing"));
         assert_eq!(door.deliver(&letter, PEER).await.0, 429, "{way:?}");
+    }
+}
+
+/// A made-up signature and a body that never comes hold few places, and none once they are gone.
+#[tokio::test]
+async fn bodies_of_strangers_hold_few_places() {
+    for way in WAYS.into_iter().filter(|way| way.is_signed()) {
+        let few = HttpLimits { in_flight: 4, ..HttpLimits::default() };
+        let door = Door::of(way, Face::with(few));
+        let letter = door.letter(0, stamp("msg_1"), &body("firing"));
+        let mut stalled = Request::builder().method(letter.method).uri(&letter.path);
+        for (name, value) in &letter.headers {
+            stalled = stalled.header(name, value.as_slice());
+        }
+        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let stalled = stalled.extension(Peer(PEER.parse().unwrap()));
+        let stalled = stalled.body(Body::from_stream(never)).unwrap();
+        let mut stalled = Box::pin(door.face.webhook.clone().oneshot(stalled));
+        assert!(futures_util::future::poll_immediate(&mut stalled).await.is_none(), "{way:?}");
+        let (status, answer) = door.deliver(&letter, PEER).await;
+        assert_eq!((status, &answer["code"]), (503, &"overloaded".into()), "{way:?}");
+        drop(stalled);
+        assert_eq!(door.deliver(&letter, PEER).await.0, 202, "{way:?}");
     }
 }
