@@ -84,6 +84,8 @@ fn minutes() -> usize {
     at.map_or(30, |at| arguments[at + 1].parse().expect("--minutes takes a number"))
 }
 
+/// In ten minutes, the default, people here delete more than the meltdown guard lets pass: it would
+/// stop every group for a person, as it should.
 fn settings(cloud: &Cloud) -> String {
     let mut text = format!(
         "{}[cloud.limits]\nread_per_second = {PER_SECOND}\nwrite_per_second = {PER_SECOND}\n\
@@ -95,6 +97,7 @@ fn settings(cloud: &Cloud) -> String {
             "[group.{name}]\nmin = 1\nmax = {MAX}\nflavor = \"d2-2\"\nimage = \"Debian 12\"\n\
              networks = [\"Ext-Net\"]\n\n[group.{name}.scale_in]\nstabilization = \"20s\"\n\
              cooldown = \"10s\"\nvelocity = \"50%\"\n\n[group.{name}.patience]\nsettle = \"15s\"\n\n\
+             [group.{name}.meltdown]\nwithin = \"1m\"\n\n\
              [group.{name}.launch]\nbatch = 4\nbackoff_first = \"2s\"\nbackoff_most = \"30s\"\n\n\
              [[group.{name}.target]]\nsignal = \"requests\"\nper_server = 100\n\n"
         ));
