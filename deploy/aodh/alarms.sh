@@ -6,7 +6,8 @@
 # Aodh sends no header of ours, so the source goes by the end of its address:
 #     [[source.aodh.auth]]
 #     url = { file = "/etc/novascale/aodh-secret" }
-# The servers are those whose metadata name the group, as novascale's own do.
+# The servers are those whose names begin with the group's and a hyphen, as novascale calls its own:
+# a group called web-api would be among those of web.
 set -eu
 
 url=${1:?the address of the source, with its secret}

@@ -8,6 +8,9 @@
 #
 #     GITHUB_REPOSITORY=owner/name GITHUB_TOKEN_FILE=/etc/novascale/github-token deploy/ci/queue-length.sh
 #
+# GitLab counts jobs, those too that wait for others of their pipeline. GitHub counts runs of
+# workflows, each of which may have several jobs: there, ask for more servers for each.
+#
 # If the count cannot be had nothing is sent: then novascale keeps what there is.
 set -eu
 

@@ -19,7 +19,7 @@ use crate::http::error::Problem;
 use crate::http::source::format::{self, Incoming, samples};
 use crate::http::source::keys::Sources;
 use crate::http::source::place::{self, Words};
-use crate::http::webhook::alerts::unread;
+use crate::http::webhook::{alerts, signals};
 
 /// Reads it, and tells what cannot be had.
 pub(super) fn read(sources: &[Source]) -> Arc<Sources> {
@@ -127,13 +127,8 @@ fn headers(all: &[(String, String)]) -> Result<HeaderMap, Refused> {
 
 /// What the group would hear and nothing would follow from.
 fn vain(group: &Group, words: &Words) -> Vec<String> {
-    let mut notes: Vec<String> = unread(group, &words.alerts).into_iter().collect();
-    let names = words.samples.iter().map(|one| &one.sample.name);
-    let strange = names.filter(|name| !group.signals().any(|read| read == *name));
-    let strange: std::collections::BTreeSet<_> = strange.collect();
-    let said = strange.into_iter().map(|name| format!("no policy of {} reads {name}", group.name));
-    notes.extend(said);
-    notes
+    let alerts = alerts::unread(group, &words.alerts);
+    alerts.into_iter().chain(signals::unread(group, &words.samples)).collect()
 }
 
 fn hears(group: GroupName, words: Words, now: Now) -> Hears {

@@ -125,6 +125,14 @@ pub enum SecretError {
 }
 
 impl SecretError {
+    /// With what the system said of it.
+    pub fn whole(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// The daemon may find it all the same: it runs as another user, or as a unit of systemd.
     pub fn may_pass(&self) -> bool {
         match self {

@@ -2,16 +2,14 @@
 //! an OpenTelemetry SDK and the library of Standard Webhooks speak to the daemon alone. It needs
 //! Debian's packages prometheus, prometheus-alertmanager and python3-venv, and PyPI.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::{
-    Daemon, GROUP, Gauge, Lab, Nova, Program, free_port, say, settings, until, within,
+    Daemon, GROUP, Gauge, Lab, Nova, Program, Python, free_port, say, settings, until, within,
 };
 
 const TAG: &str = "novascale:crew";
@@ -160,48 +158,9 @@ fn what_prometheus_writes_is_the_load() {
     assert_eq!(daemon.complaints(), Vec::<String>::new());
 }
 
-/// A Python with what the file beside this one asks for.
-struct Python {
-    _dir: TempDir,
-    program: PathBuf,
-}
-
-fn beside(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/acceptance/monitoring").join(file)
-}
-
-fn run(program: &Path, words: &[&OsStr]) -> String {
-    let ended = Command::new(program).args(words).stdin(Stdio::null()).output();
-    let ended = ended.unwrap_or_else(|error| panic!("{}: {error}", program.display()));
-    let said = [ended.stdout, ended.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(ended.status.success(), "{} {words:?}:\n{said}", program.display());
-    said
-}
-
-impl Python {
-    fn new() -> Self {
-        let dir = TempDir::new().unwrap();
-        let word = OsStr::new;
-        run(Path::new("/usr/bin/python3"), &[word("-m"), word("venv"), dir.path().as_os_str()]);
-        let (pip, program) = (dir.path().join("bin/pip"), dir.path().join("bin/python"));
-        let requirements = beside("requirements.txt");
-        let words = [word("install"), word("--quiet"), word("--requirement")];
-        run(&pip, &[&words[..], &[requirements.as_os_str()]].concat());
-        Self { _dir: dir, program }
-    }
-
-    fn run(&self, file: &str, words: &[&str]) {
-        let file = beside(file);
-        let words = words.iter().map(OsStr::new);
-        let words: Vec<&OsStr> = std::iter::once(file.as_os_str()).chain(words).collect();
-        say(&run(&self.program, &words));
-    }
-}
-
 #[test]
 fn an_opentelemetry_sdk_and_the_library_of_standard_webhooks_are_understood() {
-    let python = Python::new();
+    let python = Python::of("monitoring");
     let secret = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let group = "[group.crew]\nmin = 1\nmax = 8\nflavor = \"d2-2\"\nimage = \"Debian 12\"\n\
                  networks = [\"Ext-Net\"]\n[[group.crew.target]]\nsignal = \"queue\"\n\
@@ -215,7 +174,8 @@ fn an_opentelemetry_sdk_and_the_library_of_standard_webhooks_are_understood() {
     let daemon = Daemon::prepared(&format!("{text}{group}"), &[("hooks", secret)]);
     let url = daemon.url("webhook");
     let token = std::fs::read_to_string(daemon.token_file("signal")).unwrap();
-    python.run("otel.py", &[&format!("{url}/v1/webhooks/otel/v1/metrics"), token.trim(), "35"]);
+    say(&python
+        .run("otel.py", &[&format!("{url}/v1/webhooks/otel/v1/metrics"), token.trim(), "35"]));
     let desires = |n: u64| {
         within(Duration::from_secs(60), &format!("{n} to be desired"), || {
             let desired = daemon.status("crew")["desired"].as_u64();
@@ -223,7 +183,7 @@ fn an_opentelemetry_sdk_and_the_library_of_standard_webhooks_are_understood() {
         });
     };
     desires(4);
-    python.run("hooks.py", &[&format!("{url}/v1/webhooks/hooks"), secret]);
+    say(&python.run("hooks.py", &[&format!("{url}/v1/webhooks/hooks"), secret]));
     desires(6);
     assert_eq!(daemon.complaints(), Vec::<String>::new());
 }

@@ -137,7 +137,7 @@ impl Asker {
 }
 
 fn authorization(login: &Login, env: &SecretEnv) -> Result<HeaderValue, Trouble> {
-    let none = |why: SecretError| Trouble::new(Kind::Setup, chain(&why));
+    let none = |why: SecretError| Trouble::new(Kind::Setup, why.whole());
     let text = match login {
         Login::Bearer(secret) => {
             format!("Bearer {}", secret.read(env).map_err(none)?.expose_secret())
@@ -152,13 +152,6 @@ fn authorization(login: &Login, env: &SecretEnv) -> Result<HeaderValue, Trouble>
         .map_err(|_| Trouble::new(Kind::Setup, "its secret holds what no header may"))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn chain(error: &SecretError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }
 
 fn refused(status: u16, body: &[u8]) -> Trouble {

@@ -92,12 +92,8 @@ fn from(text: &At<PullText>, sink: &mut Sink) -> Option<From> {
         sink.missing(&text.spot, "pointer").hint("as pointer = \"/queue/length\" (RFC 6901)");
         return None;
     };
-    if !pointer.value.is_empty() && !pointer.value.starts_with('/') {
-        let fault = sink.fault(&pointer.spot, format!("`{}` is no JSON pointer", pointer.spot.key));
-        fault.hint("write it like \"/queue/length\" (RFC 6901)");
-        return None;
-    }
-    Some(From::Json { url: url?, pointer: pointer.value.clone() })
+    let pointer = range::pointer(pointer, sink)?;
+    Some(From::Json { url: url?, pointer })
 }
 
 /// Where one may ask: over http or https, and never where clouds keep machines' metadata.

@@ -97,6 +97,16 @@ pub(super) fn name(at: &At<String>, sink: &mut Sink) -> Option<String> {
     None
 }
 
+/// A JSON pointer (RFC 6901); an empty one means the whole document.
+pub(super) fn pointer(at: &At<String>, sink: &mut Sink) -> Option<String> {
+    if at.value.is_empty() || at.value.starts_with('/') {
+        return Some(at.value.clone());
+    }
+    let fault = sink.fault(&at.spot, format!("`{}` is no JSON pointer", at.spot.key));
+    fault.hint("write it like \"/queue/length\" (RFC 6901)");
+    None
+}
+
 /// Names, each once.
 pub(super) fn names(list: &[At<String>], sink: &mut Sink) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();

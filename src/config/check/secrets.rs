@@ -5,7 +5,7 @@ use super::super::fault::{Sink, Spot};
 use super::super::file::SecretText;
 use super::super::options::Options;
 use super::super::read::At;
-use super::super::secret::{Secret, SecretError};
+use super::super::secret::Secret;
 use super::{Around, at_most_one};
 
 /// Where a secret is, by what was written.
@@ -49,7 +49,7 @@ pub(super) fn judge(
 ) {
     let env = around.env.secrets();
     if let Err(error) = secret.read(&env) {
-        let why = format!("cannot be had: {}", chain(&error));
+        let why = format!("cannot be had: {}", error.whole());
         if error.may_pass() {
             options.warn(name, &why, sink).hint("the daemon must be able to read it");
         } else {
@@ -70,7 +70,7 @@ pub(super) fn judge(
 pub(super) fn judge_at(spot: &Spot, secret: &Secret, around: Around<'_>, sink: &mut Sink) {
     let env = around.env.secrets();
     if let Err(error) = secret.read(&env) {
-        let reason = format!("`{}` cannot be had: {}", spot.key, chain(&error));
+        let reason = format!("`{}` cannot be had: {}", spot.key, error.whole());
         if error.may_pass() {
             sink.warn(spot, reason).hint("the daemon must be able to read it");
         } else {
@@ -83,13 +83,6 @@ pub(super) fn judge_at(spot: &Spot, secret: &Secret, around: Around<'_>, sink: &
         let path = path.display();
         let reason = format!("`{}` lies in {path}, which others than its owner can read", spot.key);
         sink.warn(spot, reason).hint(format!("chmod 600 {path}"));
-    }
-}
-
-fn chain(error: &SecretError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

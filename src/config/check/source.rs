@@ -195,15 +195,7 @@ fn way(text: &OrderText) -> Option<Command> {
 
 fn pointers(text: &At<PointersText>, sink: &mut Sink) -> Pointers {
     let text = &text.value;
-    let mut one = |written: &Option<At<String>>| {
-        let at = written.as_ref()?;
-        if at.value.starts_with('/') || at.value.is_empty() {
-            return Some(at.value.clone());
-        }
-        let fault = sink.fault(&at.spot, format!("`{}` is no JSON pointer", at.spot.key));
-        fault.hint("write it like \"/alert/labels/name\" (RFC 6901)");
-        None
-    };
+    let mut one = |written: &Option<At<String>>| range::pointer(written.as_ref()?, sink);
     let words = |written: &Option<At<OneOrMore>>| {
         let all = written.iter().flat_map(|at| &at.value.0);
         all.map(|at| at.value.clone()).collect()

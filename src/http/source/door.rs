@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq as _;
 
-use super::keys::{Key, Keyed, digest};
+use super::keys::{Key, Keyed, digest, hex_digest};
 use crate::config::source::{self, Encoding};
 use crate::domain::time::Wall;
 
@@ -248,7 +248,7 @@ impl Signed<'_> {
     pub fn repeats(&self) -> Option<String> {
         let signature = || {
             let first = self.signatures.first().filter(|_| self.timed)?;
-            Some(digest(first).iter().map(|byte| format!("{byte:02x}")).collect())
+            Some(hex_digest(first))
         };
         self.id.clone().or_else(signature)
     }

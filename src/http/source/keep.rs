@@ -110,8 +110,7 @@ impl Keeper<'_> {
         let id = self.id.as_ref()?;
         let key = format!("{}/{id}/{part}", self.source);
         // Ids of senders may be long; a key has its bound.
-        let digest = super::keys::digest(key.as_bytes());
-        let key = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = super::keys::hex_digest(key.as_bytes());
         Some(IdempotencyKey { key, digest: self.body })
     }
 }

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::secret::{SecretEnv, SecretError};
+use crate::config::secret::SecretEnv;
 use crate::config::source::{self, Hash, Proof, Source};
 
 /// By their names.
@@ -100,8 +100,13 @@ pub fn digest(text: &[u8]) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
+/// The same as a text.
+pub(super) fn hex_digest(text: &[u8]) -> String {
+    digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn key(proof: &Proof, env: &SecretEnv) -> Result<Key, String> {
-    let read = |secret: &crate::config::secret::Secret| secret.read(env).map_err(|why| chain(&why));
+    let read = |secret: &crate::config::secret::Secret| secret.read(env).map_err(|why| why.whole());
     Ok(match proof {
         Proof::Bearer(secret) => Key::Bearer(digest(read(secret)?.expose_secret().as_bytes())),
         Proof::Url(secret) => Key::Url(digest(read(secret)?.expose_secret().as_bytes())),
@@ -130,11 +135,4 @@ fn shared(how: &source::Hmac, text: &str) -> Option<Vec<u8>> {
         return Some(text.as_bytes().to_vec());
     }
     STANDARD.decode(text.strip_prefix("whsec_").unwrap_or(text)).ok()
-}
-
-fn chain(error: &SecretError) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

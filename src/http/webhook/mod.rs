@@ -46,6 +46,19 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The longest key that is kept.
 pub(super) const KEY_MOST: usize = 255;
 
+/// The sender's mark of a repetition, if it sent one.
+pub(super) fn sent_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let keys: Vec<_> = headers.get_all(IDEMPOTENCY_KEY).iter().collect();
+    let key = match keys.as_slice() {
+        [] => return Ok(None),
+        [one] => one.to_str().ok().filter(|k| !k.trim().is_empty() && k.len() <= KEY_MOST),
+        _ => None,
+    };
+    let rule = format!("one Idempotency-Key of 1 to {KEY_MOST} printable characters");
+    let many = || Problem::new(Kind::BadKey, format!("a request carries at most {rule}"));
+    key.map(Some).ok_or_else(many)
+}
+
 /// The sender's key, bound to exactly this request.
 pub(super) fn idempotency_key(
     headers: &HeaderMap,
@@ -53,16 +66,7 @@ pub(super) fn idempotency_key(
     uri: &Uri,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Problem> {
-    let keys: Vec<_> = headers.get_all(IDEMPOTENCY_KEY).iter().collect();
-    let key = match keys.as_slice() {
-        [] => return Ok(None),
-        [one] => one.to_str().ok().filter(|k| !k.trim().is_empty() && k.len() <= KEY_MOST),
-        _ => None,
-    };
-    let Some(key) = key else {
-        let rule = format!("one Idempotency-Key of 1 to {KEY_MOST} printable characters");
-        return Err(Problem::new(Kind::BadKey, format!("a request carries at most {rule}")));
-    };
+    let Some(key) = sent_key(headers)? else { return Ok(None) };
     let mut digest = Sha256::new();
     for part in [method.as_str().as_bytes(), uri.path().as_bytes(), body] {
         digest.update((part.len() as u64).to_le_bytes());

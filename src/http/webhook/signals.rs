@@ -168,7 +168,7 @@ fn measured_at(node: &Node, by: Reading) -> Result<Wall, Problem> {
 }
 
 /// A hint for the sender whose signals nobody reads.
-fn unread(group: &Group, samples: &[Identified]) -> Option<String> {
+pub fn unread(group: &Group, samples: &[Identified]) -> Option<String> {
     let read: BTreeSet<&SignalName> = group.signals().collect();
     let name = samples.iter().map(|s| &s.sample.name).find(|name| !read.contains(name))?;
     let reads = if read.is_empty() {

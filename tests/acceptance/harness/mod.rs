@@ -6,6 +6,7 @@ mod lab;
 mod log;
 mod nova;
 mod program;
+mod python;
 mod wait;
 
 pub use clock::Simulated;
@@ -14,4 +15,5 @@ pub use lab::{Lab, say};
 pub use log::Answered;
 pub use nova::{Nova, Server};
 pub use program::{Gauge, Program, free_port};
+pub use python::Python;
 pub use wait::{until, within};

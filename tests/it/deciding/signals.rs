@@ -182,14 +182,20 @@ fn the_window_of_what_was_wanted_begins_when_all_of_it_is_known() {
     assert_eq!(world.pass().desired, 3);
 }
 
-#[test]
-fn what_one_that_left_carried_is_missed_until_all_others_have_told() {
+/// Nine servers serve, and nothing but the load holds more than one of them.
+fn nine_where_one_is_asked_for() -> World {
     let mut world = following(1, 20);
     world.group.behaviour.scale_in.stabilization = Duration::ZERO;
     world.group.behaviour.scale_in.cooldown = Duration::ZERO;
     world.order(Command::Set { capacity: 9 });
     world.settle(20);
     world.order(Command::Set { capacity: 1 });
+    world
+}
+
+#[test]
+fn what_one_that_left_carried_is_missed_until_all_others_have_told() {
+    let mut world = nine_where_one_is_asked_for();
     share_out(&mut world, 80.0);
     assert_eq!(world.pass().desired, 8);
     for _ in 0..10 {
@@ -207,12 +213,7 @@ fn what_one_that_left_carried_is_missed_until_all_others_have_told() {
 
 #[test]
 fn what_one_that_left_carried_is_missed_from_the_pass_on_that_finds_it_gone() {
-    let mut world = following(1, 20);
-    world.group.behaviour.scale_in.stabilization = Duration::ZERO;
-    world.group.behaviour.scale_in.cooldown = Duration::ZERO;
-    world.order(Command::Set { capacity: 9 });
-    world.settle(20);
-    world.order(Command::Set { capacity: 1 });
+    let mut world = nine_where_one_is_asked_for();
     share_out(&mut world, 72.0);
     let decision = world.pass();
     assert_eq!((decision.desired, decision.plan.len()), (8, 1));

@@ -7,8 +7,7 @@
 
 use serde::Deserialize;
 
-use super::Incoming;
-use crate::domain::alert::FINGERPRINT_MOST;
+use super::{Incoming, fields};
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Alert, Labels, Payload, State, Told, began, moment, unreadable};
 
@@ -71,17 +70,15 @@ pub(super) fn alert(one: One, n: usize, incoming: &Incoming<'_>) -> Result<Alert
         let said = "an alert without the label `alertname`";
         return Err(Problem::new(Kind::Invalid, said).at(format!("/alerts/{n}/labels")));
     };
-    if one.fingerprint.len() > FINGERPRINT_MOST {
-        let said = format!("a fingerprint has at most {FINGERPRINT_MOST} characters");
-        return Err(Problem::new(Kind::Invalid, said).at(format!("/alerts/{n}/fingerprint")));
-    }
+    let at = format!("/alerts/{n}/fingerprint");
+    let fingerprint = fields::fingerprint(one.fingerprint, &at)?;
     let state = match one.status {
         Status::Firing => State::Firing,
         Status::Resolved => State::Resolved,
     };
     let starts = began(&one.starts, incoming.now)?;
     let ends = one.ends.as_deref().filter(|_| state == State::Resolved).map(moment).transpose()?;
-    let (fingerprint, ends) = (one.fingerprint, ends.flatten());
+    let ends = ends.flatten();
     Ok(Alert { name, labels: one.labels, fingerprint, state, starts, ends })
 }
 

@@ -8,7 +8,6 @@ use crate::domain::alert::FINGERPRINT_MOST;
 use crate::domain::time::{Now, Wall};
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Labels, unreadable};
-use crate::http::webhook::{IDEMPOTENCY_KEY, KEY_MOST};
 
 /// More fields than this no sender's form has.
 const FIELDS_MOST: usize = 64;
@@ -66,20 +65,6 @@ pub(super) fn unix(number: f64) -> Option<Wall> {
 pub(super) fn began_unix(value: Option<&Value>, now: Now) -> Option<Wall> {
     let number = value.and_then(word)?.parse().ok()?;
     unix(number).filter(|at| *at > Wall(0)).map(|at| at.min(now.wall))
-}
-
-/// The sender's mark of a repetition, where its format has none of its own.
-pub(super) fn key(incoming: &Incoming<'_>) -> Result<Option<String>, Problem> {
-    let keys: Vec<_> = incoming.headers.get_all(IDEMPOTENCY_KEY).iter().collect();
-    let key = match keys.as_slice() {
-        [] => return Ok(None),
-        [one] => one.to_str().ok().filter(|key| !key.trim().is_empty() && key.len() <= KEY_MOST),
-        _ => None,
-    };
-    let said = format!(
-        "a request carries at most one Idempotency-Key of 1 to {KEY_MOST} printable characters"
-    );
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::new(Kind::BadKey, said))
 }
 
 /// The fields of a form, if the body is one by its Content-Type: `application/x-www-form-urlencoded`,

@@ -15,11 +15,12 @@ use crate::config::source::{Pointers, Whose};
 use crate::domain::time::Wall;
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Alert, Labels, Payload, Sample, State, Told, unreadable};
+use crate::http::webhook::sent_key;
 
 pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let body: Value = serde_json::from_slice(incoming.body)
         .map_err(|error| unreadable("the sender of this source", &error))?;
-    let key = fields::key(incoming)?;
+    let key = sent_key(incoming.headers)?.map(str::to_owned);
     if incoming.source.pointers == Pointers::default() {
         let told = plain::read(&body, incoming, &Labels::new())?;
         return Ok(Payload { told, id: key, ..Payload::default() });

@@ -84,19 +84,5 @@ pub fn answer(format: Format, headers: &HeaderMap, outcome: Outcome<'_>) -> Opti
 
 /// The refusal where the format says which.
 pub fn refusal(format: Format, headers: &HeaderMap, problem: Problem) -> Response {
-    match format {
-        Format::Otlp => otlp::refusal(headers, problem),
-        Format::Alertmanager
-        | Format::Grafana
-        | Format::Aodh
-        | Format::CloudEvents
-        | Format::StandardWebhooks
-        | Format::Datadog
-        | Format::Zabbix
-        | Format::UptimeKuma
-        | Format::UptimeRobot
-        | Format::Trigger
-        | Format::Generic
-        | Format::RemoteWrite => problem.into_response(),
-    }
+    if format == Format::Otlp { otlp::refusal(headers, problem) } else { problem.into_response() }
 }

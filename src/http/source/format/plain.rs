@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use super::{Incoming, generic};
 use crate::config::source::{Pointers, Whose};
-use crate::domain::alert::FINGERPRINT_MOST;
 use crate::domain::time::Wall;
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Alert, Labels, Sample, State, Told, began};
@@ -111,10 +110,7 @@ fn alert(
         Some(_) => return Err(fault("status", "it must be firing, resolved or no_data")),
     };
     let fingerprint = fields.text("fingerprint")?.unwrap_or_default().to_owned();
-    if fingerprint.len() > FINGERPRINT_MOST {
-        let said = format!("a fingerprint has at most {FINGERPRINT_MOST} characters");
-        return Err(fault("fingerprint", &said));
-    }
+    let fingerprint = super::fields::fingerprint(fingerprint, "/fingerprint")?;
     let starts = fields.text("starts_at")?.map(|text| began(text, incoming.now)).transpose();
     let starts = starts.map_err(|problem| below(problem, "/starts_at"))?.flatten();
     Ok(Alert { name: name.to_owned(), labels, fingerprint, state, starts, ends: None })

@@ -16,21 +16,8 @@ pub struct Sample {
 /// What its sender would send now about one of these groups.
 pub fn of(source: &Source, groups: &[Group], now: Wall) -> Option<Sample> {
     let template = template(source.format).filter(|_| source.pointers == Pointers::default())?;
-    let content_type = match source.format {
-        Format::CloudEvents => "application/cloudevents+json",
-        Format::Alertmanager
-        | Format::Grafana
-        | Format::Aodh
-        | Format::StandardWebhooks
-        | Format::Datadog
-        | Format::Zabbix
-        | Format::UptimeKuma
-        | Format::UptimeRobot
-        | Format::Trigger
-        | Format::Generic
-        | Format::RemoteWrite
-        | Format::Otlp => "application/json",
-    };
+    let events = source.format == Format::CloudEvents;
+    let content_type = if events { "application/cloudevents+json" } else { "application/json" };
     let (label, group) = match &source.group {
         Whose::Group(name) => ("asg", name.as_str()),
         Whose::Label { label, of } => {

@@ -14,6 +14,7 @@ use crate::domain::count::MOST;
 use crate::domain::signal::Command;
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Labels, Order, Payload, Told};
+use crate::http::webhook::sent_key;
 
 /// Heat's word for a state that calls for the order.
 const ALARM: &str = "alarm";
@@ -22,7 +23,7 @@ const REASON_MOST: usize = 256;
 
 pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let body = body(incoming)?;
-    let id = fields::key(incoming)?;
+    let id = sent_key(incoming.headers)?.map(str::to_owned);
     let state = ["current", "state"].iter().find_map(|key| body.get(*key).and_then(fields::word));
     if let Some(state) = state.filter(|state| !state.eq_ignore_ascii_case(ALARM)) {
         let state: String = state.chars().take(32).collect();
