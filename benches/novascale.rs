@@ -17,8 +17,10 @@ mod deciding;
 mod harness;
 mod lab;
 mod scaling;
+mod webhook;
 
 fn main() {
+    webhook::bare::serve_if_asked();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     if runs("decide") {
@@ -32,6 +34,9 @@ fn main() {
     }
     if runs("crowd") {
         crowd::run();
+    }
+    if runs("webhook") {
+        webhook::run();
     }
     // It takes minutes, and a real OpenStack.
     if wanted.iter().any(|w| w == "lab")

@@ -45,6 +45,8 @@ mod fault;
 mod gather;
 mod open;
 mod record;
+mod rows;
+mod samples;
 mod sweep;
 mod writer;
 
@@ -229,12 +231,12 @@ impl Store for Sqlite {
     async fn sweep(&self, lease: &Lease, now: Now) -> Result<u64, StoreError> {
         let mut gone = 0;
         for group in self.groups().await? {
-            loop {
-                let swept = self.write(Some(lease), sweep::Sweep::of(group.clone(), now)).await?;
+            let mut after = Some(0);
+            while let Some(from) = after {
+                let sweep = sweep::Sweep::of(group.clone(), now, from);
+                let swept = self.write(Some(lease), sweep).await?;
                 gone += swept.rows;
-                if !swept.more {
-                    break;
-                }
+                after = swept.more;
             }
         }
         Ok(gone)

@@ -13,3 +13,4 @@ mod passes;
 mod retention;
 mod signals;
 mod trouble;
+mod upgrade;

@@ -24,6 +24,21 @@ const STRAYS: &str = "
     SELECT part, CAST(name AS BLOB) FROM named
     WHERE name NOT IN (SELECT group_name FROM group_state) LIMIT 1";
 
+/// Samples of a signal that is not there. Both tables stand in order of the signals, so that each
+/// number is looked up once, however many samples it has.
+const ORPHANS: &str = "
+    WITH RECURSIVE
+        kept (id) AS (SELECT min(signal) FROM sample UNION ALL
+            SELECT (SELECT min(signal) FROM sample WHERE signal > kept.id)
+            FROM kept WHERE kept.id IS NOT NULL),
+        newer (id) AS (SELECT min(signal) FROM newest UNION ALL
+            SELECT (SELECT min(signal) FROM newest WHERE signal > newer.id)
+            FROM newer WHERE newer.id IS NOT NULL),
+        named (part, id) AS (
+            SELECT 'sample', id FROM kept UNION ALL SELECT 'newest', id FROM newer)
+    SELECT part, id FROM named
+    WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM signal) LIMIT 1";
+
 /// Id, group, state, opened, ended, body.
 type IntentRow = (Vec<u8>, Vec<u8>, Vec<u8>, i64, Option<i64>, Vec<u8>);
 
@@ -51,6 +66,12 @@ async fn contradiction(conn: &mut SqliteConnection) -> Result<Option<String>, sq
         return Ok(Some(format!(
             "the table {table} has rows of the group {group:?}, of which the table group_state \
              has none"
+        )));
+    }
+    let orphan: Option<(String, i64)> = sqlx::query_as(ORPHANS).fetch_optional(&mut *conn).await?;
+    if let Some((table, signal)) = orphan {
+        return Ok(Some(format!(
+            "the table {table} has rows of the signal {signal}, of which the table signal has none"
         )));
     }
     let intents: Vec<IntentRow> = sqlx::query_as(

@@ -98,17 +98,17 @@ fn lossy(key: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(key)
 }
 
-/// Name, server, measured at, value, received by both clocks.
-type SampleRow = (Vec<u8>, Vec<u8>, i64, f64, i64, i64);
+/// Server, measured at, value, received by both clocks.
+pub(super) type SampleRow = (Vec<u8>, i64, f64, i64, i64);
 
 async fn newest(
     conn: &mut SqliteConnection,
     group: &GroupName,
     since: Steady,
 ) -> Result<Vec<Sample>, Fault> {
-    let rows: Vec<SampleRow> = sqlx::query_as(
+    let rows: Vec<(Vec<u8>, Vec<u8>, i64, f64, i64, i64)> = sqlx::query_as(
         "SELECT CAST(name AS BLOB), CAST(server AS BLOB), at_wall, value, received_wall, received
-         FROM newest
+         FROM signal JOIN newest ON signal = id
          WHERE group_name = ?1 AND received >= ?2
          AND NOT EXISTS (SELECT 1 FROM known WHERE known.group_name = ?1
              AND known.server = newest.server AND known.ended IS NOT NULL)
@@ -118,7 +118,24 @@ async fn newest(
     .bind(column(since))
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(|row| sample("newest", group, row)).collect()
+    let mut samples = Vec::with_capacity(rows.len());
+    let mut named: Option<(Vec<u8>, SignalName)> = None;
+    for (name, server, at, value, wall, received) in rows {
+        let name = match named.take() {
+            Some(same) if same.0 == name => same,
+            _ => (name.clone(), signal_name(group, &name)?),
+        };
+        let row = (server, at, value, wall, received);
+        samples.push(sample_of("newest", (group, &name.1), row)?);
+        named = Some(name);
+    }
+    Ok(samples)
+}
+
+fn signal_name(group: &GroupName, name: &[u8]) -> Result<SignalName, Fault> {
+    let name = lossy(name);
+    let poison = |why: String| row::corrupt("signal", &format!("{group} {name}"), &why);
+    SignalName::new(&*name).map_err(|e| poison(e.to_string()).into())
 }
 
 pub(super) async fn history(
@@ -128,25 +145,29 @@ pub(super) async fn history(
     since: Steady,
 ) -> Result<Vec<Sample>, Fault> {
     let rows: Vec<SampleRow> = sqlx::query_as(
-        "SELECT CAST(name AS BLOB), CAST(server AS BLOB), at_wall, value, received_wall, received
+        "SELECT CAST(server AS BLOB), at_wall, value, received_wall, received
          FROM sample
-         WHERE group_name = ? AND name = ? AND received >= ? ORDER BY at_wall, server",
+         WHERE signal = (SELECT id FROM signal WHERE group_name = ? AND name = ?)
+         AND received >= ? ORDER BY at_wall, server",
     )
     .bind(group.as_str())
     .bind(name.as_str())
     .bind(column(since))
     .fetch_all(readers)
     .await?;
-    rows.into_iter().map(|row| sample("sample", group, row)).collect()
+    rows.into_iter().map(|row| sample_of("sample", (group, name), row)).collect()
 }
 
-fn sample(table: &str, group: &GroupName, row: SampleRow) -> Result<Sample, Fault> {
-    let (name, server, at, value, wall, received) = &row;
-    let (name, server) = (lossy(name), lossy(server));
-    let (at, value, wall, received) = (*at, *value, *wall, *received);
+/// The sample of a row of that table.
+pub(super) fn sample_of(
+    table: &str,
+    (group, name): (&GroupName, &SignalName),
+    (server, at, value, wall, received): SampleRow,
+) -> Result<Sample, Fault> {
+    let server = lossy(&server);
     let poison = |why: String| row::corrupt(table, &format!("{group} {name} {server}"), &why);
     Ok(Sample {
-        name: SignalName::new(&*name).map_err(|e| poison(e.to_string()))?,
+        name: name.clone(),
         value: Value::new(value).map_err(|e| poison(e.to_string()))?,
         at: Wall(at),
         received: Now { wall: Wall(wall), steady: row::steady(received) },

@@ -38,9 +38,10 @@ const READERS: u32 = 2;
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Every change of the schema, oldest first. A file that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (1, "start", include_str!("../migrations/sqlite/0001_start.sql")),
     (2, "envelope", include_str!("../migrations/sqlite/0002_envelope.sql")),
+    (3, "signals", include_str!("../migrations/sqlite/0003_signals.sql")),
 ];
 
 pub(super) struct Opened {

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 
-use super::admit::put_state;
 use super::fault::Fault;
 use super::gather;
 use super::writer::{Tx, Write};
@@ -88,8 +87,8 @@ impl Write for Record {
             return Ok(());
         }
         tx.wrote(decision.at);
-        if last.is_none() && gather::state(tx.conn, &decision.group).await?.is_none() {
-            put_state(tx, &decision.group, &Default::default()).await?;
+        if last.is_none() && tx.state(&decision.group).await?.is_none() {
+            tx.put_state(&decision.group, &Default::default());
         }
         put_line(tx, decision, line, last.map(|l| l.seq)).await?;
         if let Some(memory) = &decision.changes.memory {
@@ -111,9 +110,10 @@ async fn end_adoptions(tx: &mut Tx<'_>, decision: &Decision) -> Result<(), Fault
     if over.is_empty() {
         return Ok(());
     }
-    let mut state = gather::state(tx.conn, &decision.group).await?.unwrap_or_default();
+    let mut state = tx.state(&decision.group).await?.unwrap_or_default();
     state.adoptions = over.leaves(&state.adoptions, decision.at.steady);
-    put_state(tx, &decision.group, &state).await
+    tx.put_state(&decision.group, &state);
+    Ok(())
 }
 
 struct LastLine {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::fault::Fault;
-use super::writer::{Tx, Write};
+use super::rows;
+use super::writer::{Footing, Tx, Write};
 use crate::domain::id::GroupName;
 use crate::domain::time::Now;
 use crate::store::keep;
@@ -16,16 +17,22 @@ use crate::store::row::column;
 pub(super) struct Sweep {
     group: GroupName,
     now: Now,
+    /// Signals up to this number were swept in rounds before.
+    after: i64,
 }
 
-/// How far it came; `more` asks for another round.
+/// How far it came.
 pub(super) struct Swept {
     pub(super) rows: u64,
-    pub(super) more: bool,
+    /// Another round is needed, from the signal after this one on.
+    pub(super) more: Option<i64>,
 }
 
 /// The most rows that one statement removes: some milliseconds of work.
 const ROUND: u32 = 2_000;
+
+/// So many samples are looked through in a round: as much work again.
+const LOOKED_MOST: i64 = 20_000;
 
 /// Rows that go: `?1` is the group; of the rest each takes what it needs: `?2` the time
 /// before which a row is too old, `?3` how many of the newest stay whatever their age,
@@ -45,7 +52,7 @@ const fn counted(sql: &'static str, beyond: u32) -> Rule {
 }
 
 #[rustfmt::skip]
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 15] = [
     aged("DELETE FROM decision WHERE rowid IN (SELECT rowid FROM decision
         WHERE group_name = ?1 AND at < ?2 LIMIT ?4)", keep::DECISIONS),
     counted("DELETE FROM decision WHERE rowid IN (SELECT rowid FROM decision
@@ -76,20 +83,20 @@ const RULES: [Rule; 16] = [
     surplus("DELETE FROM sample_id WHERE rowid IN (SELECT rowid FROM sample_id
         WHERE group_name = ?1 AND at < ?2 ORDER BY at DESC LIMIT ?4 OFFSET
             max(0, ?3 - (SELECT count(*) FROM sample_id WHERE group_name = ?1 AND at >= ?2)))"),
-    aged("DELETE FROM sample WHERE rowid IN (SELECT rowid FROM sample
-        WHERE group_name = ?1 AND received < ?2 LIMIT ?4)", keep::SAMPLES),
-    aged("DELETE FROM newest WHERE (group_name, name, server) IN (
-        SELECT group_name, name, server FROM newest
+    aged("DELETE FROM newest WHERE (signal, server) IN (
+        SELECT signal, server FROM newest JOIN signal ON id = signal
         WHERE group_name = ?1 AND received < ?2 AND server NOT IN (
             SELECT server FROM known WHERE group_name = ?1 AND ended IS NULL) LIMIT ?4)",
         keep::NEWEST),
-    aged("DELETE FROM newest WHERE (group_name, name, server) IN (
-        SELECT group_name, name, server FROM newest
+    aged("DELETE FROM newest WHERE (signal, server) IN (
+        SELECT signal, server FROM newest JOIN signal ON id = signal
         WHERE group_name = ?1 AND server IN (
             SELECT server FROM known WHERE group_name = ?1 AND ended < ?2) LIMIT ?4)",
         keep::NEWEST_LEFT),
     // A name that nothing is kept of is free again.
-    counted("DELETE FROM signal WHERE group_name = ?1 AND kept = 0 AND servers = 0", 0),
+    counted("DELETE FROM signal WHERE group_name = ?1
+        AND NOT EXISTS (SELECT 1 FROM sample WHERE signal = id)
+        AND NOT EXISTS (SELECT 1 FROM newest WHERE signal = id)", 0),
 ];
 
 /// Keys beyond their number, but none that a sender may still rely on.
@@ -98,8 +105,25 @@ const fn surplus(sql: &'static str) -> Rule {
 }
 
 impl Sweep {
-    pub(super) fn of(group: GroupName, now: Now) -> Self {
-        Self { group, now }
+    pub(super) fn of(group: GroupName, now: Now, after: i64) -> Self {
+        Self { group, now, after }
+    }
+
+    /// Of some signals each sample that came too long ago. They stand in order of measuring, so
+    /// that a signal is looked through as a whole.
+    async fn samples(&self, tx: &mut Tx<'_>) -> Result<Swept, Fault> {
+        let mut swept = Swept { rows: 0, more: None };
+        let (mut after, mut looked) = (self.after, 0);
+        for (id, kept) in rows::signals(tx.conn, &self.group, self.after).await? {
+            if looked >= LOOKED_MOST {
+                swept.more = Some(after);
+                break;
+            }
+            let received = self.now.steady.minus(keep::SAMPLES);
+            swept.rows += rows::drop_received_before(tx.conn, id, received).await?;
+            (after, looked) = (id, looked + kept.max(0));
+        }
+        Ok(swept)
     }
 }
 
@@ -115,8 +139,12 @@ impl Write for Sweep {
         "sweep"
     }
 
+    fn footing(&self) -> Footing {
+        Footing::Written
+    }
+
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Swept, Fault> {
-        let mut swept = Swept { rows: 0, more: false };
+        let mut swept = self.samples(tx).await?;
         for rule in &RULES {
             let gone = sqlx::query(rule.sql)
                 .bind(self.group.as_str())
@@ -127,7 +155,9 @@ impl Write for Sweep {
                 .await?
                 .rows_affected();
             swept.rows += gone;
-            swept.more |= gone >= u64::from(ROUND);
+            if gone >= u64::from(ROUND) {
+                swept.more = swept.more.or(Some(self.after));
+            }
         }
         Ok(swept)
     }

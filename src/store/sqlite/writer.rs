@@ -2,9 +2,12 @@
 //!
 //! It takes all that waits, up to a bound, and makes one transaction of it: one sync of
 //! the disk for many callers. Each write stands in a savepoint, so that one that is
-//! refused takes nothing else with it. Nobody is answered before COMMIT has returned; if
-//! COMMIT fails, or SQLite ended the transaction, every write of the batch has failed.
+//! refused takes nothing else with it. What many of them change alike, the states of groups and
+//! samples, they hand to the transaction, which writes it once at its end. Nobody is answered
+//! before COMMIT has returned; if COMMIT fails, or SQLite ended the transaction, every write of the
+//! batch has failed.
 
+use std::collections::BTreeMap;
 use std::mem;
 
 use async_trait::async_trait;
@@ -16,6 +19,10 @@ use tracing::warn;
 
 use super::dir::Home;
 use super::fault::{self, Fault};
+use super::gather;
+use super::samples::Samples;
+use crate::domain::group::GroupState;
+use crate::domain::id::GroupName;
 use crate::domain::time::Now;
 use crate::killpoint;
 use crate::store::lease::fence;
@@ -32,20 +39,77 @@ pub(super) trait Write: Send + Sync + 'static {
     /// What the points around its commit are called by.
     fn word(&self) -> &'static str;
 
-    /// Its statements. An error undoes all of them.
+    /// What it stands on.
+    fn footing(&self) -> Footing {
+        Footing::Savepoint
+    }
+
+    /// Its statements. An error undoes all of them, but nothing that was handed to the transaction:
+    /// that is done last, once nothing can fail any more.
     async fn write(&self, tx: &mut Tx<'_>) -> Result<Self::Out, Fault>;
+}
+
+/// What a write needs of its transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Footing {
+    /// Nothing: it only reads, and hands over what it changes.
+    None,
+    /// That its statements can be undone.
+    Savepoint,
+    /// That, too, and that whatever was handed over before stands in the tables, which it changes.
+    Written,
 }
 
 /// A transaction under way.
 pub(super) struct Tx<'c> {
     pub(super) conn: &'c mut SqliteConnection,
+    /// What it takes in of samples.
+    pub(super) samples: Samples,
+    /// The states that were read or changed.
+    states: BTreeMap<GroupName, State>,
     /// The latest reading of the clocks among its writes.
     latest: Option<Now>,
     epoch: u64,
     holder: String,
 }
 
+#[derive(Default)]
+struct State {
+    /// None if the group has no row.
+    held: Option<GroupState>,
+    /// It is to be written.
+    changed: bool,
+}
+
 impl Tx<'_> {
+    /// The group's state as it will be once the transaction is written; none if it has none.
+    pub(super) async fn state(&mut self, group: &GroupName) -> Result<Option<GroupState>, Fault> {
+        if let Some(state) = self.states.get(group) {
+            return Ok(state.held.clone());
+        }
+        let held = gather::state(self.conn, group).await?;
+        let state = State { held: held.clone(), changed: false };
+        self.states.insert(group.clone(), state);
+        Ok(held)
+    }
+
+    /// Hands over the group's state.
+    pub(super) fn put_state(&mut self, group: &GroupName, state: &GroupState) {
+        let state = State { held: Some(state.clone()), changed: true };
+        self.states.insert(group.clone(), state);
+    }
+
+    /// Writes what was handed over.
+    async fn write(&mut self) -> Result<(), sqlx::Error> {
+        for (group, state) in &mut self.states {
+            if let Some(held) = state.held.as_ref().filter(|_| state.changed) {
+                put_state(self.conn, group, held).await?;
+                state.changed = false;
+            }
+        }
+        self.samples.write(self.conn).await
+    }
+
     /// Something was written at this time; the clocks are noted with the transaction.
     pub(super) fn wrote(&mut self, now: Now) {
         if self.latest.is_none_or(|latest| latest.steady <= now.steady) {
@@ -61,6 +125,23 @@ impl Tx<'_> {
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
+}
+
+async fn put_state(
+    conn: &mut SqliteConnection,
+    group: &GroupName,
+    state: &GroupState,
+) -> Result<(), sqlx::Error> {
+    let body = serde_json::to_string(state).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    sqlx::query(
+        "INSERT INTO group_state (group_name, body) VALUES (?1, ?2)
+         ON CONFLICT (group_name) DO UPDATE SET body = ?2",
+    )
+    .bind(group.as_str())
+    .bind(body)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// A write that waits, with whoever waits for it.
@@ -88,6 +169,7 @@ impl Job {
 trait Work: Send + Sync {
     /// Whether nobody waits for it any more.
     fn forsaken(&self) -> bool;
+    fn footing(&self) -> Footing;
     async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault>;
     /// Hands over what `run` came to.
     fn done(self: Box<Self>);
@@ -104,6 +186,10 @@ struct Pending<W: Write> {
 impl<W: Write> Work for Pending<W> {
     fn forsaken(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn footing(&self) -> Footing {
+        self.write.footing()
     }
 
     async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Fault> {
@@ -204,11 +290,13 @@ impl Writer {
             .fetch_one(&mut self.conn)
             .await?;
         let epoch = epoch.cast_unsigned();
-        let mut tx = Tx { conn: &mut self.conn, latest: None, epoch, holder };
+        let (samples, states) = Default::default();
+        let mut tx = Tx { conn: &mut self.conn, samples, states, latest: None, epoch, holder };
         let mut refusals = Vec::with_capacity(jobs.len());
         for job in &mut *jobs {
             refusals.push(one(&mut tx, job, &self.home).await?);
         }
+        tx.write().await?;
         note_clocks(&mut tx).await?;
         jobs.iter().for_each(|job| killpoint::reached_in("commit.", job.word));
         self.conn.execute("COMMIT").await?;
@@ -216,7 +304,7 @@ impl Writer {
     }
 }
 
-/// One job in its savepoint. An error means that the whole transaction is lost.
+/// One job on its footing. An error means that the whole transaction is lost.
 async fn one(
     tx: &mut Tx<'_>,
     job: &mut Job,
@@ -227,19 +315,40 @@ async fn one(
     {
         return Ok(Some(fenced));
     }
+    let footing = job.work.footing();
+    if footing == Footing::Written || tx.samples.many() {
+        tx.write().await?;
+        tx.samples = Samples::default();
+    }
     let before = tx.latest;
-    tx.conn.execute("SAVEPOINT one").await?;
-    match job.work.run(tx).await {
-        Ok(()) => {
-            tx.conn.execute("RELEASE one").await?;
-            Ok(None)
-        }
-        Err(fault) => {
-            tx.latest = before;
+    if footing != Footing::None {
+        tx.conn.execute("SAVEPOINT one").await?;
+    }
+    let refused = job.work.run(tx).await.err();
+    match &refused {
+        Some(_) if footing != Footing::None => {
             tx.conn.execute("ROLLBACK TO one").await?;
             tx.conn.execute("RELEASE one").await?;
-            Ok(Some(fault.told(&job.trying, home)))
         }
+        Some(Fault::Sql(_)) => still_open(tx.conn).await?,
+        Some(Fault::Store(_)) => {}
+        None if footing != Footing::None => {
+            tx.conn.execute("RELEASE one").await?;
+        }
+        None => {}
+    }
+    if refused.is_some() {
+        tx.latest = before;
+    }
+    Ok(refused.map(|fault| fault.told(&job.trying, home)))
+}
+
+/// Some failures end the transaction, and SQLite tells only by this: where one is open, no other
+/// can begin.
+async fn still_open(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    match conn.execute("BEGIN").await {
+        Err(_) => Ok(()),
+        Ok(_) => Err(sqlx::Error::Protocol("the transaction was ended by SQLite".to_owned())),
     }
 }
 

@@ -176,8 +176,13 @@ async fn only_the_owner_may_read_the_files() {
     "00000000000000000000000000000001"
 )]
 #[case::known("UPDATE known SET body = '' WHERE group_name = 'web'", "known", "s1")]
-#[case::name("UPDATE newest SET name = 'a b' WHERE group_name = 'web'", "newest", "web a b")]
-#[case::value("UPDATE newest SET value = 9e999 WHERE group_name = 'web'", "newest", "web load")]
+#[case::name("UPDATE signal SET name = 'a b' WHERE group_name = 'web'", "signal", "web a b")]
+#[case::value(
+    "UPDATE newest SET value = 9e999
+     WHERE signal = (SELECT id FROM signal WHERE group_name = 'web')",
+    "newest",
+    "web load"
+)]
 #[tokio::test]
 async fn a_row_that_cannot_be_read_stops_its_group_only(
     #[case] poison: &'static str,

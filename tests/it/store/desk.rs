@@ -41,14 +41,10 @@ pub struct Desk {
 
 impl Kind {
     pub async fn open(self) -> Desk {
-        let back = match self {
-            Self::Memory => Back::Memory(Box::new(MemoryStore::new(install()))),
-            Self::Sqlite => {
-                let dir = TempDir::new().unwrap();
-                Back::Sqlite(sqlite(dir.path()).await, dir)
-            }
-        };
-        Desk::new(back).await
+        match self {
+            Self::Memory => Desk::new(Back::Memory(Box::new(MemoryStore::new(install())))).await,
+            Self::Sqlite => Desk::of_state(TempDir::new().unwrap()).await,
+        }
     }
 }
 
@@ -69,6 +65,11 @@ impl Desk {
             Back::Sqlite(sqlite, _) => sqlite.acquire("the test").await.unwrap(),
         };
         Self { back, lease }
+    }
+
+    /// SQLite, on what this directory holds.
+    pub async fn of_state(dir: TempDir) -> Self {
+        Self::new(Back::Sqlite(sqlite(dir.path()).await, dir)).await
     }
 
     /// Stopped and started again: whatever is not durable is gone.

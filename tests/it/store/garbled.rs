@@ -271,8 +271,14 @@ async fn places(file: &Path) -> Vec<Place> {
         let keys = columns.iter().filter(|(_, pk)| *pk > 0);
         let row: Vec<String> =
             keys.map(|(name, _)| format!("'{name} = ' || quote({name})")).collect();
-        let grouped = columns.iter().any(|(name, _)| name == "group_name");
-        let of = if grouped { " WHERE group_name <> 'api'" } else { "" };
+        let has = |column: &str| columns.iter().any(|(name, _)| name == column);
+        let of = if has("group_name") {
+            " WHERE group_name <> 'api'"
+        } else if has("signal") {
+            " WHERE signal IN (SELECT id FROM signal WHERE group_name <> 'api')"
+        } else {
+            ""
+        };
         let found = format!("SELECT {} FROM {table}{of}", row.join(" || ' AND ' || "));
         let found: Vec<(String,)> = rows(&mut conn, found).await;
         assert!(!found.is_empty(), "the table {table} has no row: garble it by one");

@@ -231,9 +231,9 @@ async fn servers_too_many_are_refused(#[values(Kind::Memory, Kind::Sqlite)] kind
     let desk = kind.open().await;
     // Row by row SQLite would take seconds here.
     let filled = desk.sql(
-        "INSERT INTO signal (group_name, name) VALUES ('web', 'cpu');
+        "INSERT INTO signal (id, group_name, name) VALUES (1, 'web', 'cpu');
          WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
-         INSERT INTO newest SELECT 'web', 'cpu', 's' || i, 0, 0.0, 0, 0 FROM n;",
+         INSERT INTO newest SELECT 1, 's' || i, 0, 0.0, 0, 0 FROM n;",
     );
     if !filled.await {
         let each = (0..keep::SERIES_MOST).map(|i| (i, sample("cpu", 1.0, 1, 1)));

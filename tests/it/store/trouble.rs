@@ -38,7 +38,7 @@ fn flood(secs: u64) -> novascale::store::Admit {
 #[tokio::test]
 async fn a_full_disk_refuses_writes_until_there_is_room() {
     let dir = TempDir::new().unwrap();
-    let full = Options { most_pages: Some(120), ..Options::new(install()) };
+    let full = Options { most_pages: Some(80), ..Options::new(install()) };
     let (store, lease) = open(dir.path(), full).await;
     store.admit(&lease, command(&web(), 1, Command::Set { capacity: 3 })).await.unwrap();
     let mut kept = 0_usize;

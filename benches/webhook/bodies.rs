@@ -1,0 +1,168 @@
+//! What each kind of sender sends.
+
+use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prost::Message;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Single,
+    Batch,
+    Alertmanager,
+    RemoteWrite,
+}
+
+/// Samples of a batch, and series of a remote write.
+const SAMPLES: usize = 100;
+const ALERTS: usize = 20;
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Single, Self::Batch, Self::Alertmanager, Self::RemoteWrite];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single samples",
+            Self::Batch => "batches of 100",
+            Self::Alertmanager => "Alertmanager payloads of 20",
+            Self::RemoteWrite => "remote writes of 100",
+        }
+    }
+
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::Alertmanager => "alerts",
+            Self::Single | Self::Batch | Self::RemoteWrite => "samples",
+        }
+    }
+
+    pub fn holds(self) -> usize {
+        match self {
+            Self::Single => 1,
+            Self::Alertmanager => ALERTS,
+            Self::Batch | Self::RemoteWrite => SAMPLES,
+        }
+    }
+
+    pub fn aim(self) -> Option<usize> {
+        match self {
+            Self::Single => Some(20_000),
+            Self::Batch => Some(300_000),
+            Self::Alertmanager | Self::RemoteWrite => None,
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Single | Self::Batch => "/v1/groups/web/signals",
+            Self::Alertmanager => "/v1/webhooks/alertmanager",
+            Self::RemoteWrite => "/v1/webhooks/prometheus",
+        }
+    }
+
+    /// The nth request of a sender, headers and all, written over what stands there.
+    pub fn request(self, out: &mut Vec<u8>, token: &str, (sender, nth): (usize, usize)) {
+        let body = match self {
+            Self::Single => single(sender, nth).into_bytes(),
+            Self::Batch => batch(sender, nth).into_bytes(),
+            Self::Alertmanager => alerts(sender).into_bytes(),
+            Self::RemoteWrite => written(sender, nth),
+        };
+        let kind = match self {
+            Self::RemoteWrite => "application/x-protobuf\r\ncontent-encoding: snappy",
+            Self::Single | Self::Batch | Self::Alertmanager => "application/json",
+        };
+        let (path, length) = (self.path(), body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\
+             content-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
+        );
+        out.clear();
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(&body);
+    }
+}
+
+fn single(sender: usize, nth: usize) -> String {
+    format!("{{\"name\": \"load\", \"value\": {nth}.5, \"server\": \"s{sender}\"}}")
+}
+
+fn batch(sender: usize, nth: usize) -> String {
+    let mut body = String::from("[");
+    for n in 0..SAMPLES {
+        let comma = if n == 0 { "" } else { ", " };
+        let server = format!("s{sender}-{n}");
+        let one = format!("{{\"name\": \"load\", \"value\": {nth}.5, \"server\": \"{server}\"}}");
+        write!(body, "{comma}{one}").unwrap();
+    }
+    body.push(']');
+    body
+}
+
+/// What Alertmanager repeats: the alerts of one of twelve groups of alerts.
+fn alerts(sender: usize) -> String {
+    let one = |n: usize| {
+        let fingerprint = format!("{:016x}", (sender % 12) * ALERTS + n);
+        format!(
+            "{{\"status\": \"firing\", \"labels\": {{\"alertname\": \"Busy\", \"instance\": \
+             \"10.0.0.{n}:9100\", \"severity\": \"page\"}}, \"annotations\": {{\"summary\": \"busy\"}}, \
+             \"startsAt\": \"2026-11-23T18:00:00.000Z\", \"endsAt\": \"0001-01-01T00:00:00Z\", \
+             \"generatorURL\": \"http://prometheus/graph\", \"fingerprint\": \"{fingerprint}\"}}"
+        )
+    };
+    let alerts: Vec<String> = (0..ALERTS).map(one).collect();
+    format!(
+        "{{\"version\": \"4\", \"groupKey\": \"{{}}:{{alertname=\\\"Busy\\\"}}\", \
+         \"truncatedAlerts\": 0, \"status\": \"firing\", \"receiver\": \"novascale\", \
+         \"groupLabels\": {{}}, \"commonLabels\": {{}}, \"commonAnnotations\": {{}}, \
+         \"externalURL\": \"http://alertmanager\", \"alerts\": [{}]}}",
+        alerts.join(", ")
+    )
+}
+
+/// prometheus/prometheus `prompb/remote.proto` and `types.proto`.
+#[derive(Clone, PartialEq, Message)]
+struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    timeseries: Vec<TimeSeries>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    samples: Vec<Sample>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Label {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Sample {
+    #[prost(double, tag = "1")]
+    value: f64,
+    #[prost(int64, tag = "2")]
+    timestamp: i64,
+}
+
+fn written(sender: usize, nth: usize) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let timestamp = i64::try_from(now).unwrap();
+    let label = |name: &str, value: String| Label { name: name.to_owned(), value };
+    let one = |n: usize| TimeSeries {
+        labels: vec![
+            label("__name__", "load".to_owned()),
+            label("job", "web".to_owned()),
+            label("server_id", format!("s{sender}-{n}")),
+        ],
+        samples: vec![Sample { value: nth as f64, timestamp }],
+    };
+    let body = WriteRequest { timeseries: (0..SAMPLES).map(one).collect() };
+    snap::raw::Encoder::new().compress_vec(&body.encode_to_vec()).unwrap()
+}

@@ -1,0 +1,292 @@
+//! Samples on their way: what one transaction takes in, judged by the rules of [`keep`] beside what is
+//! kept, and written in few statements when the transaction ends.
+//!
+//! A statement for each sample would cost several times what keeping it costs. So what a job needs to
+//! know is read first, for all of its samples at once; then its samples are judged, all or none; and
+//! what is new waits here until [`Samples::write`].
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::fault::Fault;
+use super::rows;
+use crate::domain::id::{GroupName, ServerId, SignalName};
+use crate::domain::signal::Sample;
+use crate::domain::time::Wall;
+use crate::store::{StoreError, keep};
+
+/// What the transaction has taken in, and what it read for that.
+#[derive(Default)]
+pub(super) struct Samples {
+    groups: BTreeMap<GroupName, Names>,
+    /// How many were taken in since the last writing.
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct Names {
+    signals: BTreeMap<SignalName, Signal>,
+    /// Read with the first sample that may need room.
+    in_use: Option<InUse>,
+}
+
+/// What a group has of names, and of pairs of name and server.
+#[derive(Clone, Copy)]
+struct InUse {
+    names: usize,
+    series: usize,
+}
+
+type Server = Option<ServerId>;
+
+/// One signal of one group.
+#[derive(Default)]
+struct Signal {
+    /// None as long as there is no row of it.
+    id: Option<i64>,
+    /// How many samples its rows hold.
+    kept: i64,
+    /// Of how many servers there is a newest one, those that wait here among them.
+    servers: usize,
+    /// No row was measured later.
+    last: Option<i64>,
+    /// Of the servers that were asked for.
+    newest: BTreeMap<Server, Option<Held>>,
+    /// What was asked for, and what waits.
+    window: BTreeMap<(Wall, Server), Held>,
+}
+
+/// A sample as it will stand in its row.
+struct Held {
+    sample: Sample,
+    /// There is a row of it already.
+    row: bool,
+    /// It waits to be written.
+    waits: bool,
+}
+
+impl Held {
+    fn kept(sample: Sample) -> Self {
+        Self { sample, row: true, waits: false }
+    }
+
+    fn new(sample: &Sample) -> Self {
+        Self { sample: sample.clone(), row: false, waits: true }
+    }
+
+    fn replace(&mut self, sample: &Sample) {
+        self.sample.clone_from(sample);
+        self.waits = true;
+    }
+}
+
+/// More are written at once, so that what waits is bounded.
+const WAITING_MOST: usize = 20_000;
+
+impl Samples {
+    /// Whether so many wait that they should be written before more are taken in.
+    pub(super) fn many(&self) -> bool {
+        self.waiting >= WAITING_MOST
+    }
+
+    /// Reads what judging these samples needs.
+    pub(super) async fn read(
+        &mut self,
+        conn: &mut SqliteConnection,
+        group: &GroupName,
+        samples: &[&Sample],
+    ) -> Result<(), Fault> {
+        let names = self.groups.entry(group.clone()).or_default();
+        let mut of_name: BTreeMap<&SignalName, Vec<&Sample>> = BTreeMap::new();
+        for sample in samples {
+            of_name.entry(&sample.name).or_default().push(sample);
+        }
+        for (name, samples) in of_name {
+            let signal = match names.signals.entry(name.clone()) {
+                Entry::Occupied(held) => held.into_mut(),
+                Entry::Vacant(place) => place.insert(Signal::read(conn, group, name).await?),
+            };
+            signal.read_newest(conn, (group, name), &samples).await?;
+            signal.read_window(conn, (group, name), &samples).await?;
+            if names.in_use.is_none() && samples.iter().any(|sample| signal.lacks(sample)) {
+                let (names_in_use, series) = rows::in_use(conn, group).await?;
+                names.in_use = Some(InUse { names: names_in_use, series });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for all of them; nothing is changed yet.
+    pub(super) fn check(
+        &self,
+        room: &keep::Room<'_>,
+        samples: &[&Sample],
+    ) -> Result<(), StoreError> {
+        let Some(held) = self.groups.get(room.group) else { return Ok(()) };
+        // Where it was not read, nothing needs room.
+        let Some(mut in_use) = held.in_use else { return Ok(()) };
+        let mut added: BTreeMap<&SignalName, Vec<&Server>> = BTreeMap::new();
+        for sample in samples {
+            let signal = held.signals.get(&sample.name);
+            if !signal.is_none_or(|signal| signal.lacks(sample)) {
+                continue;
+            }
+            if signal.is_none_or(Signal::is_new) && !added.contains_key(&sample.name) {
+                room.for_name(sample, in_use.names)?;
+                in_use.names += 1;
+            }
+            let servers = added.entry(&sample.name).or_default();
+            if servers.contains(&&sample.server) {
+                continue;
+            }
+            let of_name = signal.map_or(0, |signal| signal.servers) + servers.len();
+            room.for_series(sample, keep::Series { all: in_use.series, of_name })?;
+            in_use.series += 1;
+            servers.push(&sample.server);
+        }
+        Ok(())
+    }
+
+    /// Takes a sample in, of which everything was read; whether it was not known before.
+    pub(super) fn put(&mut self, group: &GroupName, sample: &Sample) -> bool {
+        let Some(names) = self.groups.get_mut(group) else { return false };
+        let Some(signal) = names.signals.get_mut(&sample.name) else { return false };
+        let (name_is_new, series_is_new) = (signal.is_new(), signal.lacks(sample));
+        if !signal.put(sample) {
+            return false;
+        }
+        self.waiting += 1;
+        if let Some(in_use) = &mut names.in_use {
+            in_use.names += usize::from(name_is_new);
+            in_use.series += usize::from(series_is_new);
+        }
+        true
+    }
+
+    /// Writes what waits.
+    pub(super) async fn write(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        if self.waiting == 0 {
+            return Ok(());
+        }
+        for (group, names) in &mut self.groups {
+            for (name, signal) in &mut names.signals {
+                signal.write(conn, group, name).await?;
+            }
+        }
+        self.waiting = 0;
+        Ok(())
+    }
+}
+
+impl Signal {
+    async fn read(
+        conn: &mut SqliteConnection,
+        group: &GroupName,
+        name: &SignalName,
+    ) -> Result<Self, Fault> {
+        let Some(row) = rows::signal(conn, group, name).await? else { return Ok(Self::default()) };
+        let (id, kept, servers, last) = row;
+        let servers = usize::try_from(servers).unwrap_or(0);
+        Ok(Self { id: Some(id), kept, servers, last, ..Self::default() })
+    }
+
+    /// The newest ones of their servers.
+    async fn read_newest(
+        &mut self,
+        conn: &mut SqliteConnection,
+        of: (&GroupName, &SignalName),
+        samples: &[&Sample],
+    ) -> Result<(), Fault> {
+        let mut asked: Vec<&Server> = Vec::new();
+        for sample in samples {
+            if let Entry::Vacant(place) = self.newest.entry(sample.server.clone()) {
+                place.insert(None);
+                asked.push(&sample.server);
+            }
+        }
+        let Some(id) = self.id else { return Ok(()) };
+        for sample in rows::newest(conn, (id, of), &asked).await? {
+            self.newest.insert(sample.server.clone(), Some(Held::kept(sample)));
+        }
+        Ok(())
+    }
+
+    /// The rows in whose places these samples would stand. What was measured later than all that is
+    /// kept has none.
+    async fn read_window(
+        &mut self,
+        conn: &mut SqliteConnection,
+        of: (&GroupName, &SignalName),
+        samples: &[&Sample],
+    ) -> Result<(), Fault> {
+        let (Some(id), Some(last)) = (self.id, self.last) else { return Ok(()) };
+        let old = samples.iter().filter(|sample| sample.at.0 <= last);
+        let asked: Vec<(Wall, &Server)> = old
+            .filter(|s| !self.window.contains_key(&(s.at, s.server.clone())))
+            .map(|s| (s.at, &s.server))
+            .collect();
+        for sample in rows::window(conn, (id, of), &asked).await? {
+            self.window.insert((sample.at, sample.server.clone()), Held::kept(sample));
+        }
+        Ok(())
+    }
+
+    /// Nothing is kept of it, and nothing waits.
+    fn is_new(&self) -> bool {
+        self.id.is_none() && self.window.is_empty()
+    }
+
+    /// It has no newest sample of the sample's server.
+    fn lacks(&self, sample: &Sample) -> bool {
+        !matches!(self.newest.get(&sample.server), Some(Some(_)))
+    }
+
+    fn put(&mut self, sample: &Sample) -> bool {
+        match self.window.entry((sample.at, sample.server.clone())) {
+            Entry::Occupied(held) if !keep::adds(sample, &held.get().sample) => return false,
+            Entry::Occupied(mut held) => held.get_mut().replace(sample),
+            Entry::Vacant(place) => {
+                place.insert(Held::new(sample));
+            }
+        }
+        match self.newest.entry(sample.server.clone()).or_default() {
+            Some(held) if keep::newer(sample, &held.sample) => held.replace(sample),
+            Some(_) => {}
+            none => {
+                *none = Some(Held::new(sample));
+                self.servers += 1;
+            }
+        }
+        true
+    }
+
+    async fn write(
+        &mut self,
+        conn: &mut SqliteConnection,
+        group: &GroupName,
+        name: &SignalName,
+    ) -> Result<(), sqlx::Error> {
+        let mut window = std::mem::take(&mut self.window);
+        window.retain(|_, held| held.waits);
+        let Some(((last, _), _)) = window.last_key_value() else { return Ok(()) };
+        self.last = self.last.max(Some(last.0));
+        let id = match self.id {
+            Some(id) => id,
+            None => *self.id.insert(rows::put_signal(conn, group, name).await?),
+        };
+        let samples: Vec<&Sample> = window.values().map(|held| &held.sample).collect();
+        rows::put_window(conn, id, &samples).await?;
+        let newest = self.newest.values().flatten().filter(|held| held.waits);
+        let newest: Vec<&Sample> = newest.map(|held| &held.sample).collect();
+        rows::put_newest(conn, id, &newest).await?;
+        for held in self.newest.values_mut().flatten() {
+            (held.row, held.waits) = (true, false);
+        }
+        let added = window.values().filter(|held| !held.row).count();
+        let kept = self.kept.saturating_add(i64::try_from(added).unwrap_or(i64::MAX));
+        self.kept = rows::drop_oldest(conn, id, kept).await?;
+        rows::put_kept(conn, id, self.kept).await
+    }
+}
