@@ -2,8 +2,9 @@
 //!
 //! The fields are those of its own variables: `monitorID`, `monitorFriendlyName` and `alertType`,
 //! which is 1 when a monitor went down and 2 when it is up again. Other types tell of something
-//! else, as of a certificate. Every further field is a label.
-//! Source: help.uptimerobot.com "Webhook integration".
+//! else, as 3 of a certificate that is about to expire. Every further field is a label.
+//! Source: help.uptimerobot.com "Webhook integration" (the variables); what was sent stands in
+//! zulip/zulip `zerver/webhooks/uptimerobot/fixtures/` (1 is "Down", 2 is "Up").
 
 use serde_json::{Map, Value};
 
