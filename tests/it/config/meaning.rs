@@ -258,6 +258,29 @@ fn a_certificate_that_nobody_is_asked_for_warns() {
 }
 
 #[test]
+fn a_signed_call_that_can_be_made_again_warns() {
+    let warnings = |format: &str, more: &str| {
+        let source = format!(
+            "[source.s]\n{format}\ngroup_label = \"asg\"\n[[source.s.auth]]\n\
+             hmac = {{ env = \"KEY\" }}\n{more}\n"
+        );
+        Place::with(&right(&source)).var("KEY", "open sesame").warnings()
+    };
+    let trigger = "format = \"trigger\"\norder = { adjust = 1 }";
+    let header = "header = \"X-Signature\"";
+    let bare = warnings(trigger, header);
+    assert!(bare[0].contains("orders again") && bare[0].contains("at any time"), "{bare:?}");
+    let by_id = warnings(trigger, &format!("{header}\nid_header = \"X-Id\""));
+    assert!(by_id[0].contains("a day later"), "{by_id:?}");
+    for timed in
+        [&format!("{header}\ntimestamp_header = \"X-Time\""), "preset = \"standard_webhooks\""]
+    {
+        assert_eq!(warnings(trigger, timed), Vec::<String>::new(), "{timed}");
+    }
+    assert_eq!(warnings("format = \"alertmanager\"", header), Vec::<String>::new());
+}
+
+#[test]
 fn more_servers_than_a_server_group_holds_warn() {
     let place = |max: u32| {
         let text = right("anti_affinity = \"soft\"");

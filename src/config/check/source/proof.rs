@@ -163,7 +163,24 @@ impl Taker<'_> {
             self.sink.missing(&text.spot, "header").hint("the header that carries the signature");
             return None;
         }
+        self.judge_replay(at, &hmac);
         Some(hmac)
+    }
+
+    /// Whoever has seen a signed call of a trigger can make it again once its id is forgotten.
+    fn judge_replay(&mut self, at: &At<SecretText>, hmac: &Hmac) {
+        if !self.format.is_some_and(Format::orders) || hmac.timestamp.is_some() {
+            return;
+        }
+        let when = if hmac.id.is_some() { "a day later" } else { "at any time" };
+        let key = &at.spot.key;
+        let reason = format!(
+            "a call that `{key}` signs orders again if somebody who saw it sends it {when}"
+        );
+        self.sink.warn(&at.spot, reason).hint(
+            "have the time signed with the body and name its header, timestamp_header = \"…\"; \
+             preset = \"standard_webhooks\" has it",
+        );
     }
 
     /// What the format, or a preset that is named, signs with.
