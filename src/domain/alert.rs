@@ -36,9 +36,30 @@ pub struct AlertTold {
     /// When it began, by the sender's clock: tells one episode from the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<Wall>,
+    /// What its sender said in place of `starts`, if that lay ahead of our clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Wall>,
+    /// `starts` is when this was said, and no beginning: it orders the words of one sender.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dated: bool,
     /// When it ends unless it is told again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Now>,
+}
+
+impl AlertTold {
+    /// The bare word, with nothing that tells the alert or its episode from others.
+    pub fn new(name: AlertName, firing: bool) -> Self {
+        let (fingerprint, held, dated) = (String::new(), false, false);
+        Self { name, fingerprint, firing, held, starts: None, ahead: None, dated, until: None }
+    }
+
+    /// When it began, beside what is kept of it. What began ahead of our clock began when it was
+    /// told first, however often that is said again.
+    pub fn starts_beside(&self, kept: &Alerted) -> Option<Wall> {
+        let as_told = self.ahead.or(self.starts);
+        if kept.ahead.is_some() && kept.ahead == as_told { kept.starts } else { self.starts }
+    }
 }
 
 /// An alert that was told.
@@ -49,6 +70,9 @@ pub struct Alerted {
     pub fingerprint: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<Wall>,
+    /// What its sender said in place of `starts`, if that lay ahead of our clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<Wall>,
     /// When it was first told in this episode.
     pub since: Now,
     /// When it was told last.
@@ -65,6 +89,7 @@ impl Alerted {
             name: told.name.clone(),
             fingerprint: told.fingerprint.clone(),
             starts: told.starts,
+            ahead: told.ahead,
             since: at,
             renewed: at,
             until: told.until,
@@ -99,20 +124,25 @@ impl Alerted {
     }
 
     fn hear(&mut self, told: &AlertTold, at: Now) {
-        let (held, new) = (self.starts, told.starts);
+        let (held, new) = (self.starts, told.starts_beside(self));
         let earlier = held.zip(new).is_some_and(|(held, new)| new < held);
         let later = held.zip(new).is_some_and(|(held, new)| new > held);
         // Who tells no beginning begins anew by firing again.
         let again = self.resolved && told.firing && held.zip(new).is_none();
+        // That it was said later is no other beginning.
+        let goes_on = told.dated && told.firing && !self.resolved;
         if earlier {
             return;
         }
-        if later || again {
+        if later && !goes_on || again {
             *self = Self::new(told, at);
         } else if !told.firing {
             (self.resolved, self.renewed) = (true, at);
         } else if !self.resolved {
-            (self.renewed, self.until, self.starts) = (at, told.until, held.or(new));
+            (self.renewed, self.until) = (at, told.until);
+            if new > held {
+                (self.starts, self.ahead) = (new, told.ahead);
+            }
         }
     }
 }
@@ -156,8 +186,7 @@ mod tests {
 
     fn told(firing: bool, starts: Option<i64>) -> AlertTold {
         let name = AlertName::new("QueueHigh").unwrap();
-        let starts = starts.map(Wall);
-        AlertTold { name, fingerprint: String::new(), firing, held: false, starts, until: None }
+        AlertTold { starts: starts.map(Wall), ..AlertTold::new(name, firing) }
     }
 
     fn after(words: &[AlertTold]) -> Vec<Alerted> {
@@ -216,6 +245,36 @@ mod tests {
         assert!(after(&words[1..])[0].resolved, "the end came before the beginning");
         let next = after(&[told(false, Some(7)), told(true, Some(8)), told(false, Some(7))]);
         assert!(!next[0].resolved, "an earlier episode says nothing of this one");
+    }
+
+    #[test]
+    fn a_beginning_ahead_of_our_clock_does_not_move() {
+        let word = |firing, now| AlertTold { ahead: Some(Wall(9)), ..told(firing, Some(now)) };
+        let caught_up = |firing| told(firing, Some(9));
+        let fires = [word(true, 1), word(true, 2), caught_up(true)];
+        let alerts = after(&fires);
+        assert_eq!((alerts[0].since, alerts[0].renewed), (at(0), at(2)), "one episode");
+        for last in [word(false, 3), caught_up(false)] {
+            let over = after(&[&fires[..2], &[last]].concat());
+            assert!(over[0].resolved);
+        }
+        let again = after(&[word(true, 1), word(false, 2), word(true, 3), caught_up(true)]);
+        assert!(again[0].resolved, "of one episode resolved is the last word");
+        let next = after(&[word(true, 1), word(false, 2), told(true, Some(10))]);
+        assert_eq!((next[0].since, next[0].resolved), (at(2), false), "another episode");
+    }
+
+    #[test]
+    fn a_word_that_is_only_said_later_goes_on_with_the_episode() {
+        let word = |firing, said| AlertTold { dated: true, ..told(firing, Some(said)) };
+        let alerts = after(&[word(true, 1), word(true, 2), word(true, 3)]);
+        assert_eq!((alerts[0].since, alerts[0].renewed), (at(0), at(2)));
+        let overtaken = after(&[word(true, 1), word(true, 3), word(false, 2)]);
+        assert!(!overtaken[0].resolved, "it fired after that was said");
+        let over = after(&[word(true, 1), word(true, 3), word(false, 4), word(true, 3)]);
+        assert!(over[0].resolved);
+        let next = after(&[word(true, 1), word(false, 4), word(true, 5)]);
+        assert_eq!((next[0].since, next[0].resolved), (at(2), false), "another episode");
     }
 
     #[test]

@@ -36,14 +36,7 @@ impl Gauges {
     fn told(&self, which: usize, firing: bool) -> AlertTold {
         let name = AlertName::new(ALERT).unwrap();
         let starts = self.alerts[which].filter(|_| which == 0);
-        AlertTold {
-            name,
-            fingerprint: format!("f{which}"),
-            firing,
-            held: false,
-            starts,
-            until: None,
-        }
+        AlertTold { fingerprint: format!("f{which}"), starts, ..AlertTold::new(name, firing) }
     }
 }
 

@@ -130,7 +130,9 @@ fn alert(told: &AlertTold) -> String {
         "" => String::new(),
         fingerprint => format!(" (fingerprint {fingerprint})"),
     };
-    let since = told.starts.map(|at| format!("; it began at {at}")).unwrap_or_default();
+    let begins = told.ahead.or(told.starts);
+    let word = if told.dated { "said at" } else { "it began at" };
+    let since = begins.map(|at| format!("; {word} {at}")).unwrap_or_default();
     match state(told) {
         "firing" => format!("The alert {name}{which} fires{since}."),
         "resolved" => format!("The alert {name}{which} is over{since}."),

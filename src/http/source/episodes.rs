@@ -23,14 +23,14 @@ pub(super) type Ended = BTreeMap<(AlertName, String), Wall>;
 pub(super) fn place(told: &mut AlertTold, ended: &Ended, kept: &[Alerted], now: Now) {
     let same = |held: &&Alerted| (&held.name, &held.fingerprint) == (&told.name, &told.fingerprint);
     let Some(held) = kept.iter().find(same) else { return };
-    let Some((began, tells)) = held.starts.zip(told.starts) else { return };
+    let Some((began, tells)) = held.starts.zip(told.starts_beside(held)) else { return };
     let said_later = now.steady.since(held.renewed.steady) >= OVERTAKEN;
     if told.firing && !told.held && held.resolved && tells <= began && said_later {
         // Another episode: who tells no beginning begins anew.
-        told.starts = None;
+        (told.starts, told.ahead) = (None, None);
     }
     let ends = ended.get(&(told.name.clone(), told.fingerprint.clone()));
     if !told.firing && !held.resolved && tells < began && ends.is_some_and(|ends| *ends >= began) {
-        told.starts = held.starts;
+        (told.starts, told.ahead) = (held.starts, None);
     }
 }

@@ -132,7 +132,15 @@ impl Placer<'_> {
             State::Resolved => (false, false),
             State::NoData => (true, true),
         };
-        Ok(AlertTold { name, fingerprint, firing, held, starts: alert.starts, until: None })
+        let (now, begins) = (self.now.wall, alert.starts.or(alert.said));
+        Ok(AlertTold {
+            fingerprint,
+            held,
+            starts: begins.map(|at| at.min(now)),
+            ahead: begins.filter(|at| *at > now),
+            dated: alert.starts.is_none() && alert.said.is_some(),
+            ..AlertTold::new(name, firing)
+        })
     }
 
     fn samples(&mut self, group: &GroupName, measured: &Measured) -> Result<(), Problem> {

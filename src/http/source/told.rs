@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::signal::Command;
-use crate::domain::time::{Now, Wall};
+use crate::domain::time::Wall;
 use crate::http::error::{Kind, Problem};
 
 /// A payload as its format reads it.
@@ -34,8 +34,17 @@ pub struct Alert {
     pub state: State,
     /// When it began, by its sender's clock.
     pub starts: Option<Wall>,
+    /// When this was said, by its sender's clock.
+    pub said: Option<Wall>,
     /// When it ended, if it is over and its sender tells.
     pub ends: Option<Wall>,
+}
+
+impl Alert {
+    pub fn new(name: String, fingerprint: String, state: State) -> Self {
+        let (labels, starts, said, ends) = (Labels::new(), None, None, None);
+        Self { name, labels, fingerprint, state, starts, said, ends }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,11 +106,6 @@ pub fn moment(text: &str) -> Result<Option<Wall>, Problem> {
         Problem::new(Kind::Invalid, said)
     })?;
     Ok((at > Wall(0)).then_some(at))
-}
-
-/// When something began; what lies ahead of our clock began now.
-pub fn began(text: &str, now: Now) -> Result<Option<Wall>, Problem> {
-    Ok(moment(text)?.map(|at| at.min(now.wall)))
 }
 
 /// A body that does not read as its format has it.

@@ -86,7 +86,7 @@ fn alert(node: Node, now: Now) -> Result<AlertTold, Problem> {
     let until = fields.take("for").map(|node| span(&node)).transpose()?;
     let until = until.map(|span| now.plus(span));
     let fingerprint = fingerprint.transpose()?.unwrap_or_default();
-    Ok(AlertTold { name, fingerprint, firing, held: false, starts, until })
+    Ok(AlertTold { fingerprint, starts, until, ..AlertTold::new(name, firing) })
 }
 
 /// One that lies ahead would make every later word an earlier one.

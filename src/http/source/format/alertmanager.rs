@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Incoming, fields};
 use crate::http::error::{Kind, Problem};
-use crate::http::source::told::{Alert, Labels, Payload, State, Told, began, moment, unreadable};
+use crate::http::source::told::{Alert, Labels, Payload, State, Told, moment, unreadable};
 
 /// Grafana's is the same but for its version and what it adds.
 #[derive(Deserialize)]
@@ -76,10 +76,10 @@ pub(super) fn alert(one: One, n: usize, incoming: &Incoming<'_>) -> Result<Alert
         Status::Firing => State::Firing,
         Status::Resolved => State::Resolved,
     };
-    let starts = began(&one.starts, incoming.now)?;
+    let starts = moment(&one.starts)?;
     let ends = one.ends.as_deref().filter(|_| state == State::Resolved).map(moment).transpose()?;
     let ends = ends.flatten();
-    Ok(Alert { name, labels: one.labels, fingerprint, state, starts, ends })
+    Ok(Alert { labels: one.labels, starts, ends, ..Alert::new(name, fingerprint, state) })
 }
 
 /// What a sender should know that leaves alerts out.

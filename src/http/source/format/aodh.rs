@@ -46,6 +46,6 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let name = ("alarm_name".to_owned(), message.alarm_name.clone());
     let labels: Labels = severity.into_iter().chain([name]).collect();
     let (name, fingerprint) = (message.alarm_name, message.alarm_id);
-    let alert = Alert { name, labels, fingerprint, state, starts: None, ends: None };
+    let alert = Alert { labels, ..Alert::new(name, fingerprint, state) };
     Ok(Payload::of(vec![Told::Alert(alert)]))
 }

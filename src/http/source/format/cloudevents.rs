@@ -33,7 +33,7 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
             let at = event.time.map(|text| plain::time("time", &text)).transpose()?;
             let of_it = plain::read(&event.data, incoming, &event.labels);
             let of_it = of_it.map_err(|problem| plain::below(problem, &place))?;
-            told.extend(plain::dated(of_it, at, incoming));
+            told.extend(plain::dated(of_it, at));
         }
     }
     let id = (!ids.is_empty()).then(|| serde_json::to_string(&ids).unwrap_or_default());

@@ -42,10 +42,10 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
         let said = format!("a cycle's key has at most {FINGERPRINT_MOST} characters");
         return Err(Problem::new(Kind::Invalid, said).at("/alert_cycle_key"));
     }
-    let starts = date(&message.date)?.map(|at| at.min(incoming.now.wall));
+    let said = date(&message.date)?;
     let tags = message.tags.split(',').chain(message.alert_scope.split(','));
     let labels: Labels = tags.filter_map(tag).collect();
-    let alert = Alert { name: name.to_owned(), labels, fingerprint, state, starts, ends: None };
+    let alert = Alert { labels, said, ..Alert::new(name.to_owned(), fingerprint, state) };
     Ok(Payload::of(vec![Told::Alert(alert)]))
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::Incoming;
 use crate::domain::alert::FINGERPRINT_MOST;
-use crate::domain::time::{Now, Wall};
+use crate::domain::time::Wall;
 use crate::http::error::{Kind, Problem};
 use crate::http::source::told::{Labels, unreadable};
 
@@ -61,10 +61,10 @@ pub(super) fn unix(number: f64) -> Option<Wall> {
     (millis.is_finite() && (0.0..1e15).contains(&millis)).then_some(Wall(millis as i64))
 }
 
-/// When an alert began, where its sender says so in unix time; never ahead of our clock.
-pub(super) fn began_unix(value: Option<&Value>, now: Now) -> Option<Wall> {
+/// A moment by its sender's clock, where it says so in unix time.
+pub(super) fn moment_unix(value: Option<&Value>) -> Option<Wall> {
     let number = value.and_then(word)?.parse().ok()?;
-    unix(number).filter(|at| *at > Wall(0)).map(|at| at.min(now.wall))
+    unix(number).filter(|at| *at > Wall(0))
 }
 
 /// The fields of a form, if the body is one by its Content-Type: `application/x-www-form-urlencoded`,

@@ -104,14 +104,7 @@ impl<'a> Reader<'a> {
             let said = "a status that is listed neither in `firing` nor in `resolved`";
             Problem::new(Kind::Invalid, said).at(format!("{base}{status}"))
         })?;
-        Ok(Alert {
-            name,
-            labels: self.labels(element),
-            fingerprint,
-            state,
-            starts: None,
-            ends: None,
-        })
+        Ok(Alert { labels: self.labels(element), ..Alert::new(name, fingerprint, state) })
     }
 
     fn state(&self, word: &str) -> Option<State> {

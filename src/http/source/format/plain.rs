@@ -12,7 +12,7 @@ use super::{Incoming, generic};
 use crate::config::source::{Pointers, Whose};
 use crate::domain::time::Wall;
 use crate::http::error::{Kind, Problem};
-use crate::http::source::told::{Alert, Labels, Sample, State, Told, began};
+use crate::http::source::told::{Alert, Labels, Sample, State, Told, moment};
 
 /// All that the value tells; `labels` are its envelope's.
 pub(super) fn read(
@@ -46,12 +46,10 @@ fn pointed(value: &Value, incoming: &Incoming<'_>, labels: &Labels) -> Result<Ve
 
 /// What tells no time of its own is of its envelope's. So of two words about one alert the later
 /// one counts, in whatever order they arrive, and a sample that arrives twice is one.
-pub(super) fn dated(mut told: Vec<Told>, at: Option<Wall>, incoming: &Incoming<'_>) -> Vec<Told> {
+pub(super) fn dated(mut told: Vec<Told>, at: Option<Wall>) -> Vec<Told> {
     for one in &mut told {
         match one {
-            Told::Alert(alert) => {
-                alert.starts = alert.starts.or(at.map(|at| at.min(incoming.now.wall)));
-            }
+            Told::Alert(alert) => alert.said = at,
             Told::Sample(sample) => sample.at = sample.at.or(at),
             Told::Order(_) => {}
         }
@@ -72,7 +70,7 @@ fn one(value: &Value, incoming: &Incoming<'_>, labels: &Labels) -> Result<Told, 
     let fields = Fields(object);
     let labels = labelled(&fields, incoming, labels)?;
     match (fields.text("alert")?, fields.text("signal")?) {
-        (Some(name), None) => alert(&fields, name, incoming, labels).map(Told::Alert),
+        (Some(name), None) => alert(&fields, name, labels).map(Told::Alert),
         (None, Some(metric)) => sample(&fields, metric, labels).map(Told::Sample),
         (None, None) | (Some(_), Some(_)) => Err(Problem::new(Kind::Invalid, SHAPES)),
     }
@@ -97,12 +95,7 @@ fn labelled(
     Ok(labels)
 }
 
-fn alert(
-    fields: &Fields<'_>,
-    name: &str,
-    incoming: &Incoming<'_>,
-    labels: Labels,
-) -> Result<Alert, Problem> {
+fn alert(fields: &Fields<'_>, name: &str, labels: Labels) -> Result<Alert, Problem> {
     let state = match fields.text("status")? {
         None | Some("firing") => State::Firing,
         Some("resolved") => State::Resolved,
@@ -111,9 +104,9 @@ fn alert(
     };
     let fingerprint = fields.text("fingerprint")?.unwrap_or_default().to_owned();
     let fingerprint = super::fields::fingerprint(fingerprint, "/fingerprint")?;
-    let starts = fields.text("starts_at")?.map(|text| began(text, incoming.now)).transpose();
+    let starts = fields.text("starts_at")?.map(moment).transpose();
     let starts = starts.map_err(|problem| below(problem, "/starts_at"))?.flatten();
-    Ok(Alert { name: name.to_owned(), labels, fingerprint, state, starts, ends: None })
+    Ok(Alert { labels, starts, ..Alert::new(name.to_owned(), fingerprint, state) })
 }
 
 fn sample(fields: &Fields<'_>, metric: &str, labels: Labels) -> Result<Sample, Problem> {

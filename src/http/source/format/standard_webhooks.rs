@@ -27,7 +27,7 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let told = plain::read(data, incoming, &labels);
     let told = told.map_err(|problem| plain::below(problem, place))?;
     let id = id(incoming)?;
-    Ok(Payload { told: plain::dated(told, at, incoming), id, ..Payload::default() })
+    Ok(Payload { told: plain::dated(told, at), id, ..Payload::default() })
 }
 
 /// The message's id. Where the message is signed with it the door has read it already.

@@ -61,7 +61,7 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let id = fields::word(&monitor.id).ok_or_else(|| fields::lacks("id").at("/monitor/id"))?;
     let fingerprint = fields::fingerprint(id, "/monitor/id")?;
     let labels = labels(&monitor.tags);
-    let alert = Alert { name: monitor.name, labels, fingerprint, state, starts: None, ends: None };
+    let alert = Alert { labels, ..Alert::new(monitor.name, fingerprint, state) };
     Ok(Payload::of(vec![Told::Alert(alert)]))
 }
 

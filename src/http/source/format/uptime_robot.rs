@@ -25,7 +25,7 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     let name = fields::needed(&message, "monitorFriendlyName")?;
     let fingerprint = fields::fingerprint(fields::needed(&message, "monitorID")?, "/monitorID")?;
     let labels = fields::labels(&message);
-    let alert = Alert { name, labels, fingerprint, state, starts: None, ends: None };
+    let alert = Alert { labels, ..Alert::new(name, fingerprint, state) };
     Ok(Payload::of(vec![Told::Alert(alert)]))
 }
 

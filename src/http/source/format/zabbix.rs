@@ -38,15 +38,9 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Payload, Problem> {
     if let Some(host) = message.get("host").and_then(fields::word) {
         labels.insert("host".to_owned(), host);
     }
-    let starts = fields::began_unix(message.get("event_timestamp"), incoming.now);
-    Ok(Payload::of(vec![Told::Alert(Alert {
-        name,
-        labels,
-        fingerprint,
-        state,
-        starts,
-        ends: None,
-    })]))
+    let starts = fields::moment_unix(message.get("event_timestamp"));
+    let alert = Alert { labels, starts, ..Alert::new(name, fingerprint, state) };
+    Ok(Payload::of(vec![Told::Alert(alert)]))
 }
 
 /// `{EVENT.TAGSJSON}`; of a tag that comes twice the first counts.

@@ -18,7 +18,7 @@ fn by_steps() -> Policy {
 fn tell(world: &mut World, firing: bool, fingerprint: &str) {
     let name = AlertName::new("QueueHigh").unwrap();
     let fingerprint = fingerprint.to_owned();
-    let alert = AlertTold { name, fingerprint, firing, held: false, starts: None, until: None };
+    let alert = AlertTold { fingerprint, ..AlertTold::new(name, firing) };
     world.order(Command::Alerts { alerts: vec![alert] });
 }
 
@@ -133,15 +133,7 @@ fn alerts_do_not_climb_on_each_other() {
     world.group.behaviour.scale_in.cooldown = MINUTE;
     world.pass();
     let mut turn = |firing| {
-        let name = other.clone();
-        let told = AlertTold {
-            name,
-            fingerprint: String::new(),
-            firing,
-            held: false,
-            starts: None,
-            until: None,
-        };
+        let told = AlertTold::new(other.clone(), firing);
         world.order(Command::Alerts { alerts: vec![told] });
         let with_slow = world.pass().desired;
         tell(&mut world, !firing, "");

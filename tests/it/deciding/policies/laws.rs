@@ -111,9 +111,7 @@ fn happen(world: &mut World, word: &Word) {
         }
         Word::Fires(firing) => {
             let (name, firing) = (AlertName::new("A").unwrap(), *firing);
-            let fingerprint = String::new();
-            let alert =
-                AlertTold { name, fingerprint, firing, held: false, starts: None, until: None };
+            let alert = AlertTold::new(name, firing);
             world.order(Command::Alerts { alerts: vec![alert] });
         }
         Word::Base(capacity) => world.order(Command::Set { capacity: *capacity }),

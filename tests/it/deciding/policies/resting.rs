@@ -50,14 +50,7 @@ fn an_alert_that_began_meanwhile_is_heard_afterwards() {
     let mut world = fleet(3, Policy::Alert(policy));
     world.pass();
     rest(&mut world, true);
-    let told = AlertTold {
-        name: alert,
-        fingerprint: String::new(),
-        firing: true,
-        held: false,
-        starts: None,
-        until: None,
-    };
+    let told = AlertTold::new(alert, true);
     world.order(Command::Alerts { alerts: vec![told] });
     assert_eq!(world.pass().desired, 3);
     rest(&mut world, false);

@@ -147,6 +147,32 @@ async fn what_fires_again_is_heard_though_it_is_said_to_have_begun_before_its_en
     assert!(!fires().await);
 }
 
+/// A sender's clock may be ahead of ours.
+#[tokio::test]
+async fn a_beginning_ahead_of_our_clock_stays_when_it_was_told_first() {
+    let face = face("alertmanager", "");
+    let told = async |status: &str, starts: &str| {
+        let mut alert = alert(status, "a", "web");
+        alert["startsAt"] = json!(starts);
+        assert_eq!(post(&face, &message(&[alert])).await.status, 202);
+        face.stored("web").await.state.alerts[0].clone()
+    };
+    let begins = "2026-11-23T12:03:00Z";
+    let first = told("firing", begins).await;
+    // It lies ahead still, and then no longer.
+    for _ in 0..5 {
+        face.clock.forward(Duration::from_secs(60));
+        let again = told("firing", begins).await;
+        assert_eq!((again.since, again.starts), (first.since, first.starts));
+    }
+    assert!(told("resolved", begins).await.resolved);
+    assert!(told("firing", begins).await.resolved, "of one episode resolved is the last word");
+    face.clock.forward(Duration::from_secs(60));
+    assert!(!told("firing", begins).await.resolved, "what is said later is another one");
+    assert!(told("resolved", begins).await.resolved);
+    assert!(!told("firing", "2026-11-23T12:05:00Z").await.resolved, "and so is a later one");
+}
+
 /// One of a pair that was started again may hold a later beginning.
 #[tokio::test]
 async fn an_end_after_the_beginning_that_is_known_ends_it() {

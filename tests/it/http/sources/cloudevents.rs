@@ -71,6 +71,22 @@ async fn binary(face: &Face, other: &[(&str, &str)], body: &str) -> Answer {
 }
 
 #[tokio::test]
+async fn what_is_only_said_again_fires_since_it_fired_first() {
+    let face = face("cloudevents", "");
+    let at = async |id: &str, time: &str| {
+        let mut event = event(id, &firing());
+        event["time"] = json!(time);
+        assert_eq!(send(&face, STRUCTURED, &event).await.status, 202);
+        face.stored("web").await.state.alerts[0].clone()
+    };
+    let first = at("1", "2026-11-23T11:58:00Z").await;
+    face.clock.forward(Duration::from_secs(60));
+    let second = at("2", "2026-11-23T11:59:00Z").await;
+    assert_eq!((second.since, second.resolved), (first.since, false));
+    assert_ne!(second.renewed, first.renewed);
+}
+
+#[tokio::test]
 async fn all_three_modes_tell_the_same() {
     for mode in ["structured", "binary", "batch", "base64"] {
         let face = face("cloudevents", "");

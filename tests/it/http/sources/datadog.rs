@@ -44,6 +44,26 @@ async fn transitions_are_levels() {
 }
 
 #[tokio::test]
+async fn what_is_only_said_again_fires_since_it_fired_first() {
+    let face = face("datadog", "");
+    assert_eq!(post(&face, &message("Triggered", 0)).await.json()["groups"][0]["fresh"], true);
+    let first = face.stored("web").await.state.alerts[0].clone();
+    for (n, repeated) in (1..).zip(["Renotify", "Re-Triggered", "Warn"]) {
+        face.clock.forward(Duration::from_secs(60));
+        let answer = post(&face, &message(repeated, 60 * n)).await;
+        assert_eq!(answer.json()["groups"][0]["fresh"], false, "{answer:?}");
+    }
+    let last = face.stored("web").await.state.alerts[0].clone();
+    assert_eq!((last.since, last.resolved), (first.since, false));
+    assert_ne!(last.renewed, first.renewed);
+    post(&face, &message("Recovered", 240)).await;
+    assert_eq!(alerts(&face, "web").await, kept("system.load.1", false));
+    face.clock.forward(Duration::from_secs(60));
+    post(&face, &message("Triggered", 241)).await;
+    assert_ne!(face.stored("web").await.state.alerts[0].since, first.since, "another episode");
+}
+
+#[tokio::test]
 async fn a_title_names_the_alert_without_what_changes_in_it() {
     let face = face("datadog", "");
     let mut body = message("Triggered", 0);
