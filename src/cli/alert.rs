@@ -11,7 +11,7 @@ use super::exit::Error;
 use super::output::Answer;
 use super::reserve::{seconds, span};
 use super::scale::told;
-use crate::domain::id::{AlertName, GroupName};
+use crate::domain::id::{AlertName, GroupName, SourceName};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -32,6 +32,10 @@ pub struct Args {
     /// Tells alerts of one name apart
     #[arg(long, value_name = "TEXT")]
     pub fingerprint: Option<String>,
+
+    /// The source that tells of it, as in [source.NAME]; without this it is another alert
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<SourceName>,
 }
 
 pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
@@ -42,6 +46,9 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<Answer, Error> {
     }
     if let Some(fingerprint) = &args.fingerprint {
         body["fingerprint"] = json!(fingerprint);
+    }
+    if let Some(source) = &args.source {
+        body["source"] = json!(source);
     }
     let how = (Method::POST, Scope::Signal);
     told(client.send(how, (&args.group, "/alerts"), Some(&body), None).await?)

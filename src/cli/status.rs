@@ -168,7 +168,9 @@ fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String
         let which = Some(&alert.fingerprint).filter(|text| !text.is_empty());
         let since = alert.since.seen_from(now);
         let (until, which) = (until.unwrap_or_default(), because(which));
-        facts.push(("Alert", format!("{}{which} fires, first told {since}{until}", alert.name)));
+        let by = alert.source.as_ref().map(|source| format!(" of {source}")).unwrap_or_default();
+        facts
+            .push(("Alert", format!("{}{which}{by} fires, first told {since}{until}", alert.name)));
     }
     for held in &group.reservations {
         let until = held.until.map(|until| format!(", ends {}", until.seen_from(now)));

@@ -95,6 +95,7 @@ pub(super) struct AlertView {
     pub(super) name: String,
     #[serde(default)]
     pub(super) fingerprint: String,
+    pub(super) source: Option<String>,
     pub(super) since: Moment,
     pub(super) until: Option<Moment>,
 }

@@ -1,14 +1,15 @@
 //! Alerts: what senders say of them, and what is remembered.
 //!
 //! An alert is told by level: *firing* opens or renews it, *resolved* ends it. Senders repeat
-//! themselves and networks reorder, so that an alert is known by its name and fingerprint, and its
-//! episodes by when they began: of one episode *resolved* is the last word, whatever comes after.
+//! themselves and networks reorder, so that an alert is known by its name, its fingerprint and who
+//! tells it, and its episodes by when they began: of one episode *resolved* is the last word,
+//! whatever comes after.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::id::AlertName;
+use super::id::{AlertName, SourceName};
 use super::time::{Now, Steady, Wall};
 
 /// The most alerts that one group remembers at a time.
@@ -21,6 +22,17 @@ pub const FINGERPRINT_MOST: usize = 128;
 /// `expires_after`, and above any sender's retries.
 pub const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
+/// Who tells of an alert. Two senders may number theirs alike, so that what one says is nothing to
+/// the alerts of the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Teller {
+    /// Who speaks to the group itself: a program of one's own, or a person.
+    #[default]
+    Direct,
+    Source(SourceName),
+}
+
 /// What a sender says of one alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertTold {
@@ -28,6 +40,8 @@ pub struct AlertTold {
     /// Tells alerts of one name apart; empty if there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
+    #[serde(default)]
+    pub by: Teller,
     pub firing: bool,
     /// Its sender has no data: if it fires it goes on, and nothing begins or ends. Without a
     /// fingerprint it is said of all alerts of the name.
@@ -50,8 +64,8 @@ pub struct AlertTold {
 impl AlertTold {
     /// The bare word, with nothing that tells the alert or its episode from others.
     pub fn new(name: AlertName, firing: bool) -> Self {
-        let (fingerprint, held, dated) = (String::new(), false, false);
-        Self { name, fingerprint, firing, held, starts: None, ahead: None, dated, until: None }
+        let (fingerprint, by, held, dated) = (String::new(), Teller::Direct, false, false);
+        Self { name, fingerprint, by, firing, held, starts: None, ahead: None, dated, until: None }
     }
 
     /// When it began, beside what is kept of it. What began ahead of our clock began when it was
@@ -68,6 +82,9 @@ pub struct Alerted {
     pub name: AlertName,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
+    /// None in a state of before it was noted: it is of whoever speaks of it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Teller>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starts: Option<Wall>,
     /// What its sender said in place of `starts`, if that lay ahead of our clock.
@@ -88,6 +105,7 @@ impl Alerted {
         Self {
             name: told.name.clone(),
             fingerprint: told.fingerprint.clone(),
+            by: Some(told.by.clone()),
             starts: told.starts,
             ahead: told.ahead,
             since: at,
@@ -107,6 +125,14 @@ impl Alerted {
         self.until.map_or(self.renewed.steady.plus(expires_after), |until| until.steady)
     }
 
+    /// The source that tells of it.
+    pub fn source(&self) -> Option<&SourceName> {
+        match &self.by {
+            Some(Teller::Source(source)) => Some(source),
+            Some(Teller::Direct) | None => None,
+        }
+    }
+
     fn hold(&mut self, at: Now) {
         if !self.resolved {
             self.renewed = at;
@@ -115,11 +141,11 @@ impl Alerted {
 
     /// Whether the word is that there is no data of this one.
     fn held_by(&self, told: &AlertTold) -> bool {
-        self.name == told.name
-            && (told.fingerprint.is_empty() || self.fingerprint == told.fingerprint)
+        let all = told.fingerprint.is_empty() && self.name == told.name;
+        (all || self.called_as(told)) && self.by.as_ref().is_none_or(|by| *by == told.by)
     }
 
-    fn same(&self, told: &AlertTold) -> bool {
+    fn called_as(&self, told: &AlertTold) -> bool {
         self.name == told.name && self.fingerprint == told.fingerprint
     }
 
@@ -134,6 +160,7 @@ impl Alerted {
         if earlier {
             return;
         }
+        self.by = Some(told.by.clone());
         if later && !goes_on || again {
             *self = Self::new(told, at);
         } else if !told.firing {
@@ -147,6 +174,18 @@ impl Alerted {
     }
 }
 
+/// What is kept of the alert that is spoken of.
+pub fn kept<'k>(alerts: &'k [Alerted], told: &AlertTold) -> Option<&'k Alerted> {
+    place(alerts, told).map(|at| &alerts[at])
+}
+
+fn place(alerts: &[Alerted], told: &AlertTold) -> Option<usize> {
+    let find = |by: Option<&Teller>| {
+        alerts.iter().position(|alert| alert.called_as(told) && alert.by.as_ref() == by)
+    };
+    find(Some(&told.by)).or_else(|| find(None))
+}
+
 /// Takes in what was told; whether there was room for all of it.
 pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
     alerts.retain(|alert| at.steady.since(alert.renewed.steady) < REMEMBERED);
@@ -155,8 +194,8 @@ pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
             alerts.iter_mut().filter(|alert| alert.held_by(told)).for_each(|alert| alert.hold(at));
             continue;
         }
-        match alerts.iter_mut().find(|alert| alert.same(told)) {
-            Some(alert) => alert.hear(told, at),
+        match place(alerts, told) {
+            Some(kept) => alerts[kept].hear(told, at),
             None => alerts.push(Alerted::new(told, at)),
         }
     }
@@ -209,6 +248,39 @@ mod tests {
         assert_eq!((alerts[0].since, alerts[0].resolved), (at(2), false), "another episode");
     }
 
+    fn of(source: &str, word: AlertTold) -> AlertTold {
+        AlertTold { by: Teller::Source(SourceName::new(source).unwrap()), ..word }
+    }
+
+    #[test]
+    fn one_sender_says_nothing_of_the_alerts_of_another() {
+        let fires = [of("a", told(true, None)), of("b", told(true, None)), told(true, None)];
+        for (n, last) in fires.iter().enumerate() {
+            let last = AlertTold { firing: false, ..last.clone() };
+            let alerts = after(&[&fires[..], &[last]].concat());
+            let over: Vec<bool> = alerts.iter().map(|alert| alert.resolved).collect();
+            let ended: Vec<bool> = (0..3).map(|m| m == n).collect();
+            assert_eq!(over, ended);
+        }
+        let no_data = AlertTold { held: true, ..fires[1].clone() };
+        let alerts = after(&[&fires[..], &[no_data]].concat());
+        assert_eq!(alerts.iter().filter(|alert| alert.renewed == at(3)).count(), 1);
+    }
+
+    #[test]
+    fn what_was_kept_without_its_teller_is_of_whoever_speaks_of_it_first() {
+        let mut before = serde_json::to_value(after(&[told(true, Some(7))])).unwrap();
+        before[0].as_object_mut().unwrap().remove("by");
+        let before: Vec<Alerted> = serde_json::from_value(before).unwrap();
+        let mut ended = before.clone();
+        assert!(hear(&mut ended, &[of("a", told(false, Some(7)))], at(1)));
+        assert_eq!((ended.len(), ended[0].resolved), (1, true));
+        let mut both = before;
+        assert!(hear(&mut both, &[of("a", told(true, Some(7)))], at(1)));
+        assert!(hear(&mut both, &[of("b", told(false, Some(7)))], at(2)));
+        assert_eq!((both.len(), both[0].resolved, both[1].resolved), (2, false, true));
+    }
+
     #[test]
     fn a_declared_end_comes_first() {
         let word = AlertTold { until: Some(at(5)), ..told(true, None) };
@@ -219,14 +291,13 @@ mod tests {
 
     #[test]
     fn no_data_begins_and_ends_nothing() {
-        let of = |fingerprint: &str, word: AlertTold| AlertTold {
+        let word = |fingerprint: &str, firing| AlertTold {
             fingerprint: fingerprint.to_owned(),
-            ..word
+            ..told(firing, None)
         };
-        let held = |fingerprint| AlertTold { held: true, ..of(fingerprint, told(true, None)) };
+        let held = |fingerprint| AlertTold { held: true, ..word(fingerprint, true) };
         assert!(after(&[held("")]).is_empty());
-        let words =
-            [of("a", told(true, None)), of("b", told(true, None)), of("c", told(false, None))];
+        let words = [word("a", true), word("b", true), word("c", false)];
         let renewed = |last| {
             let alerts = after(&[&words[..], &[last]].concat());
             alerts.iter().map(|alert| (alert.renewed, alert.resolved)).collect::<Vec<_>>()

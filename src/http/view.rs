@@ -11,6 +11,7 @@ use crate::domain::explain::{self, Situation, sentence};
 use crate::domain::fleet::{Member, Tally};
 use crate::domain::freeze::Freeze;
 use crate::domain::group::GroupState;
+use crate::domain::id::SourceName;
 use crate::domain::pause::{self, Pause, Process};
 use crate::domain::plan::{Decision, Waiting};
 use crate::domain::server::{Fault, Ownership};
@@ -143,6 +144,8 @@ pub struct AlertView {
     pub name: String,
     /// Tells alerts of one name apart; empty where there is one.
     pub fingerprint: String,
+    /// The source that tells of it; null if who tells speaks to the group itself.
+    pub source: Option<SourceName>,
     pub since: Wall,
     /// When it was told last.
     pub renewed: Wall,
@@ -304,6 +307,7 @@ fn alerts(state: &GroupState, now: Now) -> Vec<AlertView> {
     let view = |alert: &Alerted| AlertView {
         name: alert.name.to_string(),
         fingerprint: alert.fingerprint.clone(),
+        source: alert.source().cloned(),
         since: alert.since.wall,
         renewed: alert.renewed.wall,
         until: alert.until.map(|until| until.wall),

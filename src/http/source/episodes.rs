@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::alert::{AlertTold, Alerted};
+use crate::domain::alert::{self, AlertTold, Alerted};
 use crate::domain::id::AlertName;
 use crate::domain::time::{Now, Wall};
 
@@ -21,8 +21,7 @@ pub(super) type Ended = BTreeMap<(AlertName, String), Wall>;
 
 /// Places the word beside what is kept.
 pub(super) fn place(told: &mut AlertTold, ended: &Ended, kept: &[Alerted], now: Now) {
-    let same = |held: &&Alerted| (&held.name, &held.fingerprint) == (&told.name, &told.fingerprint);
-    let Some(held) = kept.iter().find(same) else { return };
+    let Some(held) = alert::kept(kept, told) else { return };
     let Some((began, tells)) = held.starts.zip(told.starts_beside(held)) else { return };
     let said_later = now.steady.since(held.renewed.steady) >= OVERTAKEN;
     if told.firing && !told.held && held.resolved && tells <= began && said_later {

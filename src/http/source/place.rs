@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::told::{Alert, Order, Payload, Sample as Measured, State, Told};
 use crate::config::source::{Metric, Source, Whose};
-use crate::domain::alert::AlertTold;
+use crate::domain::alert::{AlertTold, Teller};
 use crate::domain::id::{AlertName, GroupName, ServerId, SignalName};
 use crate::domain::signal::{AHEAD_MOST, Command, Sample, Value};
 use crate::domain::time::{Now, Wall};
@@ -135,6 +135,7 @@ impl Placer<'_> {
         let (now, begins) = (self.now.wall, alert.starts.or(alert.said));
         Ok(AlertTold {
             fingerprint,
+            by: Teller::Source(self.source.name.clone()),
             held,
             starts: begins.map(|at| at.min(now)),
             ahead: begins.filter(|at| *at > now),

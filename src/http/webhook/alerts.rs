@@ -7,6 +7,7 @@
 //! | `name` | what its sender calls it, and the group's policy |
 //! | `status` | `firing`, or `resolved`; `firing` if it is left out |
 //! | `fingerprint` | tells alerts of one name apart |
+//! | `source` | the alert is one that this source tells of |
 //! | `starts_at` | when it began, RFC 3339: of one beginning `resolved` is the last word |
 //! | `for` | when it ends unless it is told again, as `"10m"` |
 //!
@@ -23,7 +24,7 @@ use super::capacity::span;
 use super::json::{Fields, Node};
 use super::several::Several;
 use super::{idempotency_key, order};
-use crate::domain::alert::{AlertTold, FINGERPRINT_MOST, TOLD_MOST};
+use crate::domain::alert::{AlertTold, FINGERPRINT_MOST, TOLD_MOST, Teller};
 use crate::domain::group::Group;
 use crate::domain::id::AlertName;
 use crate::domain::signal::{AHEAD_MOST, Command};
@@ -69,7 +70,7 @@ fn alerts(body: &[u8], now: Now) -> Result<Vec<AlertTold>, Problem> {
 }
 
 fn alert(node: Node, now: Now) -> Result<AlertTold, Problem> {
-    let names = &["name", "status", "fingerprint", "starts_at", "for"];
+    let names = &["name", "status", "fingerprint", "source", "starts_at", "for"];
     let mut fields = Fields::of(node, names)?;
     let name = fields.need("name")?.valid()?;
     let firing = match fields.take("status") {
@@ -86,7 +87,9 @@ fn alert(node: Node, now: Now) -> Result<AlertTold, Problem> {
     let until = fields.take("for").map(|node| span(&node)).transpose()?;
     let until = until.map(|span| now.plus(span));
     let fingerprint = fingerprint.transpose()?.unwrap_or_default();
-    Ok(AlertTold { fingerprint, starts, until, ..AlertTold::new(name, firing) })
+    let source = fields.take("source").map(|node| node.valid()).transpose()?;
+    let by = source.map_or(Teller::Direct, Teller::Source);
+    Ok(AlertTold { fingerprint, by, starts, until, ..AlertTold::new(name, firing) })
 }
 
 /// One that lies ahead would make every later word an earlier one.
@@ -131,9 +134,11 @@ mod tests {
     #[test]
     fn everything_that_an_alert_says_is_kept() {
         let body = "{\"name\": \"A\", \"status\": \"resolved\", \"fingerprint\": \"f-1\", \
+                    \"source\": \"zabbix\", \
                     \"starts_at\": \"2026-11-23T11:59:00Z\", \"for\": \"10m\"}";
         let alert = read(body).unwrap().remove(0);
         assert_eq!((alert.firing, alert.fingerprint.as_str()), (false, "f-1"));
+        assert_eq!(alert.by, Teller::Source("zabbix".parse().unwrap()));
         assert_eq!(alert.starts.unwrap().to_string(), "2026-11-23T11:59:00Z");
         assert_eq!(alert.until, Some(now().plus(Duration::from_secs(600))));
     }
@@ -150,6 +155,7 @@ mod tests {
             ("{\"name\": \"A\", \"starts_at\": \"2099-01-01T00:00:00Z\"}", "/starts_at"),
             ("{\"name\": \"A\", \"for\": \"0s\"}", "/for"),
             ("{\"name\": \"A\", \"fingerprint\": \"\"}", "/fingerprint"),
+            ("{\"name\": \"A\", \"source\": \"no name\"}", "/source"),
             ("{\"name\": \"A\", \"severity\": \"high\"}", "/severity"),
         ] {
             let problem = read(body).unwrap_err();

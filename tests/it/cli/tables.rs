@@ -14,7 +14,8 @@ fn web() -> Value {
             "by": "operate", "reason": "move",
         }],
         "alerts": [{
-            "name": "QueueHigh", "fingerprint": "eu", "since": "2026-11-23T17:50:00Z",
+            "name": "QueueHigh", "fingerprint": "eu", "source": "zabbix",
+            "since": "2026-11-23T17:50:00Z",
             "renewed": "2026-11-23T17:55:00Z", "until": "2026-11-23T18:05:00Z",
         }],
         "reservations": [{

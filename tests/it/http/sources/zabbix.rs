@@ -1,8 +1,9 @@
 //! Zabbix, as our media type sends it.
 
+use novascale::http::tokens::Scope;
 use serde_json::{Value, json};
 
-use super::{alerts, face, post, told};
+use super::{Face, alerts, face, post, told};
 
 /// What the script of deploy/zabbix/media_novascale.yaml posts.
 fn event(value: &str, trigger: &str) -> Value {
@@ -45,6 +46,40 @@ async fn a_problem_fires_and_its_recovery_resolves() {
     next["event_timestamp"] = json!("1795435140");
     post(&face, &next).await;
     assert_eq!(alerts(&face, "web").await, [named("100", true)]);
+}
+
+/// Each Zabbix numbers its triggers from 1.
+#[tokio::test]
+async fn one_zabbix_does_not_end_the_problems_of_another() {
+    let face = Face::new();
+    let of = |name: &str| {
+        format!(
+            "[source.{name}]\nformat = \"zabbix\"\ngroup = \"web\"\nalert = \"Hot\"\n\
+             [[source.{name}.auth]]\nbearer = {{ env = \"TOKEN\" }}\n"
+        )
+    };
+    face.speaks(&(of("north") + &of("south")), &[("TOKEN", "open sesame")]);
+    let tell = async |name: &str, value: &str| {
+        let asking = face.stranger("POST", &format!("/v1/webhooks/{name}"));
+        let asking = asking.header("authorization", "Bearer open sesame");
+        assert_eq!(asking.json(&event(value, "1").to_string()).send().await.status, 202);
+    };
+    tell("north", "1").await;
+    tell("south", "1").await;
+    tell("south", "0").await;
+    let shown = face.get("/v1/groups/web").await.json()["alerts"].clone();
+    assert_eq!((shown.as_array().unwrap().len(), &shown[0]["source"]), (1, &json!("north")));
+    // A person may speak of it, too.
+    let body = json!({ "name": "Hot", "fingerprint": "1", "status": "resolved" });
+    let say = async |body: &Value| {
+        let asking = face.ask(Scope::Signal, "POST", "/v1/groups/web/alerts");
+        assert_eq!(asking.json(&body.to_string()).send().await.status, 202);
+        face.get("/v1/groups/web").await.json()["alerts"].as_array().unwrap().len()
+    };
+    assert_eq!(say(&body).await, 1, "that is an alert of nobody");
+    let mut body = body;
+    body["source"] = json!("north");
+    assert_eq!(say(&body).await, 0);
 }
 
 #[tokio::test]
