@@ -165,7 +165,9 @@ fn facts(group: &GroupView, now: Option<Timestamp>) -> Vec<(&'static str, String
     }
     for alert in &group.alerts {
         let until = alert.until.map(|until| format!(", ends {}", until.seen_from(now)));
-        let which = Some(&alert.fingerprint).filter(|text| !text.is_empty());
+        let others = alert.others.map(|others| format!("{others} more of the name"));
+        let one = Some(&alert.fingerprint).filter(|text| !text.is_empty());
+        let which = others.as_ref().or(one);
         let since = alert.since.seen_from(now);
         let (until, which) = (until.unwrap_or_default(), because(which));
         let by = alert.source.as_ref().map(|source| format!(" of {source}")).unwrap_or_default();

@@ -96,6 +96,8 @@ pub(super) struct AlertView {
     #[serde(default)]
     pub(super) fingerprint: String,
     pub(super) source: Option<String>,
+    /// How many it stands for, if it is not one.
+    pub(super) others: Option<usize>,
     pub(super) since: Moment,
     pub(super) until: Option<Moment>,
 }

@@ -12,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::id::{AlertName, SourceName};
 use super::time::{Now, Steady, Wall};
 
-/// The most alerts that one group remembers at a time.
+mod crowd;
+
+pub use crowd::{CROWDED_MOST, Crowd};
+
+/// The most alerts that one group remembers at a time, but for crowds.
 pub const ALERTS_MOST: usize = 256;
 /// The most that are told at once.
 pub const TOLD_MOST: usize = 200;
@@ -98,6 +102,9 @@ pub struct Alerted {
     pub until: Option<Now>,
     #[serde(default)]
     pub resolved: bool,
+    /// It stands for all of its name that fire and have no place of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crowd: Option<Crowd>,
 }
 
 impl Alerted {
@@ -112,12 +119,18 @@ impl Alerted {
             renewed: at,
             until: told.until,
             resolved: !told.firing,
+            crowd: None,
         }
     }
 
     /// Whether it fires, if an alert that nobody renews lasts for so long.
     pub fn fires(&self, now: Now, expires_after: Duration) -> bool {
         !self.resolved && self.ends(expires_after) > now.steady
+    }
+
+    /// It is over, however long its policy would wait for it to be told again.
+    fn has_ended(&self, at: Now) -> bool {
+        self.resolved || self.until.is_some_and(|end| end.steady <= at.steady)
     }
 
     /// When it ends unless it is told again.
@@ -141,12 +154,16 @@ impl Alerted {
 
     /// Whether the word is that there is no data of this one.
     fn held_by(&self, told: &AlertTold) -> bool {
+        if let Some(crowd) = &self.crowd {
+            let all = told.fingerprint.is_empty();
+            return self.name == told.name && (all || crowd.holds(told));
+        }
         let all = told.fingerprint.is_empty() && self.name == told.name;
         (all || self.called_as(told)) && self.by.as_ref().is_none_or(|by| *by == told.by)
     }
 
     fn called_as(&self, told: &AlertTold) -> bool {
-        self.name == told.name && self.fingerprint == told.fingerprint
+        self.crowd.is_none() && self.name == told.name && self.fingerprint == told.fingerprint
     }
 
     fn hear(&mut self, told: &AlertTold, at: Now) {
@@ -186,8 +203,9 @@ fn place(alerts: &[Alerted], told: &AlertTold) -> Option<usize> {
     find(Some(&told.by)).or_else(|| find(None))
 }
 
-/// Takes in what was told; whether there was room for all of it.
-pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
+/// Takes in what was told. What ends is always taken; what fires and finds no place of its own joins
+/// the crowd of its name.
+pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) {
     alerts.retain(|alert| at.steady.since(alert.renewed.steady) < REMEMBERED);
     for told in told {
         if told.held {
@@ -196,21 +214,38 @@ pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) -> bool {
         }
         match place(alerts, told) {
             Some(kept) => alerts[kept].hear(told, at),
-            None => alerts.push(Alerted::new(told, at)),
+            None => {
+                let alert = crowd::called_out(alerts, told, at);
+                alerts.push(alert);
+            }
         }
     }
-    // What has ended is needed only against late repetitions.
-    while alerts.len() > ALERTS_MOST {
-        let over = |alert: &Alerted| {
-            alert.resolved || alert.until.is_some_and(|end| end.steady <= at.steady)
-        };
-        let ended = alerts.iter().enumerate().filter(|(_, alert)| over(alert));
-        let Some((oldest, _)) = ended.min_by_key(|(_, alert)| alert.renewed.steady) else {
-            return false;
-        };
-        alerts.remove(oldest);
+    make_room(alerts, at);
+    let over = |alert: &Alerted, crowd: &Crowd| crowd.is_over() || alert.has_ended(at);
+    alerts.retain(|alert| alert.crowd.as_ref().is_none_or(|crowd| !over(alert, crowd)));
+}
+
+fn make_room(alerts: &mut Vec<Alerted>, at: Now) {
+    let single = |alert: &Alerted| alert.crowd.is_none();
+    let surplus = alerts.iter().filter(|alert| single(alert)).count().saturating_sub(ALERTS_MOST);
+    for _ in 0..surplus {
+        // What has ended is needed only against late repetitions.
+        let ended =
+            alerts.iter().enumerate().filter(|(_, alert)| single(alert) && alert.has_ended(at));
+        let oldest = ended.min_by_key(|(_, alert)| alert.renewed.steady).map(|(oldest, _)| oldest);
+        // Of those that fire whoever came last has no place.
+        let Some(leaves) = oldest.or_else(|| alerts.iter().rposition(single)) else { return };
+        let alert = alerts.remove(leaves);
+        if oldest.is_none() {
+            crowd::join(alerts, &alert);
+        }
     }
-    true
+}
+
+/// How many of those that were told to fire have no place of their own in what is kept.
+pub fn crowded(alerts: &[Alerted], told: &[AlertTold]) -> usize {
+    let fires = told.iter().filter(|told| told.firing && !told.held);
+    fires.filter(|told| kept(alerts, told).is_none()).count()
 }
 
 #[cfg(test)]
@@ -231,7 +266,7 @@ mod tests {
     fn after(words: &[AlertTold]) -> Vec<Alerted> {
         let mut alerts = Vec::new();
         for (n, word) in (0..).zip(words) {
-            assert!(hear(&mut alerts, std::slice::from_ref(word), at(n)));
+            hear(&mut alerts, std::slice::from_ref(word), at(n));
         }
         alerts
     }
@@ -273,11 +308,11 @@ mod tests {
         before[0].as_object_mut().unwrap().remove("by");
         let before: Vec<Alerted> = serde_json::from_value(before).unwrap();
         let mut ended = before.clone();
-        assert!(hear(&mut ended, &[of("a", told(false, Some(7)))], at(1)));
+        hear(&mut ended, &[of("a", told(false, Some(7)))], at(1));
         assert_eq!((ended.len(), ended[0].resolved), (1, true));
         let mut both = before;
-        assert!(hear(&mut both, &[of("a", told(true, Some(7)))], at(1)));
-        assert!(hear(&mut both, &[of("b", told(false, Some(7)))], at(2)));
+        hear(&mut both, &[of("a", told(true, Some(7)))], at(1));
+        hear(&mut both, &[of("b", told(false, Some(7)))], at(2));
         assert_eq!((both.len(), both[0].resolved, both[1].resolved), (2, false, true));
     }
 
@@ -348,27 +383,95 @@ mod tests {
         assert_eq!((next[0].since, next[0].resolved), (at(2), false), "another episode");
     }
 
-    #[test]
-    fn what_ended_by_itself_makes_room_too() {
-        let name = |n: usize| AlertName::new(format!("A{n}")).unwrap();
-        let word = |n, until| AlertTold { name: name(n), until, ..told(true, None) };
-        let mut alerts = Vec::new();
-        let short: Vec<_> = (0..ALERTS_MOST).map(|n| word(n, Some(at(10)))).collect();
-        assert!(hear(&mut alerts, &short, at(0)));
-        assert!(!hear(&mut alerts.clone(), &[word(999, None)], at(9)));
-        assert!(hear(&mut alerts, &[word(999, None)], at(10)));
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn numbered(n: usize, firing: bool) -> AlertTold {
+        AlertTold { fingerprint: format!("f{n}"), ..told(firing, Some(1)) }
+    }
+
+    fn fires(alerts: &[Alerted], now: Now) -> usize {
+        alerts.iter().filter(|alert| alert.fires(now, DAY)).count()
+    }
+
+    fn known(alerts: &[Alerted]) -> usize {
+        alerts.iter().filter_map(|alert| alert.crowd.as_ref()).map(Crowd::len).sum()
     }
 
     #[test]
     fn what_has_ended_makes_room() {
-        let name = |n: usize| AlertName::new(format!("A{n}")).unwrap();
-        let word = |n, firing| AlertTold { name: name(n), ..told(firing, Some(1)) };
         let mut alerts = Vec::new();
-        assert!(hear(&mut alerts, &[word(0, false)], at(0)));
-        let firing: Vec<_> = (1..=ALERTS_MOST).map(|n| word(n, true)).collect();
-        assert!(hear(&mut alerts, &firing, at(1)));
-        assert_eq!(alerts.len(), ALERTS_MOST);
-        assert!(!hear(&mut alerts, &[word(ALERTS_MOST + 1, true)], at(2)));
+        let brief = AlertTold { until: Some(at(10)), ..numbered(0, true) };
+        hear(&mut alerts, &[brief], at(0));
+        let words: Vec<_> = (1..ALERTS_MOST).map(|n| numbered(n, n != 1)).collect();
+        hear(&mut alerts, &words, at(1));
+        assert_eq!((alerts.len(), known(&alerts)), (ALERTS_MOST, 0));
+        for n in [999, 1000] {
+            hear(&mut alerts, &[numbered(n, true)], at(10));
+            assert_eq!(
+                (alerts.len(), known(&alerts)),
+                (ALERTS_MOST, 0),
+                "one was resolved or ended"
+            );
+        }
+        hear(&mut alerts, &[numbered(1001, true)], at(10));
+        assert_eq!((alerts.len(), known(&alerts)), (ALERTS_MOST + 1, 1));
+    }
+
+    #[test]
+    fn what_finds_no_place_fires_and_ends_all_the_same() {
+        let all = |firing| (0..400).map(|n| numbered(n, firing)).collect::<Vec<_>>();
+        let mut alerts = Vec::new();
+        hear(&mut alerts, &all(true), at(0));
+        assert_eq!((fires(&alerts, at(0)), known(&alerts)), (ALERTS_MOST + 1, 400 - ALERTS_MOST));
+        assert_eq!(crowded(&alerts, &all(true)), 400 - ALERTS_MOST);
+        let before = alerts.clone();
+        hear(&mut alerts, &all(true), at(1));
+        assert_eq!(
+            (known(&alerts), fires(&alerts, at(1))),
+            (known(&before), fires(&before, at(1)))
+        );
+        assert_eq!((alerts[ALERTS_MOST].since, alerts[ALERTS_MOST].renewed), (at(0), at(1)));
+        // All that has a place ends: the others still fire.
+        hear(&mut alerts, &all(false)[..ALERTS_MOST], at(2));
+        assert_eq!(fires(&alerts, at(2)), 1);
+        hear(&mut alerts, &all(false)[ALERTS_MOST..399], at(3));
+        assert_eq!((fires(&alerts, at(3)), known(&alerts)), (1, 1));
+        // An end of an earlier episode says nothing.
+        hear(&mut alerts, &[AlertTold { starts: Some(Wall(0)), ..numbered(399, false) }], at(4));
+        assert_eq!(fires(&alerts, at(4)), 1);
+        hear(&mut alerts, &[numbered(399, false)], at(5));
+        assert_eq!((fires(&alerts, at(5)), known(&alerts)), (0, 0));
+        hear(&mut alerts, &all(true)[399..], at(6));
+        assert_eq!(fires(&alerts, at(6)), 0, "of one episode resolved is the last word");
+    }
+
+    #[test]
+    fn ends_make_room_for_what_is_told_with_them() {
+        let mut alerts = Vec::new();
+        hear(&mut alerts, &(0..ALERTS_MOST).map(|n| numbered(n, true)).collect::<Vec<_>>(), at(0));
+        hear(&mut alerts, &[numbered(999, true), numbered(0, false)], at(1));
+        assert_eq!((fires(&alerts, at(1)), known(&alerts)), (ALERTS_MOST, 0));
+        hear(&mut alerts, &[numbered(1000, true)], at(2));
+        assert_eq!((fires(&alerts, at(2)), known(&alerts)), (ALERTS_MOST + 1, 1));
+        hear(&mut alerts, &[numbered(999, false), numbered(1000, true)], at(3));
+        let last = alerts.iter().find(|alert| alert.fingerprint == "f1000").unwrap();
+        assert_eq!((last.since, known(&alerts)), (at(2), 0), "it found a place at last");
+    }
+
+    #[test]
+    fn a_crowd_is_bounded_and_ends_when_nobody_renews_it() {
+        let mut alerts = Vec::new();
+        let most = ALERTS_MOST + CROWDED_MOST + 1;
+        for n in 0..most {
+            hear(&mut alerts, &[numbered(n, true)], at(0));
+        }
+        let other = AlertTold { name: AlertName::new("Other").unwrap(), ..told(true, None) };
+        hear(&mut alerts, &[other], at(0));
+        assert_eq!((alerts.len(), known(&alerts)), (ALERTS_MOST + 1, CROWDED_MOST));
+        let ends: Vec<_> = (0..most).map(|n| numbered(n, false)).collect();
+        hear(&mut alerts, &ends, at(1));
+        assert_eq!((fires(&alerts, at(1)), known(&alerts)), (1, 0), "of one nobody knows");
+        assert_eq!(fires(&alerts, at(86_400)), 0);
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::adoption::{ADOPTED_MOST, Adoptees, Adoption, FORMER_MOST};
-use super::alert::{self, ALERTS_MOST, AlertTold};
+use super::alert::{self, AlertTold};
 use super::count::{self, Bounds, MOST};
 use super::cut::Confirmed;
 use super::freeze::Freeze;
@@ -131,8 +131,6 @@ pub enum CommandError {
         "more than {ADOPTED_MOST} servers would wait for their adoption; adopt them in parts, by id"
     )]
     TooManyAdoptions,
-    #[error("more than {ALERTS_MOST} alerts fire for the group; resolve some first")]
-    TooManyAlerts,
     #[error("the group takes over {FORMER_MOST} former groups already; wait for them")]
     TooManyFormer,
 }
@@ -181,8 +179,8 @@ pub fn apply(
             return Ok(next);
         }
         Command::Alerts { alerts } => {
-            let room = alert::hear(&mut next.alerts, alerts, order.at);
-            return if room { Ok(next) } else { Err(CommandError::TooManyAlerts) };
+            alert::hear(&mut next.alerts, alerts, order.at);
+            return Ok(next);
         }
         Command::Pause { processes, until } => {
             pause(&mut next, processes, *until, order);

@@ -40,6 +40,7 @@ use crate::telemetry::{BreakerState, CallCount, Counters, count};
 mod api;
 mod auth;
 mod body;
+mod crowd;
 pub mod error;
 mod freeze;
 mod impatient;
@@ -55,6 +56,7 @@ mod trouble;
 pub mod view;
 pub mod webhook;
 
+use crowd::Crowds;
 use error::{Kind, Problem};
 use tokens::{Scope, Tokens};
 use trouble::{Asked, Troubles};
@@ -157,15 +159,16 @@ struct Inner {
     started: Now,
     ready: probe::StoreCheck,
     troubles: Troubles,
+    crowds: Crowds,
 }
 
 impl App {
     pub fn new(parts: Parts) -> Self {
         let senders = limit::Senders::new(&parts.settings.limits, Arc::clone(&parts.clock));
         let (started, ready) = (parts.clock.now(), probe::StoreCheck::default());
-        let troubles = Troubles::default();
+        let (troubles, crowds) = (Troubles::default(), Crowds::default());
         let unproven = Semaphore::new((parts.settings.limits.in_flight / 4).max(1));
-        Self(Arc::new(Inner { parts, senders, unproven, started, ready, troubles }))
+        Self(Arc::new(Inner { parts, senders, unproven, started, ready, troubles, crowds }))
     }
 
     /// The loops as they are now; whoever asks twice may see two configurations.
@@ -236,6 +239,10 @@ impl App {
 
     fn unproven(&self) -> &Semaphore {
         &self.0.unproven
+    }
+
+    fn crowds(&self) -> &Crowds {
+        &self.0.crowds
     }
 
     fn store_check(&self) -> &probe::StoreCheck {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::reload::Standing;
 use crate::control::handle::{Absent, GroupHandle, ObserverPulse};
-use crate::domain::alert::{self, Alerted};
+use crate::domain::alert::{self, Alerted, Crowd};
 use crate::domain::claim::Claim;
 use crate::domain::explain::{self, Situation, sentence};
 use crate::domain::fleet::{Member, Tally};
@@ -146,6 +146,8 @@ pub struct AlertView {
     pub fingerprint: String,
     /// The source that tells of it; null if who tells speaks to the group itself.
     pub source: Option<SourceName>,
+    /// It stands for so many of its name that have no place of their own; null if it is one.
+    pub others: Option<usize>,
     pub since: Wall,
     /// When it was told last.
     pub renewed: Wall,
@@ -308,6 +310,7 @@ fn alerts(state: &GroupState, now: Now) -> Vec<AlertView> {
         name: alert.name.to_string(),
         fingerprint: alert.fingerprint.clone(),
         source: alert.source().cloned(),
+        others: alert.crowd.as_ref().map(Crowd::len),
         since: alert.since.wall,
         renewed: alert.renewed.wall,
         until: alert.until.map(|until| until.wall),

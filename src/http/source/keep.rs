@@ -3,8 +3,11 @@
 //! Each group's part is kept whole or not at all. Where one fails the sender hears so and sends
 //! all of it again: what was kept changes nothing then.
 
+use std::collections::BTreeSet;
+
 use crate::control::handle::GroupHandle;
-use crate::domain::alert::{AlertTold, TOLD_MOST};
+use crate::domain::alert::{self, AlertTold, TOLD_MOST};
+use crate::domain::group::GroupState;
 use crate::domain::id::{GroupName, SourceName};
 use crate::domain::signal::{Command, Ordered};
 use crate::domain::time::Now;
@@ -31,17 +34,25 @@ pub(super) struct Keeper<'a> {
     pub(super) now: Now,
 }
 
-impl Keeper<'_> {
+/// What became of one group's part.
+pub(super) struct Kept {
     /// Whether any of it was new.
-    pub(super) async fn keep(&self, name: &GroupName, words: Words) -> Result<bool, Problem> {
+    pub(super) fresh: bool,
+    /// How many alerts fire without a place of their own.
+    pub(super) crowded: usize,
+}
+
+impl Keeper<'_> {
+    pub(super) async fn keep(&self, name: &GroupName, words: Words) -> Result<Kept, Problem> {
         let handle = self.app.handle();
         let group = handle.group(name.as_str()).ok_or_else(|| unknown(&handle, name.as_str()))?;
         let mut fresh = self.samples(group, words.samples).await?;
-        fresh |= self.alerts(group, (words.alerts, &words.ended)).await?;
+        let alerts = self.alerts(group, (words.alerts, &words.ended)).await?;
+        fresh |= alerts.fresh;
         for (n, (command, reason)) in words.orders.into_iter().enumerate() {
-            fresh |= self.order(group, command, reason, &format!("order/{n}")).await?;
+            fresh |= self.order(group, command, reason, &format!("order/{n}")).await?.0;
         }
-        Ok(fresh)
+        Ok(Kept { fresh, ..alerts })
     }
 
     async fn samples(
@@ -71,17 +82,22 @@ impl Keeper<'_> {
         &self,
         group: &GroupHandle,
         (mut alerts, ended): (Vec<AlertTold>, &Ended),
-    ) -> Result<bool, Problem> {
-        let mut fresh = false;
+    ) -> Result<Kept, Problem> {
+        let mut kept = Kept { fresh: false, crowded: 0 };
         if alerts.iter().any(|told| told.starts.is_some()) {
-            let kept = ordered(self.app, group, self.now).await?.alerts;
-            alerts.iter_mut().for_each(|told| episodes::place(told, ended, &kept, self.now));
+            let before = ordered(self.app, group, self.now).await?.alerts;
+            alerts.iter_mut().for_each(|told| episodes::place(told, ended, &before, self.now));
+        }
+        if alerts.len() > TOLD_MOST {
+            ends_first(&mut alerts);
         }
         for (n, part) in alerts.chunks(TOLD_MOST).enumerate() {
             let command = Command::Alerts { alerts: part.to_vec() };
-            fresh |= self.order(group, command, None, &format!("alerts/{n}")).await?;
+            let (fresh, state) = self.order(group, command, None, &format!("alerts/{n}")).await?;
+            kept.fresh |= fresh;
+            kept.crowded += alert::crowded(&state.alerts, part);
         }
-        Ok(fresh)
+        Ok(kept)
     }
 
     async fn order(
@@ -90,20 +106,20 @@ impl Keeper<'_> {
         command: Command,
         reason: Option<String>,
         part: &str,
-    ) -> Result<bool, Problem> {
+    ) -> Result<(bool, GroupState), Problem> {
         let bounds = bounds(self.app, group, self.now).await?;
         let by = self.caller.name();
         let told = crate::domain::explain::order(&command, reason.as_deref(), self.now);
         let order = Ordered { command, at: self.now, by: by.clone(), reason };
         let what = What::Command(order, bounds);
-        let fresh = match admit(self.app, group, what, self.key(part), self.now).await? {
-            Admitted::Stored { fresh, .. } => fresh > 0,
-            Admitted::Repeated { .. } => false,
+        let (fresh, state) = match admit(self.app, group, what, self.key(part), self.now).await? {
+            Admitted::Stored { fresh, state } => (fresh > 0, state),
+            Admitted::Repeated { state } => (false, state),
         };
         if fresh {
             tracing::info!(group = %group.group.name, by, "told: {told}");
         }
-        Ok(fresh)
+        Ok((fresh, state))
     }
 
     fn key(&self, part: &str) -> Option<IdempotencyKey> {
@@ -113,4 +129,11 @@ impl Keeper<'_> {
         let key = super::keys::hex_digest(key.as_bytes());
         Some(IdempotencyKey { key, digest: self.body })
     }
+}
+
+/// What only ends makes room for what fires in a later part. Of one alert the order stays.
+fn ends_first(alerts: &mut [AlertTold]) {
+    let alert = |told: &AlertTold| (told.name.clone(), told.fingerprint.clone());
+    let fires: BTreeSet<_> = alerts.iter().filter(|told| told.firing).map(alert).collect();
+    alerts.sort_by_cached_key(|told| fires.contains(&alert(told)));
 }

@@ -22,6 +22,7 @@ use super::error::{Kind, Problem};
 use super::limit::Peer;
 use super::serve::Certificate;
 use super::tokens::Scope;
+use super::webhook;
 use crate::config::source::Format;
 use crate::domain::time::spoken;
 use crate::telemetry::count;
@@ -37,7 +38,7 @@ pub mod told;
 
 use door::{Entry, Shown, Stranger};
 use format::{Incoming, Outcome};
-use keep::Keeper;
+use keep::{Keeper, Kept};
 use keys::Keyed;
 use place::Placed;
 
@@ -214,8 +215,9 @@ async fn hear(
     let body = keys::digest(same.map_or(&body, |id| id.as_bytes()));
     let keeper = Keeper { app, source: &source.name, caller: &caller, id, body, now };
     let passed = placed.passed;
-    let told = keep(&keeper, placed).await?;
+    let (mut told, crowds) = keep(&keeper, placed).await?;
     tell_passed(keyed, &told.notes);
+    told.notes.extend(crowds);
     let outcome = Outcome { passed, notes: &told.notes };
     if let Some(own) = format::answer(source.format, &parts.headers, outcome) {
         return Ok(own);
@@ -233,15 +235,18 @@ fn charge(app: &App, format: Format, caller: &Caller) -> Result<(), Problem> {
     if format.orders() { app.senders().command(caller) } else { app.senders().signals(caller, 1) }
 }
 
-async fn keep(keeper: &Keeper<'_>, placed: Placed) -> Result<Answer, Problem> {
-    let mut groups = Vec::new();
+/// What was told, and what there was no place for.
+async fn keep(keeper: &Keeper<'_>, placed: Placed) -> Result<(Answer, Vec<String>), Problem> {
+    let (mut groups, mut crowds) = (Vec::new(), Vec::new());
     for (group, words) in placed.groups {
         let (alerts, samples, orders) =
             (words.alerts.len(), words.samples.len(), words.orders.len());
-        let fresh = keeper.keep(&group, words).await?;
+        let Kept { fresh, crowded } = keeper.keep(&group, words).await?;
+        crowds.extend(webhook::alerts::crowded(&group, crowded));
         groups.push(Told { group: group.to_string(), alerts, samples, orders, fresh });
     }
-    Ok(Answer { source: keeper.source.to_string(), groups, notes: placed.notes })
+    let answer = Answer { source: keeper.source.to_string(), groups, notes: placed.notes };
+    Ok((answer, crowds))
 }
 
 /// Who the headers say it is.

@@ -24,9 +24,9 @@ use super::capacity::span;
 use super::json::{Fields, Node};
 use super::several::Several;
 use super::{idempotency_key, order};
-use crate::domain::alert::{AlertTold, FINGERPRINT_MOST, TOLD_MOST, Teller};
+use crate::domain::alert::{ALERTS_MOST, AlertTold, FINGERPRINT_MOST, TOLD_MOST, Teller};
 use crate::domain::group::Group;
-use crate::domain::id::AlertName;
+use crate::domain::id::{AlertName, GroupName};
 use crate::domain::signal::{AHEAD_MOST, Command};
 use crate::domain::time::{Now, Wall, spoken};
 use crate::http::auth::Caller;
@@ -61,6 +61,18 @@ pub fn unread(group: &Group, alerts: &[AlertTold]) -> Option<String> {
         all => format!("it follows {all}"),
     };
     Some(format!("no policy of {} follows the alert {name}; {follows}", group.name))
+}
+
+/// What a sender should know that has more to tell than is kept one by one.
+pub fn crowded(group: &GroupName, crowded: usize) -> Option<String> {
+    let said = || {
+        format!(
+            "{crowded} firing alerts of {group} find no place beside the {ALERTS_MOST} that are \
+             kept one by one, and count together by their names; let a rule tell one alert of the \
+             whole group instead of one of each machine"
+        )
+    };
+    (crowded > 0).then(said)
 }
 
 /// The alerts of a body, all valid or none.

@@ -24,6 +24,7 @@ use super::error::{Kind, Problem};
 use super::trouble::Asked;
 use crate::control::handle::GroupHandle;
 use crate::domain;
+use crate::domain::alert;
 use crate::domain::count::Bounds;
 use crate::domain::explain;
 use crate::domain::group::GroupState;
@@ -88,6 +89,8 @@ pub(super) async fn admit(
     let admitted = app.store().admit(app.lease(), admit).await;
     let admitted = app.stored(&group.group.name, Asked::Keep, admitted)?;
     killpoint::reached("admit.kept");
+    let (Admitted::Stored { state, .. } | Admitted::Repeated { state }) = &admitted;
+    app.crowds().tell(&group.group.name, &state.alerts);
     group.nudge();
     Ok(admitted)
 }
@@ -138,7 +141,9 @@ pub(super) async fn order(
     let name = group.group.name.to_string();
     let base = state.base.unwrap_or_else(|| bounds.floor());
     let alerts = if let Command::Alerts { alerts } = &command { alerts.as_slice() } else { &[] };
-    let note = alerts::unread(&group.group, alerts);
+    let crowded = alert::crowded(&state.alerts, alerts);
+    let notes = [alerts::unread(&group.group, alerts), alerts::crowded(&group.group.name, crowded)];
+    let note = notes.into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
     let answer = Answer { group: name, base, desired, sentence, repeated, note };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }

@@ -127,6 +127,30 @@ async fn a_body_that_comes_too_slowly_is_to_be_sent_again() {
     assert_eq!((answer.status, answer.code().as_str()), (503, "too-late"));
 }
 
+#[tokio::test]
+async fn however_many_fire_what_is_over_ends_and_nothing_is_refused() {
+    let face = face("alertmanager", "");
+    let all = |over: std::ops::Range<usize>| {
+        let one = |n| {
+            alert(if over.contains(&n) { "resolved" } else { "firing" }, &format!("f{n}"), "web")
+        };
+        message(&(0..500).map(one).collect::<Vec<_>>())
+    };
+    let tell = async |over| {
+        face.clock.forward(Duration::from_secs(10));
+        let answer = post(&face, &all(over)).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let alerts = face.get("/v1/groups/web").await.json()["alerts"].clone();
+        (answer.json()["notes"].to_string(), alerts.as_array().unwrap().len())
+    };
+    let (notes, firing) = tell(0..0).await;
+    assert!(notes.contains("244 firing alerts of web find no place"), "{notes}");
+    assert_eq!(firing, 257, "those without a place count as one");
+    // Those that are over come last in the message, and make room for the others all the same.
+    assert_eq!(tell(244..500).await, ("null".to_owned(), 244));
+    assert_eq!(tell(0..500).await, ("null".to_owned(), 0));
+}
+
 /// After a time without a word from Prometheus Alertmanager tells the end of what goes on, and
 /// then that it fires, with the same `startsAt` (seen with 0.25).
 #[tokio::test]
