@@ -17,10 +17,16 @@ pub(super) const SAMPLES_MOST: usize = 10_000;
 /// A longer value of a label names no group, server or job of anybody.
 const LABEL_MOST: usize = 1024;
 
+/// Bytes of labels kept of one body: what all its samples share stands in it once and is kept with
+/// each of them.
+const LABELS_MOST: usize = 4 * 1024 * 1024;
+
 pub(super) struct Measured<'a> {
     metrics: BTreeSet<&'a str>,
     labels: BTreeSet<&'a str>,
     told: Vec<Told>,
+    /// Bytes of labels in what was told.
+    kept: usize,
 }
 
 impl<'a> Measured<'a> {
@@ -33,7 +39,7 @@ impl<'a> Measured<'a> {
         let named = rules.flat_map(|rule| rule.labels.keys().chain(&rule.server));
         let labels = named.map(String::as_str).chain(group).collect();
         let metrics = source.signals.iter().map(|rule| rule.metric.as_str()).collect();
-        Self { metrics, labels, told: Vec::new() }
+        Self { metrics, labels, told: Vec::new(), kept: 0 }
     }
 
     pub(super) fn wants(&self, metric: &str) -> bool {
@@ -59,9 +65,11 @@ impl<'a> Measured<'a> {
         at: Option<Wall>,
     ) -> Result<(), Problem> {
         if self.told.len() >= SAMPLES_MOST {
-            let said =
-                format!("it holds more than {SAMPLES_MOST} samples of the metrics asked for");
-            return Err(Problem::new(Kind::TooLarge, said).hint("send fewer samples at a time"));
+            return Err(too_large(format!("more than {SAMPLES_MOST} samples")));
+        }
+        self.kept += labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if self.kept > LABELS_MOST {
+            return Err(too_large(format!("more than {LABELS_MOST} bytes of labels")));
         }
         let (metric, labels) = (metric.to_owned(), labels.clone());
         self.told.push(Told::Sample(Sample { metric, labels, value, at, server: None }));
@@ -71,4 +79,9 @@ impl<'a> Measured<'a> {
     pub(super) fn payload(self) -> Payload {
         Payload::of(self.told)
     }
+}
+
+fn too_large(what: String) -> Problem {
+    Problem::new(Kind::TooLarge, format!("it holds {what} of the metrics asked for"))
+        .hint("send fewer samples at a time")
 }

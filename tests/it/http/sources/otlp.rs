@@ -476,6 +476,37 @@ async fn what_is_no_request_changes_nothing() {
     assert!(samples(&face).await.is_empty());
 }
 
+/// Monitoring sends all it has: what nobody asks for is not even read.
+#[tokio::test]
+async fn what_is_not_asked_for_is_passed_over_unread() {
+    let face = face();
+    let mut body = example();
+    let metrics = body.pointer_mut("/resourceMetrics/0/scopeMetrics/0/metrics").unwrap();
+    metrics[4] = json!({ "name": "other", "gauge": { "dataPoints": [7, { "asInt": {} }] } });
+    metrics[0]["sum"]["dataPoints"][0]["attributes"] = json!([{ "key": "host.id", "value": null },
+        { "key": "unasked", "value": { "stringValue": 7 } }]);
+    assert_eq!(measures::send(&face, &JSON, body.to_string()).await.text, "{}");
+    assert_eq!(samples(&face).await.len(), 5);
+}
+
+#[tokio::test]
+async fn what_many_points_share_is_not_kept_without_bound() {
+    let face = face();
+    let of_all = |length: usize| {
+        let mut body = example();
+        body["resourceMetrics"][0]["resource"]["attributes"][0]["value"]["stringValue"] =
+            json!("w".repeat(length));
+        let points: Vec<_> = (0..9_000).map(|_| json!({ "asInt": 1 })).collect();
+        body["resourceMetrics"][0]["scopeMetrics"][0]["metrics"][0]["sum"]["dataPoints"] =
+            json!(points);
+        body.to_string()
+    };
+    assert_eq!(measures::send(&face, &JSON, of_all(400)).await.status, 200);
+    let answer = measures::send(&face, &JSON, of_all(1_000)).await;
+    assert_eq!(answer.status, 413);
+    assert!(answer.json()["message"].as_str().unwrap().contains("bytes of labels"), "{answer:?}");
+}
+
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut packer = GzEncoder::new(Vec::new(), Compression::best());
     packer.write_all(bytes).unwrap();
