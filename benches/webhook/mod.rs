@@ -38,8 +38,7 @@ flavor = "d2-2"
 image = "Debian 12"
 networks = ["Ext-Net"]
 
-[[group.web.policy]]
-type = "alert"
+[[group.web.alert]]
 alert = "Busy"
 capacity = 2
 

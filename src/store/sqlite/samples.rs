@@ -1,12 +1,13 @@
-//! Samples on their way: what one transaction takes in, judged by the rules of [`keep`] beside what is
+//! Samples on their way: what a transaction takes in, judged by the rules of [`keep`] beside what is
 //! kept, and written in few statements when the transaction ends.
 //!
 //! A statement for each sample would cost several times what keeping it costs. So what a job needs to
 //! know is read first, for all of its samples at once; then its samples are judged, all or none; and
-//! what is new waits here until [`Samples::write`].
+//! what is new waits here until [`Samples::write`]. What was read is right for the next transaction,
+//! too, for nobody else writes; but for one whose end nobody knows it is to be forgotten.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -17,12 +18,16 @@ use crate::domain::signal::Sample;
 use crate::domain::time::Wall;
 use crate::store::{StoreError, keep};
 
-/// What the transaction has taken in, and what it read for that.
+/// What was taken in, and what was read for that.
 #[derive(Default)]
 pub(super) struct Samples {
     groups: BTreeMap<GroupName, Names>,
-    /// How many were taken in since the last writing.
+    /// The signals that were asked for since the last writing.
+    asked: BTreeSet<(GroupName, SignalName)>,
+    /// How many samples were taken in since then.
     waiting: usize,
+    /// How many pairs of name and server are held.
+    series: usize,
 }
 
 #[derive(Default)]
@@ -85,6 +90,10 @@ impl Held {
 /// More are written at once, so that what waits is bounded.
 const WAITING_MOST: usize = 20_000;
 
+/// So many pairs of name and server are held from one transaction to the next: about 10 MB, and more
+/// than most fleets have. Beyond that all are read again.
+const SERIES_HELD_MOST: usize = 40_000;
+
 impl Samples {
     /// Whether so many wait that they should be written before more are taken in.
     pub(super) fn many(&self) -> bool {
@@ -108,7 +117,8 @@ impl Samples {
                 Entry::Occupied(held) => held.into_mut(),
                 Entry::Vacant(place) => place.insert(Signal::read(conn, group, name).await?),
             };
-            signal.read_newest(conn, (group, name), &samples).await?;
+            self.asked.insert((group.clone(), name.clone()));
+            self.series += signal.read_newest(conn, (group, name), &samples).await?;
             signal.read_window(conn, (group, name), &samples).await?;
             if names.in_use.is_none() && samples.iter().any(|sample| signal.lacks(sample)) {
                 let (names_in_use, series) = rows::in_use(conn, group).await?;
@@ -167,15 +177,16 @@ impl Samples {
 
     /// Writes what waits.
     pub(super) async fn write(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        if self.waiting == 0 {
-            return Ok(());
-        }
-        for (group, names) in &mut self.groups {
-            for (name, signal) in &mut names.signals {
-                signal.write(conn, group, name).await?;
+        for (group, name) in std::mem::take(&mut self.asked) {
+            let signal = self.groups.get_mut(&group).and_then(|n| n.signals.get_mut(&name));
+            if let Some(signal) = signal {
+                signal.write(conn, &group, &name).await?;
             }
         }
         self.waiting = 0;
+        if self.series > SERIES_HELD_MOST {
+            *self = Self::default();
+        }
         Ok(())
     }
 }
@@ -192,13 +203,13 @@ impl Signal {
         Ok(Self { id: Some(id), kept, servers, last, ..Self::default() })
     }
 
-    /// The newest ones of their servers.
+    /// The newest ones of their servers; how many were asked for.
     async fn read_newest(
         &mut self,
         conn: &mut SqliteConnection,
         of: (&GroupName, &SignalName),
         samples: &[&Sample],
-    ) -> Result<(), Fault> {
+    ) -> Result<usize, Fault> {
         let mut asked: Vec<&Server> = Vec::new();
         for sample in samples {
             if let Entry::Vacant(place) = self.newest.entry(sample.server.clone()) {
@@ -206,11 +217,12 @@ impl Signal {
                 asked.push(&sample.server);
             }
         }
-        let Some(id) = self.id else { return Ok(()) };
-        for sample in rows::newest(conn, (id, of), &asked).await? {
-            self.newest.insert(sample.server.clone(), Some(Held::kept(sample)));
+        if let Some(id) = self.id {
+            for sample in rows::newest(conn, (id, of), &asked).await? {
+                self.newest.insert(sample.server.clone(), Some(Held::kept(sample)));
+            }
         }
-        Ok(())
+        Ok(asked.len())
     }
 
     /// The rows in whose places these samples would stand. What was measured later than all that is

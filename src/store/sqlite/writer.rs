@@ -64,7 +64,7 @@ pub(super) enum Footing {
 pub(super) struct Tx<'c> {
     pub(super) conn: &'c mut SqliteConnection,
     /// What it takes in of samples.
-    pub(super) samples: Samples,
+    pub(super) samples: &'c mut Samples,
     /// The states that were read or changed.
     states: BTreeMap<GroupName, State>,
     /// The latest reading of the clocks among its writes.
@@ -215,6 +215,7 @@ const BATCH_MOST: usize = 256;
 /// The owner of the writing connection.
 pub(super) struct Writer {
     conn: SqliteConnection,
+    samples: Samples,
     jobs: mpsc::Receiver<Job>,
     stop: CancellationToken,
     home: Home,
@@ -227,7 +228,7 @@ impl Writer {
         stop: CancellationToken,
         home: Home,
     ) -> Self {
-        Self { conn, jobs, stop, home }
+        Self { conn, samples: Samples::default(), jobs, stop, home }
     }
 
     /// Ends when it is told to stop or nobody can ask any more; what waits then is written.
@@ -270,6 +271,7 @@ impl Writer {
                 }
             }
             Err(error) => {
+                self.samples = Samples::default();
                 // It fails where SQLite rolled back by itself already.
                 let _rolled_back = self.conn.execute("ROLLBACK").await;
                 for job in jobs {
@@ -290,8 +292,8 @@ impl Writer {
             .fetch_one(&mut self.conn)
             .await?;
         let epoch = epoch.cast_unsigned();
-        let (samples, states) = Default::default();
-        let mut tx = Tx { conn: &mut self.conn, samples, states, latest: None, epoch, holder };
+        let (conn, samples, states) = (&mut self.conn, &mut self.samples, BTreeMap::new());
+        let mut tx = Tx { conn, samples, states, latest: None, epoch, holder };
         let mut refusals = Vec::with_capacity(jobs.len());
         for job in &mut *jobs {
             refusals.push(one(&mut tx, job, &self.home).await?);
@@ -318,7 +320,9 @@ async fn one(
     let footing = job.work.footing();
     if footing == Footing::Written || tx.samples.many() {
         tx.write().await?;
-        tx.samples = Samples::default();
+    }
+    if footing == Footing::Written {
+        *tx.samples = Samples::default();
     }
     let before = tx.latest;
     if footing != Footing::None {
