@@ -13,6 +13,7 @@ use super::id::{AlertName, SourceName};
 use super::time::{Now, Steady, Wall};
 
 mod crowd;
+mod episode;
 
 pub use crowd::{CROWDED_MOST, Crowd};
 
@@ -60,6 +61,9 @@ pub struct AlertTold {
     /// `starts` is when this was said, and no beginning: it orders the words of one sender.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dated: bool,
+    /// When it ended, by the sender's clock, if it is over and its sender tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends: Option<Wall>,
     /// When it ends unless it is told again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Now>,
@@ -69,7 +73,8 @@ impl AlertTold {
     /// The bare word, with nothing that tells the alert or its episode from others.
     pub fn new(name: AlertName, firing: bool) -> Self {
         let (fingerprint, by, held, dated) = (String::new(), Teller::Direct, false, false);
-        Self { name, fingerprint, by, firing, held, starts: None, ahead: None, dated, until: None }
+        let (starts, ahead, ends, until) = (None, None, None, None);
+        Self { name, fingerprint, by, firing, held, starts, ahead, dated, ends, until }
     }
 
     /// When it began, beside what is kept of it. What began ahead of our clock began when it was
@@ -213,7 +218,10 @@ pub fn hear(alerts: &mut Vec<Alerted>, told: &[AlertTold], at: Now) {
             continue;
         }
         match place(alerts, told) {
-            Some(kept) => alerts[kept].hear(told, at),
+            Some(kept) => {
+                let told = episode::placed(told, &alerts[kept], at);
+                alerts[kept].hear(&told, at);
+            }
             None => {
                 let alert = crowd::called_out(alerts, told, at);
                 alerts.push(alert);

@@ -1,35 +1,34 @@
-//! Which episode of an alert a word is about, where what is kept of it tells better than the word.
+//! Which episode of an alert a source speaks of, where what is kept of it tells better than the word.
 //!
 //! Alertmanager knows an episode by when it began and still says of one both that it is over and,
 //! later, that it fires: after a time in which Prometheus could not reach it, it tells *resolved*
 //! and then *firing* with the same `startsAt`. And the two of a pair, one of which was started
 //! again, may hold different beginnings of one episode.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::domain::alert::{self, AlertTold, Alerted};
-use crate::domain::id::AlertName;
-use crate::domain::time::{Now, Wall};
+use super::{AlertTold, Alerted, Teller};
+use crate::domain::time::Now;
 
 /// What overtakes another message on its way, or is sent once more, comes within this. What comes
 /// later was said later. Below the shortest `group_interval` that is common.
-pub(super) const OVERTAKEN: Duration = Duration::from_secs(60);
+const OVERTAKEN: Duration = Duration::from_secs(60);
 
-/// When alerts ended, by name and fingerprint.
-pub(super) type Ended = BTreeMap<(AlertName, String), Wall>;
-
-/// Places the word beside what is kept.
-pub(super) fn place(told: &mut AlertTold, ended: &Ended, kept: &[Alerted], now: Now) {
-    let Some(held) = alert::kept(kept, told) else { return };
-    let Some((began, tells)) = held.starts.zip(told.starts_beside(held)) else { return };
+/// The word of a source beside what is kept of the alert.
+pub(super) fn placed<'t>(told: &'t AlertTold, held: &Alerted, now: Now) -> Cow<'t, AlertTold> {
+    let begins = held.starts.zip(told.starts_beside(held));
+    let (Some((began, tells)), Teller::Source(_)) = (begins, &told.by) else {
+        return Cow::Borrowed(told);
+    };
     let said_later = now.steady.since(held.renewed.steady) >= OVERTAKEN;
-    if told.firing && !told.held && held.resolved && tells <= began && said_later {
+    if told.firing && held.resolved && tells <= began && said_later {
         // Another episode: who tells no beginning begins anew.
-        (told.starts, told.ahead) = (None, None);
+        return Cow::Owned(AlertTold { starts: None, ahead: None, ..told.clone() });
     }
-    let ends = ended.get(&(told.name.clone(), told.fingerprint.clone()));
-    if !told.firing && !held.resolved && tells < began && ends.is_some_and(|ends| *ends >= began) {
-        (told.starts, told.ahead) = (held.starts, None);
+    let ended_since = told.ends.is_some_and(|ends| ends >= began);
+    if !told.firing && !held.resolved && tells < began && ended_since {
+        return Cow::Owned(AlertTold { starts: held.starts, ahead: None, ..told.clone() });
     }
+    Cow::Borrowed(told)
 }

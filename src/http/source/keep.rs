@@ -11,7 +11,6 @@ use crate::domain::group::GroupState;
 use crate::domain::id::{GroupName, SourceName};
 use crate::domain::signal::{Command, Ordered};
 use crate::domain::time::Now;
-use crate::http::api::ordered;
 use crate::http::auth::Caller;
 use crate::http::error::Problem;
 use crate::http::webhook::signals::SAMPLES_MOST;
@@ -20,7 +19,6 @@ use crate::http::{App, unknown};
 use crate::store::{Admitted, IdempotencyKey, Identified, What};
 use crate::telemetry::count;
 
-use super::episodes::{self, Ended};
 use super::place::Words;
 
 pub(super) struct Keeper<'a> {
@@ -47,7 +45,7 @@ impl Keeper<'_> {
         let handle = self.app.handle();
         let group = handle.group(name.as_str()).ok_or_else(|| unknown(&handle, name.as_str()))?;
         let mut fresh = self.samples(group, words.samples).await?;
-        let alerts = self.alerts(group, (words.alerts, &words.ended)).await?;
+        let alerts = self.alerts(group, words.alerts).await?;
         fresh |= alerts.fresh;
         for (n, (command, reason)) in words.orders.into_iter().enumerate() {
             fresh |= self.order(group, command, reason, &format!("order/{n}")).await?.0;
@@ -81,13 +79,9 @@ impl Keeper<'_> {
     async fn alerts(
         &self,
         group: &GroupHandle,
-        (mut alerts, ended): (Vec<AlertTold>, &Ended),
+        mut alerts: Vec<AlertTold>,
     ) -> Result<Kept, Problem> {
         let mut kept = Kept { fresh: false, crowded: 0 };
-        if alerts.iter().any(|told| told.starts.is_some()) {
-            let before = ordered(self.app, group, self.now).await?.alerts;
-            alerts.iter_mut().for_each(|told| episodes::place(told, ended, &before, self.now));
-        }
         if alerts.len() > TOLD_MOST {
             ends_first(&mut alerts);
         }

@@ -28,7 +28,6 @@ use crate::domain::time::spoken;
 use crate::telemetry::count;
 
 pub mod door;
-mod episodes;
 pub mod format;
 mod handshake;
 mod keep;

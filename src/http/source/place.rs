@@ -7,7 +7,7 @@ use crate::config::source::{Metric, Source, Whose};
 use crate::domain::alert::{AlertTold, Teller};
 use crate::domain::id::{AlertName, GroupName, ServerId, SignalName};
 use crate::domain::signal::{AHEAD_MOST, Command, Sample, Value};
-use crate::domain::time::{Now, Wall};
+use crate::domain::time::Now;
 use crate::http::error::{Kind, Problem};
 use crate::http::webhook::signals::OLD_MOST;
 use crate::store::Identified;
@@ -28,8 +28,6 @@ pub struct Placed {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Words {
     pub alerts: Vec<AlertTold>,
-    /// When those that are over ended, by their sender's clock, in so far as it tells.
-    pub ended: BTreeMap<(AlertName, String), Wall>,
     pub samples: Vec<Identified>,
     pub orders: Vec<(Command, Option<String>)>,
 }
@@ -101,13 +99,8 @@ impl Placer<'_> {
     fn take(&mut self, group: GroupName, told: Told) -> Result<(), Problem> {
         match told {
             Told::Alert(alert) => {
-                let ends = alert.ends;
                 let alert = self.alert(alert)?;
-                let words = self.groups.entry(group).or_default();
-                if let Some(ends) = ends {
-                    words.ended.insert((alert.name.clone(), alert.fingerprint.clone()), ends);
-                }
-                words.alerts.push(alert);
+                self.groups.entry(group).or_default().alerts.push(alert);
             }
             Told::Order(Order { command, reason, .. }) => {
                 self.groups.entry(group).or_default().orders.push((command, reason));
@@ -140,6 +133,7 @@ impl Placer<'_> {
             starts: begins.map(|at| at.min(now)),
             ahead: begins.filter(|at| *at > now),
             dated: alert.starts.is_none() && alert.said.is_some(),
+            ends: alert.ends,
             ..AlertTold::new(name, firing)
         })
     }
