@@ -1,5 +1,7 @@
 //! Alerts: step by step while they fire, and let go at their end.
 
+use rstest::rstest;
+
 use super::*;
 use novascale::domain::alert::AlertTold;
 use novascale::domain::id::AlertName;
@@ -16,7 +18,11 @@ fn by_steps() -> Policy {
 }
 
 fn tell(world: &mut World, firing: bool, fingerprint: &str) {
-    let name = AlertName::new("QueueHigh").unwrap();
+    tell_of(world, "QueueHigh", firing, fingerprint);
+}
+
+fn tell_of(world: &mut World, name: &str, firing: bool, fingerprint: &str) {
+    let name = AlertName::new(name).unwrap();
     let fingerprint = fingerprint.to_owned();
     let alert = AlertTold { fingerprint, ..AlertTold::new(name, firing) };
     world.order(Command::Alerts { alerts: vec![alert] });
@@ -48,6 +54,29 @@ fn it_grows_step_by_step_and_lets_go() {
     tell(&mut world, false, "");
     assert_eq!(desired(&mut world), 3, "an end that is announced does not wait");
     assert!(world.memory.as_ref().unwrap().policies.is_empty(), "and nothing of it is remembered");
+}
+
+/// The usual look is a minute after the last.
+#[rstest]
+#[case::a_step_is_left(Change::Servers(2), 5, 2, 30)]
+#[case::with_one_step_it_is_at_its_most(Change::Servers(2), 2, 2, 60)]
+#[case::a_step_of_nothing(Change::Servers(0), 5, 0, 60)]
+fn the_next_look_is_at_the_next_step(
+    #[case] change: Change,
+    #[case] most: u32,
+    #[case] more: u32,
+    #[case] next_secs: u64,
+) {
+    let mut world = fleet(3, policy(Asks::More { change, every: 30 * SECOND, most }));
+    world.pass();
+    tell(&mut world, true, "");
+    let decision = world.pass();
+    let next = decision.next_look.since(decision.at.steady).as_secs();
+    assert_eq!((decision.desired, next), (3 + more, next_secs));
+    if next_secs < 60 {
+        world.now.steady = decision.next_look;
+        assert_eq!(world.decide().desired, 3 + 2 * more, "it is due to the moment");
+    }
 }
 
 #[test]
@@ -121,20 +150,40 @@ fn it_ends_no_cooldown() {
     assert_eq!(desired(&mut world), 6, "the servers of a moment ago are not taken away again");
     world.pass_time(MINUTE);
     assert_eq!(desired(&mut world), 4);
+    assert!(world.memory.as_ref().unwrap().policies.is_empty(), "and it is forgotten");
+}
+
+/// Two alerts that each ask for two more.
+fn beside_another(n: u32) -> World {
+    let asks = Asks::More { change: Change::Servers(2), every: 60 * MINUTE, most: 2 };
+    let mut world = fleet(n, policy(asks));
+    let alert = AlertName::new("Slow").unwrap();
+    world.group.policies.push(Policy::Alert(Alert { alert, asks, expires_after: 60 * MINUTE }));
+    world
+}
+
+#[test]
+fn an_alert_beside_another_begins_at_what_all_others_ask_for() {
+    let mut world = beside_another(3);
+    let total = novascale::domain::policy::Total::of(reading("cpu"), 10.0);
+    world.group.policies.push(Policy::Total(total));
+    world.measure("cpu", 30.0);
+    world.pass();
+    tell_of(&mut world, "Slow", true, "");
+    assert_eq!(desired(&mut world), 5);
+    world.measure("cpu", 80.0);
+    assert_eq!(desired(&mut world), 8);
+    tell(&mut world, true, "");
+    assert_eq!(desired(&mut world), 10, "2 more than the 8 that the load asks for");
 }
 
 #[test]
 fn alerts_do_not_climb_on_each_other() {
-    let other = AlertName::new("Slow").unwrap();
-    let asks = Asks::More { change: Change::Servers(2), every: 60 * MINUTE, most: 2 };
-    let mut world = fleet(3, policy(asks));
-    let slow = Alert { alert: other.clone(), asks, expires_after: 60 * MINUTE };
-    world.group.policies.push(Policy::Alert(slow));
+    let mut world = beside_another(3);
     world.group.behaviour.scale_in.cooldown = MINUTE;
     world.pass();
     let mut turn = |firing| {
-        let told = AlertTold::new(other.clone(), firing);
-        world.order(Command::Alerts { alerts: vec![told] });
+        tell_of(&mut world, "Slow", firing, "");
         let with_slow = world.pass().desired;
         tell(&mut world, !firing, "");
         let with_other = world.pass().desired;

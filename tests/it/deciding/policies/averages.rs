@@ -22,17 +22,25 @@ enum Pod {
     Hot(f64),
     Failed(f64),
     Deleted(f64),
+    /// It reports no more, and told this last.
+    Silent(f64),
 }
-use Pod::{Deleted, Failed, Hot, Missing, Pending, Ready};
+use Pod::{Deleted, Failed, Hot, Missing, Pending, Ready, Silent};
 
 fn asked(desired: u32, target: f64, pods: &[Pod]) -> Claim {
     let n = u32::try_from(pods.len()).unwrap();
     let mut world = fleet(n, Policy::Average(average(target)));
+    for (id, pod) in ids(&world).iter().zip(pods) {
+        if let Silent(value) = pod {
+            world.measure_on(std::slice::from_ref(id), "cpu", *value);
+        }
+    }
+    world.pass_time(6 * MINUTE);
     let now = world.now.steady;
     world.memory.as_mut().unwrap().desired = Some(desired);
     for (id, pod) in ids(&world).iter().zip(pods) {
         let value = match pod {
-            Missing => continue,
+            Missing | Silent(_) => continue,
             Ready(v) | Pending(v) | Hot(v) | Failed(v) | Deleted(v) => *v,
         };
         world.measure_on(std::slice::from_ref(id), "cpu", value);
@@ -41,7 +49,7 @@ fn asked(desired: u32, target: f64, pods: &[Pod]) -> Claim {
             Failed(_) => status(&mut world, id, Status::Error),
             Deleted(_) => world.cloud.get_mut(id).unwrap().deleting = true,
             Hot(_) => world.known.get_mut(id).unwrap().serves_since = Some(now),
-            Ready(_) | Missing => {}
+            Ready(_) | Missing | Silent(_) => {}
         }
     }
     // A build within its patience: it was seen a moment ago.
@@ -112,6 +120,61 @@ fn where_more_are_there_than_desired_a_load_that_needs_them_keeps_them(
     assert_eq!(asked(1, 100.0, pods).wants.number(), Some(expected));
 }
 
+/// What is assumed of the silent and the young slows, and never turns; where it turns, or comes near
+/// the target, what was desired stays, and only there.
+#[rstest]
+#[case::the_young_bring_it_near(3, &[Ready(80.0), Ready(80.0), Pending(0.0)], 3, true)]
+#[case::at_the_target_the_young_turn_nothing(3, &[Ready(50.0), Hot(0.0), Hot(0.0)], 3, true)]
+#[case::the_silent_turn_it(3, &[Ready(120.0), Missing, Missing], 3, true)]
+#[case::out_as_desired(3, &[Ready(70.0), Ready(70.0)], 3, false)]
+#[case::out_as_desired_beside_a_silent_one(4, &[Ready(100.0), Ready(100.0), Missing], 4, false)]
+#[case::in_as_desired_beside_a_silent_one(3, &[Ready(30.0), Ready(30.0), Missing], 3, false)]
+#[case::a_last_word_turns_it(
+    5, &[Ready(10.0), Silent(190.0), Hot(0.0), Hot(0.0), Hot(0.0)], 5, true
+)]
+fn what_is_assumed_turns_nothing(
+    #[case] desired: u32,
+    #[case] pods: &[Pod],
+    #[case] expected: u32,
+    #[case] stays: bool,
+) {
+    let claim = asked(desired, 50.0, pods);
+    let Source::Average { tolerated, .. } = claim.source else { panic!("{claim}") };
+    assert_eq!((claim.wants.number(), tolerated), (Some(expected), stays), "{claim}");
+}
+
+/// Who does not count is told beside: the young, of them those that carry load that may go, and
+/// those whose load others take over.
+#[rstest]
+#[case(3, &[Ready(10.0), Hot(0.0), Hot(0.0), Pending(0.0), Pending(0.0), Failed(9.0)], 4, 2, 1)]
+#[case(3, &[Ready(50.0), Hot(0.0), Hot(0.0)], 2, 0, 0)]
+#[case(3, &[Ready(10.0), Ready(10.0), Ready(10.0), Deleted(9.0), Deleted(9.0)], 0, 0, 2)]
+fn who_does_not_count_is_told(
+    #[case] desired: u32,
+    #[case] pods: &[Pod],
+    #[case] expected_young: u32,
+    #[case] expected_warming: u32,
+    #[case] expected_shifting: u32,
+) {
+    let claim = asked(desired, 50.0, pods);
+    let Source::Average { young, warming, shifting, .. } = claim.source else { panic!("{claim}") };
+    let expected = (expected_young, expected_warming, expected_shifting);
+    assert_eq!((young, warming, shifting), expected, "{claim}");
+}
+
+#[test]
+fn a_server_counts_from_the_end_of_its_warm_up_on() {
+    for (early, expected) in [(1, 2), (0, 0)] {
+        let mut world = fleet(2, Policy::Average(average(60.0)));
+        report(&mut world, &[Some(60.0); 2]);
+        world.observe();
+        let since = world.now.steady.minus(MINUTE).plus(Duration::from_millis(early));
+        world.known.values_mut().for_each(|known| known.serves_since = Some(since));
+        let Source::Average { young, .. } = world.decide().claims[1].source else { panic!("cpu") };
+        assert_eq!(young, expected, "{early} ms early");
+    }
+}
+
 #[test]
 fn the_computed_tolerance_of_hpa_holds() {
     // 10 pods at 50 % of their requests: 10 % below a target of 55.5 % they stay, above they go.
@@ -155,6 +218,30 @@ fn a_value_counts_for_the_servers_that_were_ready_when_it_was_measured() {
     assert_eq!(world.members(), 6);
     world.measure("cpu", 60.0);
     assert_eq!(world.pass().desired, 6);
+}
+
+/// Of one that no look can tell anything of, nothing tells that it stopped.
+#[test]
+fn one_value_counts_for_a_server_of_which_nothing_is_known_now() {
+    let mut world = fleet(4, Policy::Average(average(60.0)));
+    let id = ids(&world)[0].clone();
+    status(&mut world, &id, Status::Unknown);
+    world.measure("cpu", 90.0);
+    let claim = claim(&mut world);
+    let Source::Average { value, servers, .. } = claim.source else { panic!("{claim}") };
+    assert_eq!((claim.wants.number(), value, servers), (Some(6), Some(90.0), 4));
+}
+
+#[test]
+fn a_fleet_that_grows_asks_for_no_less_above_its_target() {
+    let mut world = fleet(4, Policy::Average(average(60.0)));
+    world.order(Command::Set { capacity: 0 });
+    world.pass();
+    world.measure("cpu", 120.0);
+    assert_eq!(world.pass().desired, 8);
+    world.measure("cpu", 75.0);
+    let decision = world.pass();
+    assert_eq!((decision.desired, decision.tally.serving), (8, 4), "5 would do for the 4");
 }
 
 #[test]
@@ -256,6 +343,22 @@ fn while_load_shifts_nothing_is_taken() {
 }
 
 #[test]
+fn load_of_one_that_left_is_missed_until_the_others_have_told() {
+    let mut world = fleet(6, Policy::Average(average(60.0)));
+    world.order(Command::Set { capacity: 1 });
+    report(&mut world, &[Some(40.0); 6]);
+    assert_eq!(world.pass().desired, 4);
+    for _ in 0..3 {
+        let decision = world.pass();
+        assert_eq!(decision.desired, 4, "{:#?}", decision.sentences());
+        world.pass_time(6 * SECOND);
+    }
+    assert_eq!(world.members(), 4, "they are gone");
+    report(&mut world, &[Some(40.0); 4]);
+    assert_eq!(world.pass().desired, 3);
+}
+
+#[test]
 fn the_sentence_says_what_it_rests_on() {
     let average = Average { reading: windowed("cpu", "avg", 3 * MINUTE), ..average(60.0) };
     let mut world = fleet(5, Policy::Average(average));
@@ -304,21 +407,42 @@ proptest! {
 /// 36 in all, then 22: the one that left with the first is not missed twice with the second.
 #[test]
 fn who_left_before_a_sample_was_measured_is_not_taken_off_it_again() {
-    let mut world = fleet(5, Policy::Average(average(10.0)));
-    world.order(Command::Set { capacity: 0 });
-    world.measure("cpu", 36.0 / 5.0);
-    assert_eq!(world.pass().desired, 4);
-    for _ in 0..5 {
-        world.pass_time(6 * SECOND);
-        world.measure("cpu", 36.0 / 4.0);
+    // It may also be long on its way.
+    for delete_hangs in [0, 100] {
+        let mut world = fleet(5, Policy::Average(average(10.0)));
+        world.faults.delete_hangs = delete_hangs;
+        world.order(Command::Set { capacity: 0 });
+        world.measure("cpu", 36.0 / 5.0);
         assert_eq!(world.pass().desired, 4);
+        for _ in 0..5 {
+            world.pass_time(6 * SECOND);
+            world.measure("cpu", 36.0 / 4.0);
+            assert_eq!(world.pass().desired, 4);
+        }
+        world.measure("cpu", 22.0 / 4.0);
+        let decision = world.pass();
+        assert_eq!((decision.desired, decision.plan.len()), (3, 1));
+        world.pass_time(SECOND);
+        let decision = world.pass();
+        assert_eq!(decision.desired, 3, "{:#?}", decision.sentences());
     }
-    world.measure("cpu", 22.0 / 4.0);
-    let decision = world.pass();
-    assert_eq!((decision.desired, decision.plan.len()), (3, 1));
-    world.pass_time(SECOND);
-    let decision = world.pass();
-    assert_eq!(decision.desired, 3, "{:#?}", decision.sentences());
+}
+
+/// The count of before holds until the pass that finds more, though one was told to go meanwhile.
+#[test]
+fn who_came_meanwhile_was_not_ready_before() {
+    let mut world = fleet(4, Policy::Average(average(60.0)));
+    world.faults.delete_hangs = 100;
+    world.order(Command::Set { capacity: 0 });
+    world.measure("cpu", 40.0);
+    let told = world.pass();
+    assert_eq!((told.desired, told.plan.len()), (3, 1));
+    world.add_by_hand();
+    world.add_by_hand();
+    world.pass_time(6 * SECOND);
+    assert_eq!(world.pass().tally.serving, 5);
+    let memory = world.memory.unwrap();
+    assert_eq!(memory.ready_at(told.at.steady.plus(SECOND)), Some(4));
 }
 
 /// 27 in all: what all measure on average is told right after one was told to go.

@@ -7,6 +7,7 @@ mod fallbacks;
 mod laws;
 mod resting;
 mod steps;
+mod totals;
 mod windows;
 
 use std::time::Duration;

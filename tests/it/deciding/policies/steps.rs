@@ -55,6 +55,12 @@ fn level(world: &mut World) -> Option<u32> {
     memory.policies.get("step cpu").and_then(|step| step.level)
 }
 
+/// What keeps the measure from what it asks for.
+fn held(world: &mut World) -> Option<StepHeld> {
+    let Source::Step { held, .. } = claim(world).source else { panic!("a step") };
+    held
+}
+
 #[test]
 fn the_example_of_the_user_guide() {
     let mut world = world(policy());
@@ -86,9 +92,46 @@ fn what_warms_up_counts_for_the_next_step() {
     assert_eq!(step(&mut world, 60.0), Some(11));
     world.pass_time(MINUTE);
     assert_eq!(step(&mut world, 65.0), Some(11), "the same range again adds nothing");
+    assert!(matches!(held(&mut world), Some(StepHeld::WarmingUp { .. })));
     assert_eq!(step(&mut world, 75.0), Some(13), "its three, of which one is on its way");
     world.pass_time(MINUTE);
     assert_eq!(step(&mut world, 20.0), Some(13), "nothing is taken while servers warm up");
+    assert!(matches!(held(&mut world), Some(StepHeld::WarmingUp { .. })));
+}
+
+/// Where there is nothing to take, nothing is held back, and nothing begins to warm up anew.
+#[test]
+fn at_min_there_is_no_step_in() {
+    let mut world = world(policy());
+    world.group.bounds.min = 10;
+    step(&mut world, 60.0);
+    world.pass_time(6 * MINUTE);
+    assert_eq!(step(&mut world, 40.0), Some(10));
+    let before = world.memory.as_ref().unwrap().policies.clone();
+    for _ in 0..2 {
+        world.pass_time(4 * MINUTE);
+        assert_eq!(step(&mut world, 40.0), Some(10));
+        assert_eq!(held(&mut world), None);
+        assert_eq!(world.memory.as_ref().unwrap().policies, before);
+    }
+}
+
+#[test]
+fn the_next_look_is_at_the_end_of_the_warm_up() {
+    let mut world = world(Step { warm_up: 20 * SECOND, ..policy() });
+    world.measure("cpu", 75.0);
+    let decision = world.pass();
+    assert_eq!(decision.next_look, decision.at.steady.plus(20 * SECOND));
+    world.now.steady = decision.next_look;
+    let decision = world.decide();
+    assert_eq!(decision.next_look, decision.at.steady.plus(MINUTE), "the usual look");
+}
+
+#[test]
+fn between_the_ranges_no_level_begins() {
+    let mut world = world(policy());
+    assert_eq!(step(&mut world, 50.0), None);
+    assert_eq!(level(&mut world), None);
 }
 
 #[test]
@@ -98,9 +141,19 @@ fn one_measure_makes_one_step() {
     assert_eq!(step(&mut world, 75.0), Some(13));
     world.pass_time(2 * MINUTE);
     assert_eq!(level(&mut world), Some(13), "it was measured before the last step");
-    let Source::Step { held, .. } = claim(&mut world).source else { panic!("a step") };
-    assert_eq!(held, Some(StepHeld::NothingNew));
+    assert_eq!(held(&mut world), Some(StepHeld::NothingNew));
     assert_eq!(step(&mut world, 75.0), Some(16), "30 % of 13");
+}
+
+#[test]
+fn a_measure_of_the_very_moment_of_a_step_makes_no_other() {
+    let mut world = world(Step { warm_up: MINUTE, ..policy() });
+    world.observe();
+    world.measure("cpu", 75.0);
+    let decision = world.decide();
+    world.record(&decision);
+    world.pass_time(2 * MINUTE);
+    assert_eq!(level(&mut world), Some(13));
 }
 
 /// Which end belongs to a range: the lower going out, the upper going in.
@@ -178,8 +231,7 @@ fn flapping_is_guarded_against() {
     world.pass_time(6 * MINUTE);
     world.memory.as_mut().unwrap().desired = Some(3);
     assert_eq!(step(&mut world, 41.0), Some(3), "on two it would be 61.5");
-    let Source::Step { held, .. } = claim(&mut world).source else { panic!("a step") };
-    assert_eq!(held, Some(StepHeld::WouldStepOut { servers: 2 }));
+    assert_eq!(held(&mut world), Some(StepHeld::WouldStepOut { servers: 2 }));
     assert_eq!(step(&mut world, 39.0), Some(2), "on two it is 58.5");
 }
 
@@ -205,6 +257,16 @@ fn a_surge_after_a_step_in_is_answered_at_once() {
 }
 
 #[test]
+fn a_surge_after_a_step_in_begins_where_that_came_to() {
+    let mut world = world(policy());
+    assert_eq!(step(&mut world, 75.0), Some(13));
+    world.pass_time(6 * MINUTE);
+    assert_eq!(step(&mut world, 40.0), Some(12));
+    world.pass_time(10 * SECOND);
+    assert_eq!(step(&mut world, 75.0), Some(15), "30 % of 12, not of the 10 of before");
+}
+
+#[test]
 fn a_level_above_a_lowered_max_comes_down_from_max() {
     let mut world = world(Step { warm_up: Duration::ZERO, ..policy() });
     step(&mut world, 75.0);
@@ -225,6 +287,30 @@ fn while_a_server_is_silent_nothing_is_taken() {
     assert!(asked.blind() && asked.to_string().contains("nothing is taken while"), "{asked}");
     let all = vec![Some(20.0); world.members()];
     report(&mut world, &all);
+    assert_eq!(level(&mut world), Some(3));
+}
+
+#[test]
+fn what_one_that_left_carried_is_missed_until_the_others_have_told() {
+    let into = vec![range(None, Some(30.0), Change::Servers(1))];
+    let mut world = fleet(4, Policy::Step(Step { into, warm_up: MINUTE, ..policy() }));
+    world.order(Command::Set { capacity: 0 });
+    report(&mut world, &[Some(99.0); 4]);
+    assert_eq!(level(&mut world), Some(5));
+    for _ in 0..6 {
+        world.pass_time(20 * SECOND);
+        world.pass();
+    }
+    report(&mut world, &[Some(20.0); 5]);
+    assert_eq!(level(&mut world), Some(4));
+    world.pass_time(SECOND);
+    let gone = world.cloud.values().find(|server| server.deleting).is_none();
+    assert!(gone, "it is gone, and that is seen later than the others measured");
+    report(&mut world, &[Some(20.0); 4]);
+    world.pass_time(MINUTE);
+    assert_eq!(level(&mut world), Some(4));
+    assert_eq!(held(&mut world), Some(StepHeld::KnownInPart));
+    report(&mut world, &[Some(20.0); 4]);
     assert_eq!(level(&mut world), Some(3));
 }
 
