@@ -178,6 +178,8 @@ mod tests {
         assert_eq!(Way::Out.reach(percent(1e4), u32::MAX), u32::MAX);
         assert_eq!(Way::In.reach(percent(90.0), 10), 1);
         assert_eq!(Way::In.reach(percent(0.1), 1000), 999);
+        assert_eq!(Way::Out.reach(percent(28.3), 100_000), 128_300, "not one more");
+        assert_eq!(Way::In.reach(percent(16.4), 100_000), 83_600, "nor one less");
         assert_eq!(Way::Out.reach(percent(50.0), 0), 1, "from nothing there is a way out");
     }
 }

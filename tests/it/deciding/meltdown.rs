@@ -267,6 +267,19 @@ fn what_was_not_ours_or_never_served_is_no_loss() {
     assert_eq!(stopped(&world.pass()), None, "they were still built");
 }
 
+#[test]
+fn the_share_is_one_of_those_that_are_ours_and_served() {
+    let mut world = fleet_of(8);
+    let ours = ids(&world, 8);
+    (0..4).for_each(|_| world.add_by_hand());
+    world.cloud.values_mut().for_each(|server| server.status = Status::Active);
+    world.order(Command::Set { capacity: 15 });
+    world.pass();
+    assert_eq!(world.pass().tally.building, 3);
+    ours.iter().take(4).for_each(|id| drop(world.cloud.remove(id)));
+    assert_eq!(stopped(&world.pass()), Some((4, 8)), "not of the others, nor of what is built");
+}
+
 /// Once they are gone they were not serving before.
 #[test]
 fn servers_that_are_stopped_and_deleted_at_once_stop_the_group() {

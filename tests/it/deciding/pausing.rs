@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use novascale::domain::behaviour::{Change, Rate, Rates};
+use novascale::domain::count::Bounds;
 use novascale::domain::explain::Situation;
 use novascale::domain::pause::Process;
 use novascale::domain::plan::{Cause, Decision, Held, Waiting};
@@ -283,6 +285,42 @@ fn a_pause_of_alarms_lowers_nothing_whatever_upheld_it() {
     }
 }
 
+/// By one server a minute.
+fn slow() -> Rates {
+    let rate = Rate { change: Change::Count(1), per: MINUTE };
+    Rates { rates: vec![rate], ..Rates::default() }
+}
+
+#[test]
+fn a_pause_of_alarms_gives_nothing_that_was_held_back_on_its_way_out() {
+    let mut world = measured(200.0);
+    world.group.behaviour.scale_out.rates = slow();
+    world.measure("requests", 900.0);
+    assert_eq!(world.pass().desired, 3);
+    pause(&mut world, Process::Alarm, None);
+    for _ in 0..3 {
+        world.pass_time(MINUTE);
+        assert_eq!(world.pass().desired, 3);
+    }
+}
+
+#[test]
+fn a_pause_of_alarms_forgets_nothing_that_max_or_a_pin_stood_before() {
+    let mut world = measured(2000.0);
+    assert_eq!(world.pass().desired, 12, "max");
+    pause(&mut world, Process::Alarm, None);
+    world.group.bounds = Bounds::new(1, 30);
+    assert_eq!(world.pass().desired, 20);
+    let mut world = measured(540.0);
+    world.group.behaviour.scale_out.rates = slow();
+    world.order(Command::Pin { capacity: 2, until: None });
+    assert_eq!(world.pass().desired, 2);
+    pause(&mut world, Process::Alarm, None);
+    world.pass();
+    world.order(Command::Unpin);
+    assert_eq!(world.pass().desired, 6, "it is what was upheld before");
+}
+
 #[test]
 fn a_pin_stands_before_what_signals_stood_at() {
     let mut world = measured(540.0);
@@ -314,6 +352,14 @@ fn the_second_judge_knows_what_is_paused() {
         assert!(!rules(&world, decision).contains(&"pause"));
         pause(&mut world, process, None);
         assert!(rules(&world, decision).contains(&"pause"), "{process:?}");
+        let (now, end) = (world.now, world.now.plus(MINUTE));
+        pause(&mut world, process, Some(MINUTE));
+        for (early, refused) in [(1, true), (0, false)] {
+            world.now.steady = end.steady.minus(Duration::from_millis(early));
+            let said = rules(&world, decision).contains(&"pause");
+            assert_eq!(said, refused, "{process:?}, {early} ms before its end");
+        }
+        world.now = now;
         resume(&mut world, process);
     }
 }

@@ -13,6 +13,7 @@ use novascale::domain::signal::Command;
 
 use super::world::{Faults, World, group, launches, settled, terminations};
 
+const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -220,6 +221,35 @@ fn a_server_that_was_restored_is_a_member_again_and_its_end_is_proved_anew() {
     seen(&mut world).servers.retain(|s| s.id != id);
     world.pass_on_last_listing();
     assert_eq!(known(&world), KnownState::Missing, "that proof is of another time");
+}
+
+#[test]
+fn a_server_is_gone_since_the_look_that_proved_it() {
+    let mut world = settled(0, 8, 3);
+    let id = world.first_id();
+    world.cloud.remove(&id);
+    world.pass();
+    world.pass_time(SECOND);
+    world.pass();
+    let began = seen(&mut world).began.steady;
+    let known = &world.known[&id];
+    assert_eq!(known.state, KnownState::Gone);
+    assert!(known.since <= began && known.since < world.now.steady.minus(4 * MILLI));
+}
+
+/// A listing that began before the proof may still show what is gone; a later one shows what was
+/// restored.
+#[test]
+fn a_listing_brings_back_only_what_was_gone_when_it_began() {
+    for (later, serving) in [(MILLI, 2), (Duration::ZERO, 3)] {
+        let mut world = settled(0, 8, 3);
+        world.observe();
+        let began = seen(&mut world).began.steady;
+        let id = world.first_id();
+        let known = world.known.get_mut(&id).unwrap();
+        (known.state, known.since) = (KnownState::Gone, began.plus(later));
+        assert_eq!(world.decide().tally.serving, serving, "{later:?} after it began");
+    }
 }
 
 #[test]

@@ -212,6 +212,17 @@ fn what_one_that_left_carried_is_missed_until_all_others_have_told() {
 }
 
 #[test]
+fn what_is_measured_when_one_is_found_gone_is_told_without_it() {
+    let mut world = nine_where_one_is_asked_for();
+    share_out(&mut world, 80.0);
+    assert_eq!(world.pass().desired, 8);
+    world.pass_time(5 * SECOND);
+    assert_eq!(world.members(), 8);
+    share_out(&mut world, 40.0);
+    assert_eq!(world.pass().desired, 4);
+}
+
+#[test]
 fn what_one_that_left_carried_is_missed_from_the_pass_on_that_finds_it_gone() {
     let mut world = nine_where_one_is_asked_for();
     share_out(&mut world, 72.0);

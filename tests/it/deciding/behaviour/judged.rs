@@ -1,7 +1,9 @@
 //! The second judge refuses what moves too early or too fast.
 
+use std::time::Duration;
+
 use novascale::domain::behaviour::{Rate, Select};
-use novascale::domain::claim::Past;
+use novascale::domain::claim::{Held, Past};
 use novascale::domain::plan::Tempering;
 use novascale::domain::signal::Command;
 
@@ -59,11 +61,33 @@ fn who_may_come_before_a_cooldown_is_not_refused() {
     let mut pinned = cooling();
     pinned.order(Command::Pin { capacity: 3, until: None });
     assert_eq!(judged(&mut pinned, 3), [""; 0]);
+    let mut found = cooling();
+    let since = found.now.steady;
+    found.memory.as_mut().unwrap().held =
+        Some(Held { capacity: 12, since, adopted: false, took: false });
+    assert_eq!(judged(&mut found, 12), [""; 0], "what is found to stand is held at once");
     let mut bounded = cooling();
     bounded.group.bounds = novascale::domain::count::Bounds::new(1, 7);
     assert_eq!(judged(&mut bounded, 7), [""; 0]);
     bounded.group.bounds = novascale::domain::count::Bounds::new(14, 50);
     assert_eq!(judged(&mut bounded, 14), [""; 0]);
+}
+
+#[test]
+fn a_pin_that_is_over_and_a_word_that_came_no_later_excuse_nothing() {
+    let refused = ["I13: desired falls from 10 to 3 in a cooldown"];
+    let mut world = world();
+    world.group.behaviour.scale_in.cooldown = MINUTE;
+    world.memory.as_mut().unwrap().changed = Some(world.now.steady);
+    let end = world.now.plus(10 * SECOND);
+    world.order(Command::Pin { capacity: 3, until: Some(end) });
+    world.now.steady = end.steady.minus(Duration::from_millis(1));
+    assert_eq!(judged(&mut world, 3), [""; 0]);
+    world.now.steady = end.steady;
+    assert_eq!(judged(&mut world, 3), refused);
+    world.memory.as_mut().unwrap().changed = Some(world.now.steady);
+    world.order(Command::Set { capacity: 3 });
+    assert_eq!(judged(&mut world, 3), refused);
 }
 
 #[test]

@@ -116,7 +116,8 @@ fn what_is_declared_or_ordered_counts_at_once() {
     slowed(&mut world);
     let (owner, until) = (Owner::new("batch").unwrap(), world.now.plus(MINUTE));
     world.order(Command::Reserve { owner, capacity: 11, until });
-    assert_eq!(wants(&mut world, 6).desired, 11);
+    let decision = wants(&mut world, 6);
+    assert_eq!((decision.desired, said(&decision).as_str()), (11, ""), "nothing holds it back");
     let mut world = slow(5);
     slowed(&mut world);
     world.order(Command::Pin { capacity: 30, until: None });
@@ -184,6 +185,47 @@ fn a_window_out_ends_to_the_moment() {
     assert_eq!((decision.desired, decision.next_look), (5, world.now.steady.plus(SECOND)));
     world.now = rise.plus(5 * MINUTE);
     assert_eq!(wants(&mut world, 9).desired, 7, "7 were wanted since");
+    world.now = rise.plus(10 * MINUTE);
+    let decision = wants(&mut world, 9);
+    assert_eq!((decision.desired, said(&decision).as_str()), (9, ""));
+}
+
+/// What was desired before a fall of this minute still counts as where the minute began; once that
+/// is out of sight the fall itself counts, and then what was given back.
+#[test]
+fn after_a_fall_and_a_rise_within_a_period_the_next_step_waits_for_the_end_of_both() {
+    let mut world = slow(9);
+    let begin = world.now;
+    assert_eq!(wants(&mut world, 5).desired, 5);
+    world.now = begin.plus(20 * SECOND);
+    let decision = wants(&mut world, 20);
+    assert_eq!((decision.desired, decision.next_look), (10, begin.steady.plus(80 * SECOND)));
+    world.now = begin.plus(80 * SECOND - MILLI);
+    assert_eq!(wants(&mut world, 20).desired, 10);
+    world.now = begin.plus(80 * SECOND);
+    assert_eq!(wants(&mut world, 20).desired, 11);
+}
+
+#[test]
+fn on_the_way_in_it_is_looked_at_again_when_less_is_possible() {
+    let slow = |current| {
+        let mut world = at(current, 1, 50);
+        world.group.behaviour.scale_in.rates = max(&[count(1, 60)]);
+        world
+    };
+    let mut world = slow(9);
+    let begin = world.now;
+    assert_eq!(wants(&mut world, 1).desired, 8);
+    world.now = begin.plus(20 * SECOND);
+    let decision = wants(&mut world, 1);
+    assert_eq!((decision.desired, decision.next_look), (8, begin.steady.plus(MINUTE)));
+    // What was desired before a rise of this minute counts first, and then the rise.
+    let mut world = slow(5);
+    let begin = world.now;
+    assert_eq!(wants(&mut world, 9).desired, 9);
+    world.now = begin.plus(20 * SECOND);
+    let decision = wants(&mut world, 1);
+    assert_eq!((decision.desired, decision.next_look), (4, begin.steady.plus(80 * SECOND)));
 }
 
 /// A spike that was over before its rate let it in does not raise the fleet for the rest of the
