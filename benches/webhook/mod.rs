@@ -14,7 +14,7 @@ use client::Load;
 use crate::harness::Daemon;
 
 /// So many senders, each with a connection of its own and one request at a time.
-const SENDERS: usize = 64;
+const SENDERS: usize = 256;
 /// How long each load lasts.
 const LASTS: Duration = Duration::from_secs(5);
 
@@ -30,6 +30,7 @@ admin = "127.0.0.1:0"
 signals_per_second = 1000000
 signals_burst = 1000000
 commands_per_second = 10000
+in_flight = 512
 
 [group.web]
 min = 1

@@ -16,25 +16,13 @@ use crate::store::row::column;
 type Of<'a> = (i64, (&'a GroupName, &'a SignalName));
 
 /// So many rows have a statement: few texts, each of which SQLite compiles once.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
 type Texts = LazyLock<[String; SIZES.len()]>;
 
-/// Each `#` in a row becomes a parameter of its own, after the `fixed` ones that the rows share.
-fn texts(head: &str, (row, fixed): (&str, usize), tail: &str) -> [String; SIZES.len()] {
-    SIZES.map(|rows| {
-        let mut next = fixed;
-        let mut numbered = String::new();
-        for letter in vec![row; rows].join(", ").chars() {
-            if letter == '#' {
-                next += 1;
-                numbered.push_str(&format!("?{next}"));
-            } else {
-                numbered.push(letter);
-            }
-        }
-        format!("{head}{numbered}{tail}")
-    })
+/// Parameters have no numbers: SQLite finds a number's place by going through all of them.
+fn texts(head: &str, row: &str, tail: &str) -> [String; SIZES.len()] {
+    SIZES.map(|rows| format!("{head}{}{tail}", vec![row; rows].join(", ")))
 }
 
 /// The rows in as few parts as there are texts for, each with its text.
@@ -85,8 +73,8 @@ pub(super) async fn in_use(
 static NEWEST: Texts = LazyLock::new(|| {
     texts(
         "SELECT CAST(server AS BLOB), at_wall, value, received_wall, received
-         FROM newest WHERE signal = ?1 AND server IN (",
-        ("#", 1),
+         FROM newest WHERE signal = ? AND server IN (",
+        "?",
         ")",
     )
 });
@@ -112,8 +100,8 @@ pub(super) async fn newest(
 static WINDOW: Texts = LazyLock::new(|| {
     texts(
         "SELECT CAST(server AS BLOB), at_wall, value, received_wall, received
-         FROM sample WHERE signal = ?1 AND (at_wall, server) IN (VALUES ",
-        ("(#, #)", 1),
+         FROM sample WHERE signal = ? AND (at_wall, server) IN (VALUES ",
+        "(?, ?)",
         ")",
     )
 });
@@ -152,7 +140,7 @@ pub(super) async fn put_signal(
 static PUT_WINDOW: Texts = LazyLock::new(|| {
     texts(
         "INSERT INTO sample (signal, server, at_wall, value, received_wall, received) VALUES ",
-        ("(?1, #, #, #, #, #)", 1),
+        "(?, ?, ?, ?, ?, ?)",
         " ON CONFLICT (signal, at_wall, server) DO UPDATE SET value = excluded.value,
           received_wall = excluded.received_wall, received = excluded.received",
     )
@@ -169,7 +157,7 @@ pub(super) async fn put_window(
 static PUT_NEWEST: Texts = LazyLock::new(|| {
     texts(
         "INSERT INTO newest (signal, server, at_wall, value, received_wall, received) VALUES ",
-        ("(?1, #, #, #, #, #)", 1),
+        "(?, ?, ?, ?, ?, ?)",
         " ON CONFLICT (signal, server) DO UPDATE SET at_wall = excluded.at_wall,
           value = excluded.value, received_wall = excluded.received_wall,
           received = excluded.received",
@@ -191,9 +179,10 @@ async fn put(
     samples: &[&Sample],
 ) -> Result<(), sqlx::Error> {
     for (text, part) in parts(texts, samples) {
-        let mut query = sqlx::query(text).bind(id);
+        let mut query = sqlx::query(text);
         for sample in part {
             query = query
+                .bind(id)
                 .bind(word(sample.server.as_ref()))
                 .bind(sample.at.0)
                 .bind(sample.value.get())
@@ -277,12 +266,12 @@ pub(super) async fn drop_received_before(
 }
 
 static PUT_IDS: Texts = LazyLock::new(|| {
-    let expired = format!("?2 - at > {}", keep::KEYS.as_millis());
+    let expired = format!("excluded.at - sample_id.at > {}", keep::KEYS.as_millis());
     texts(
         "INSERT INTO sample_id (group_name, at, id) VALUES ",
-        ("(?1, ?2, #)", 2),
+        "(?, ?, ?)",
         &format!(
-            " ON CONFLICT (group_name, id) DO UPDATE SET at = ?2 WHERE {expired} RETURNING id"
+            " ON CONFLICT (group_name, id) DO UPDATE SET at = excluded.at WHERE {expired} RETURNING id"
         ),
     )
 });
@@ -296,9 +285,9 @@ pub(super) async fn put_ids(
 ) -> Result<Vec<String>, Fault> {
     let mut new = Vec::new();
     for (text, part) in parts(&PUT_IDS, ids) {
-        let mut query = sqlx::query_scalar(text).bind(group.as_str()).bind(column(at));
+        let mut query = sqlx::query_scalar(text);
         for id in part {
-            query = query.bind(*id);
+            query = query.bind(group.as_str()).bind(column(at)).bind(*id);
         }
         new.append(&mut query.fetch_all(&mut *conn).await?);
     }
