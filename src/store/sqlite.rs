@@ -48,6 +48,7 @@ mod record;
 mod rows;
 mod samples;
 mod sweep;
+mod tx;
 mod writer;
 
 /// The database's file name within the state directory.

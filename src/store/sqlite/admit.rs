@@ -7,7 +7,8 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::fault::Fault;
 use super::rows;
-use super::writer::{Footing, Tx, Write};
+use super::tx::Tx;
+use super::writer::{Footing, Write};
 use crate::domain::id::GroupName;
 use crate::domain::signal::{self, Ordered, Sample};
 use crate::domain::time::Now;

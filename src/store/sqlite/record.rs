@@ -4,7 +4,8 @@ use async_trait::async_trait;
 
 use super::fault::Fault;
 use super::gather;
-use super::writer::{Tx, Write};
+use super::tx::Tx;
+use super::writer::Write;
 use crate::domain::claim::Memory;
 use crate::domain::freeze::Freeze;
 use crate::domain::id::GroupName;
@@ -87,9 +88,7 @@ impl Write for Record {
             return Ok(());
         }
         tx.wrote(decision.at);
-        if last.is_none() && tx.state(&decision.group).await?.is_none() {
-            tx.put_state(&decision.group, &Default::default());
-        }
+        let first = last.is_none();
         put_line(tx, decision, line, last.map(|l| l.seq)).await?;
         if let Some(memory) = &decision.changes.memory {
             put_memory(tx, &decision.group, memory).await?;
@@ -100,7 +99,11 @@ impl Write for Record {
         for known in &decision.changes.known {
             put_known(tx, &decision.group, known).await?;
         }
-        end_adoptions(tx, decision).await
+        end_adoptions(tx, decision).await?;
+        if first && tx.state(&decision.group).await?.is_none() {
+            tx.put_state(&decision.group, &Default::default());
+        }
+        Ok(())
     }
 }
 

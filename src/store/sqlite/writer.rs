@@ -7,7 +7,6 @@
 //! before COMMIT has returned; if COMMIT fails, or SQLite ended the transaction, every write of the
 //! batch has failed.
 
-use std::collections::BTreeMap;
 use std::mem;
 
 use async_trait::async_trait;
@@ -19,14 +18,10 @@ use tracing::warn;
 
 use super::dir::Home;
 use super::fault::{self, Fault};
-use super::gather;
 use super::samples::Samples;
-use crate::domain::group::GroupState;
-use crate::domain::id::GroupName;
-use crate::domain::time::Now;
+use super::tx::Tx;
 use crate::killpoint;
-use crate::store::lease::fence;
-use crate::store::{StoreError, row};
+use crate::store::StoreError;
 
 /// One kind of write.
 #[async_trait]
@@ -58,90 +53,6 @@ pub(super) enum Footing {
     Savepoint,
     /// That, too, and that whatever was handed over before stands in the tables, which it changes.
     Written,
-}
-
-/// A transaction under way.
-pub(super) struct Tx<'c> {
-    pub(super) conn: &'c mut SqliteConnection,
-    /// What it takes in of samples.
-    pub(super) samples: &'c mut Samples,
-    /// The states that were read or changed.
-    states: BTreeMap<GroupName, State>,
-    /// The latest reading of the clocks among its writes.
-    latest: Option<Now>,
-    epoch: u64,
-    holder: String,
-}
-
-#[derive(Default)]
-struct State {
-    /// None if the group has no row.
-    held: Option<GroupState>,
-    /// It is to be written.
-    changed: bool,
-}
-
-impl Tx<'_> {
-    /// The group's state as it will be once the transaction is written; none if it has none.
-    pub(super) async fn state(&mut self, group: &GroupName) -> Result<Option<GroupState>, Fault> {
-        if let Some(state) = self.states.get(group) {
-            return Ok(state.held.clone());
-        }
-        let held = gather::state(self.conn, group).await?;
-        let state = State { held: held.clone(), changed: false };
-        self.states.insert(group.clone(), state);
-        Ok(held)
-    }
-
-    /// Hands over the group's state.
-    pub(super) fn put_state(&mut self, group: &GroupName, state: &GroupState) {
-        let state = State { held: Some(state.clone()), changed: true };
-        self.states.insert(group.clone(), state);
-    }
-
-    /// Writes what was handed over.
-    async fn write(&mut self) -> Result<(), sqlx::Error> {
-        for (group, state) in &mut self.states {
-            if let Some(held) = state.held.as_ref().filter(|_| state.changed) {
-                put_state(self.conn, group, held).await?;
-                state.changed = false;
-            }
-        }
-        self.samples.write(self.conn).await
-    }
-
-    /// Something was written at this time; the clocks are noted with the transaction.
-    pub(super) fn wrote(&mut self, now: Now) {
-        if self.latest.is_none_or(|latest| latest.steady <= now.steady) {
-            self.latest = Some(now);
-        }
-    }
-
-    /// The lease was taken: what follows is judged by the new epoch.
-    pub(super) fn taken(&mut self, epoch: u64, holder: &str) {
-        (self.epoch, self.holder) = (epoch, holder.to_owned());
-    }
-
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch
-    }
-}
-
-async fn put_state(
-    conn: &mut SqliteConnection,
-    group: &GroupName,
-    state: &GroupState,
-) -> Result<(), sqlx::Error> {
-    let body = serde_json::to_string(state).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    sqlx::query(
-        "INSERT INTO group_state (group_name, body) VALUES (?1, ?2)
-         ON CONFLICT (group_name) DO UPDATE SET body = ?2",
-    )
-    .bind(group.as_str())
-    .bind(body)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// A write that waits, with whoever waits for it.
@@ -287,19 +198,12 @@ impl Writer {
         &mut self,
         jobs: &mut [Job],
     ) -> Result<Vec<Option<StoreError>>, sqlx::Error> {
-        self.conn.execute("BEGIN IMMEDIATE").await?;
-        let (epoch, holder): (i64, String) = sqlx::query_as("SELECT epoch, holder FROM controller")
-            .fetch_one(&mut self.conn)
-            .await?;
-        let epoch = epoch.cast_unsigned();
-        let (conn, samples, states) = (&mut self.conn, &mut self.samples, BTreeMap::new());
-        let mut tx = Tx { conn, samples, states, latest: None, epoch, holder };
+        let mut tx = Tx::begin(&mut self.conn, &mut self.samples).await?;
         let mut refusals = Vec::with_capacity(jobs.len());
         for job in &mut *jobs {
             refusals.push(one(&mut tx, job, &self.home).await?);
         }
-        tx.write().await?;
-        note_clocks(&mut tx).await?;
+        tx.end().await?;
         jobs.iter().for_each(|job| killpoint::reached_in("commit.", job.word));
         self.conn.execute("COMMIT").await?;
         Ok(refusals)
@@ -313,7 +217,7 @@ async fn one(
     home: &Home,
 ) -> Result<Option<StoreError>, sqlx::Error> {
     if let Some(mine) = job.epoch
-        && let Err(fenced) = fence(mine, tx.epoch, &tx.holder)
+        && let Err(fenced) = tx.fence(mine)
     {
         return Ok(Some(fenced));
     }
@@ -354,18 +258,4 @@ async fn still_open(conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         Err(_) => Ok(()),
         Ok(_) => Err(sqlx::Error::Protocol("the transaction was ended by SQLite".to_owned())),
     }
-}
-
-/// The clocks go with every write, so that a crash never sets the steady clock back
-/// behind what is stored. They never go back by themselves either.
-async fn note_clocks(tx: &mut Tx<'_>) -> Result<(), sqlx::Error> {
-    let Some(now) = tx.latest else { return Ok(()) };
-    sqlx::query(
-        "UPDATE controller SET wall = ?1, steady = ?2 WHERE steady IS NULL OR steady <= ?2",
-    )
-    .bind(now.wall.0)
-    .bind(row::column(now.steady))
-    .execute(&mut *tx.conn)
-    .await?;
-    Ok(())
 }
