@@ -101,12 +101,15 @@ fn lossy(key: &[u8]) -> Cow<'_, str> {
 /// Server, measured at, value, received by both clocks.
 pub(super) type SampleRow = (Vec<u8>, i64, f64, i64, i64);
 
+/// The same after the signal's name.
+type NamedRow = (Vec<u8>, Vec<u8>, i64, f64, i64, i64);
+
 async fn newest(
     conn: &mut SqliteConnection,
     group: &GroupName,
     since: Steady,
 ) -> Result<Vec<Sample>, Fault> {
-    let rows: Vec<(Vec<u8>, Vec<u8>, i64, f64, i64, i64)> = sqlx::query_as(
+    let rows: Vec<NamedRow> = sqlx::query_as(
         "SELECT CAST(name AS BLOB), CAST(server AS BLOB), at_wall, value, received_wall, received
          FROM signal JOIN newest ON signal = id
          WHERE group_name = ?1 AND received >= ?2
