@@ -148,7 +148,7 @@ fn capacity(node: &Node) -> Result<u32, Problem> {
         Ok(n) if n <= MOST => Ok(n),
         Ok(_) | Err(_) => {
             let why = CommandError::TooMany(number).to_string();
-            Err(Problem::new(Kind::Limit, why).at(node.pointer.clone()))
+            Err(Problem::new(Kind::Limit, why).at(node.place.pointer()))
         }
     }
 }

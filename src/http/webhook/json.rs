@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
@@ -20,12 +21,58 @@ use crate::http::error::{Kind, Problem};
 /// The deepest nesting that any of our bodies could need is 3.
 const DEPTH_MOST: usize = 8;
 
-/// A value with the pointer to where it stands.
+/// A value, and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Node {
-    pub pointer: String,
+    pub place: Place,
     pub value: Json,
 }
+
+/// Where a value stands: the whole body, or a step below another place. It becomes a pointer for a
+/// fault alone, and shares what it is made of: most values have none, and a body may have many.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Place(Option<Arc<Below>>);
+
+#[derive(Debug, PartialEq)]
+struct Below {
+    above: Place,
+    step: Step,
+    depth: usize,
+}
+
+#[derive(Debug, PartialEq)]
+enum Step {
+    Index(usize),
+    Key(Arc<str>),
+}
+
+impl Place {
+    fn below(&self, step: Step) -> Self {
+        Self(Some(Arc::new(Below { above: self.clone(), step, depth: self.depth() + 1 })))
+    }
+
+    fn depth(&self) -> usize {
+        self.0.as_ref().map_or(0, |below| below.depth)
+    }
+
+    /// As RFC 6901 writes it. Keys come from strangers and may be long; a pointer needs no more than
+    /// this.
+    pub(super) fn pointer(&self) -> String {
+        let Some(below) = &self.0 else { return String::new() };
+        let step = match &below.step {
+            Step::Index(n) => n.to_string(),
+            Step::Key(key) => {
+                let short: String = key.chars().take(POINTER_MOST).collect();
+                short.replace('~', "~0").replace('/', "~1")
+            }
+        };
+        let pointer = format!("{}/{step}", below.above.pointer());
+        pointer.chars().take(POINTER_MOST).collect()
+    }
+}
+
+/// The longest pointer, in characters.
+const POINTER_MOST: usize = 200;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Json {
@@ -34,7 +81,7 @@ pub(super) enum Json {
     Number(Number),
     Text(String),
     List(Vec<Node>),
-    Object(BTreeMap<String, Node>),
+    Object(BTreeMap<Arc<str>, Node>),
 }
 
 /// Reads one JSON document and nothing after it.
@@ -58,24 +105,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Node, Problem> {
 
 /// Where the reader stands. After an error it stands where the fault is.
 #[derive(Default)]
-struct Path(RefCell<Vec<String>>);
+struct Path(RefCell<Place>);
 
 impl Path {
-    fn within<T, E>(&self, step: String, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        self.0.borrow_mut().push(step);
+    fn within<T, E>(&self, step: Step, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let above = self.here();
+        self.0.replace(above.below(step));
         let done = read()?;
-        self.0.borrow_mut().pop();
+        self.0.replace(above);
         Ok(done)
     }
 
-    fn pointer(&self) -> String {
-        let steps = self.0.borrow();
-        let escaped = |step: &String| format!("/{}", step.replace('~', "~0").replace('/', "~1"));
-        steps.iter().map(escaped).collect()
-    }
-
-    fn depth(&self) -> usize {
-        self.0.borrow().len()
+    fn here(&self) -> Place {
+        self.0.borrow().clone()
     }
 }
 
@@ -95,12 +137,7 @@ fn fault(error: &serde_json::Error, path: &Path) -> Problem {
             Problem::new(Kind::Malformed, detail)
         }
     };
-    problem.at(shortened(path.pointer()))
-}
-
-/// Keys come from strangers and may be long; a pointer needs no more than this.
-fn shortened(pointer: String) -> String {
-    if pointer.chars().count() <= 200 { pointer } else { pointer.chars().take(200).collect() }
+    problem.at(path.here().pointer())
 }
 
 struct Seed<'p> {
@@ -110,11 +147,9 @@ struct Seed<'p> {
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = Node;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        // Every value keeps one: of a long key a copy for each value below it would make of a
-        // small body a large tree.
-        let pointer = shortened(self.path.pointer());
+        let place = self.path.here();
         let value = deserializer.deserialize_any(self)?;
-        Ok(Node { pointer, value })
+        Ok(Node { place, value })
     }
 }
 
@@ -154,7 +189,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.not_too_deep()?;
         let mut list = Vec::new();
         loop {
-            let step = list.len().to_string();
+            let step = Step::Index(list.len());
             let seed = Seed { path: self.path };
             match self.path.within(step, || access.next_element_seed(seed))? {
                 Some(node) => list.push(node),
@@ -167,7 +202,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         self.not_too_deep()?;
         let mut object = BTreeMap::new();
         while let Some(Key(key)) = access.next_key()? {
-            let node = self.path.within(shortened(key.clone()), || {
+            let node = self.path.within(Step::Key(Arc::clone(&key)), || {
                 if object.contains_key(&key) {
                     return Err(A::Error::custom("this key stands here twice"));
                 }
@@ -181,7 +216,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
 impl Seed<'_> {
     fn not_too_deep<E: Error>(&self) -> Result<(), E> {
-        if self.path.depth() < DEPTH_MOST {
+        if self.path.here().depth() < DEPTH_MOST {
             return Ok(());
         }
         Err(E::custom(format!("nested more than {DEPTH_MOST} levels deep")))
@@ -189,11 +224,25 @@ impl Seed<'_> {
 }
 
 /// A key; a type of its own so that it is read as text and nothing else.
-struct Key(String);
+struct Key(Arc<str>);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self)
+        deserializer.deserialize_str(KeyText)
+    }
+}
+
+struct KeyText;
+
+impl Visitor<'_> for KeyText {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Key, E> {
+        Ok(Key(text.into()))
     }
 }
 
@@ -213,7 +262,7 @@ impl Json {
 impl Node {
     /// A fault of this value.
     pub(super) fn fault(&self, why: impl fmt::Display) -> Problem {
-        Problem::new(Kind::Invalid, why.to_string()).at(shortened(self.pointer.clone()))
+        Problem::new(Kind::Invalid, why.to_string()).at(self.place.pointer())
     }
 
     fn not(&self, wanted: &str) -> Problem {
@@ -261,22 +310,22 @@ impl Node {
 
 /// The fields of an object, taken one by one; what is left over is a fault.
 pub(super) struct Fields {
-    pointer: String,
+    place: Place,
     /// The names that may stand here.
     names: &'static [&'static str],
-    left: BTreeMap<String, Node>,
+    left: BTreeMap<Arc<str>, Node>,
 }
 
 impl Fields {
     pub(super) fn of(node: Node, names: &'static [&'static str]) -> Result<Self, Problem> {
         let Json::Object(left) = node.value else { return Err(node.not("an object")) };
-        let fields = Self { pointer: node.pointer, names, left };
+        let fields = Self { place: node.place, names, left };
         fields.known()?;
         Ok(fields)
     }
 
     fn known(&self) -> Result<(), Problem> {
-        let unknown = self.left.iter().find(|(name, _)| !self.names.contains(&name.as_str()));
+        let unknown = self.left.iter().find(|(name, _)| !self.names.contains(&&***name));
         let Some((name, node)) = unknown else { return Ok(()) };
         let near = self
             .names
@@ -296,14 +345,14 @@ impl Fields {
 
     pub(super) fn need(&mut self, name: &str) -> Result<Node, Problem> {
         self.take(name).ok_or_else(|| {
-            let pointer = shortened(self.pointer.clone());
-            Problem::new(Kind::Invalid, format!("the field `{name}` is missing")).at(pointer)
+            let problem = Problem::new(Kind::Invalid, format!("the field `{name}` is missing"));
+            problem.at(self.place.pointer())
         })
     }
 
     /// A fault of the object as a whole.
     pub(super) fn fault(&self, why: impl fmt::Display) -> Problem {
-        Problem::new(Kind::Invalid, why.to_string()).at(shortened(self.pointer.clone()))
+        Problem::new(Kind::Invalid, why.to_string()).at(self.place.pointer())
     }
 }
 
@@ -335,20 +384,24 @@ mod tests {
         }
     }
 
+    /// What a value takes, and all below it; a key's text is there once.
     fn held(node: &Node) -> usize {
         let below: usize = match &node.value {
             Json::List(nodes) => nodes.iter().map(held).sum(),
             Json::Object(fields) => fields.iter().map(|(key, n)| key.len() + held(n)).sum(),
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) => 0,
         };
-        node.pointer.len() + below
+        size_of::<Node>() + size_of::<Below>() + below
     }
 
     #[test]
     fn a_small_body_never_becomes_a_large_tree() {
         let body = format!("{{\"{}\": [{}1]}}", "k".repeat(32_000), "1,".repeat(16_000));
         let node = parse(body.as_bytes()).unwrap();
-        assert!(held(&node) < 4_000_000, "{} bytes of pointers", held(&node));
+        assert!(held(&node) < 4_000_000, "{} bytes", held(&node));
+        let Json::Object(fields) = &node.value else { panic!("no object") };
+        let Json::List(list) = &fields.values().next().unwrap().value else { panic!("no list") };
+        assert_eq!(list[15_999].place.pointer().chars().count(), POINTER_MOST);
     }
 
     #[test]

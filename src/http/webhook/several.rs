@@ -39,7 +39,7 @@ impl Several {
         node: Node,
         each: impl Fn(Node) -> Result<T, Problem>,
     ) -> Result<Vec<T>, Problem> {
-        let pointer = node.pointer;
+        let pointer = node.place.pointer();
         let Json::List(nodes) = node.value else {
             return Err(Problem::new(Kind::Invalid, "it must be a list").at(pointer));
         };
