@@ -290,12 +290,16 @@ impl Signal {
         };
         let samples: Vec<&Sample> = window.values().map(|held| &held.sample).collect();
         rows::put_window(conn, id, &samples).await?;
-        let newest = self.newest.values().flatten().filter(|held| held.waits);
-        let newest: Vec<&Sample> = newest.map(|held| &held.sample).collect();
-        rows::put_newest(conn, id, &newest).await?;
-        for held in self.newest.values_mut().flatten() {
-            (held.row, held.waits) = (true, false);
+        // Of those that wait, for there may be thousands that do not.
+        let mut newest = Vec::new();
+        for (_, server) in window.keys() {
+            let held = self.newest.get_mut(server).and_then(Option::as_mut);
+            if let Some(held) = held.filter(|held| held.waits) {
+                (held.row, held.waits) = (true, false);
+                newest.push(held.sample.clone());
+            }
         }
+        rows::put_newest(conn, id, &newest.iter().collect::<Vec<_>>()).await?;
         let added = window.values().filter(|held| !held.row).count();
         let kept = self.kept.saturating_add(i64::try_from(added).unwrap_or(i64::MAX));
         self.kept = rows::drop_oldest(conn, id, kept).await?;

@@ -237,7 +237,13 @@ impl Cloud {
             let marker = listed.last().map(|s: &Value| s["id"].as_str().unwrap());
             let marker = marker.map(|id| format!("&marker={id}")).unwrap_or_default();
             let path = format!("/servers/detail?sort_key=created_at&sort_dir=asc{marker}");
-            let page = self.nova("GET", &path, Value::Null)["servers"].take();
+            let answer = self.ask_nova("GET", &path, Value::Null);
+            if answer.status == StatusCode::BAD_REQUEST && !listed.is_empty() {
+                // The last one of the page before has gone meanwhile.
+                listed.clear();
+                continue;
+            }
+            let page = told(&answer)["servers"].take();
             let page = page.as_array().unwrap();
             if page.is_empty() {
                 return listed;
@@ -255,6 +261,10 @@ impl Cloud {
 
     /// Calls Nova past the wire, as the operator of the cloud.
     pub fn nova(&self, method: &str, path: &str, body: Value) -> Value {
+        told(&self.ask_nova(method, path, body))
+    }
+
+    fn ask_nova(&self, method: &str, path: &str, body: Value) -> Answer {
         let (path, token) = (format!("{}{path}", self.nova_path()), self.operator());
         let request = Request::builder()
             .method(method)
@@ -262,9 +272,7 @@ impl Cloud {
             .header("x-auth-token", token)
             .header("openstack-api-version", "compute 2.75");
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let answer = self.direct(request.body(body).unwrap());
-        assert!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
-        serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
+        self.direct(request.body(body).unwrap())
     }
 
     fn nova_path(&self) -> String {
@@ -295,6 +303,12 @@ impl Cloud {
     fn direct(&self, request: Request<Body>) -> Answer {
         self.runtime.block_on(answer(self.sandbox.router(), request))
     }
+}
+
+/// What a call came to, which has to be well.
+fn told(answer: &Answer) -> Value {
+    assert!(answer.status.is_success(), "{}", String::from_utf8_lossy(&answer.body));
+    serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
 }
 
 fn config(address: SocketAddr, change: impl FnOnce(&mut SandboxConfig)) -> SandboxConfig {
