@@ -13,8 +13,9 @@ use client::Load;
 
 use crate::harness::Daemon;
 
-/// So many senders, each with a connection of its own and one request at a time.
-const SENDERS: usize = 256;
+/// So many senders, each with a connection of its own and one request at a time. A hundred servers
+/// of each stay below what a group may have.
+const SENDERS: usize = 128;
 /// How long each load lasts.
 const LASTS: Duration = Duration::from_secs(5);
 
