@@ -137,7 +137,7 @@ impl Samples {
         let Some(held) = self.groups.get(room.group) else { return Ok(()) };
         // Where it was not read, nothing needs room.
         let Some(mut in_use) = held.in_use else { return Ok(()) };
-        let mut added: BTreeMap<&SignalName, Vec<&Server>> = BTreeMap::new();
+        let mut added: BTreeMap<&SignalName, BTreeSet<&Server>> = BTreeMap::new();
         for sample in samples {
             let signal = held.signals.get(&sample.name);
             if !signal.is_none_or(|signal| signal.lacks(sample)) {
@@ -148,13 +148,13 @@ impl Samples {
                 in_use.names += 1;
             }
             let servers = added.entry(&sample.name).or_default();
-            if servers.contains(&&sample.server) {
+            if servers.contains(&sample.server) {
                 continue;
             }
             let of_name = signal.map_or(0, |signal| signal.servers) + servers.len();
             room.for_series(sample, keep::Series { all: in_use.series, of_name })?;
             in_use.series += 1;
-            servers.push(&sample.server);
+            servers.insert(&sample.server);
         }
         Ok(())
     }
@@ -210,17 +210,17 @@ impl Signal {
         of: (&GroupName, &SignalName),
         samples: &[&Sample],
     ) -> Result<usize, Fault> {
-        let mut asked: Vec<&Server> = Vec::new();
-        for sample in samples {
-            if let Entry::Vacant(place) = self.newest.entry(sample.server.clone()) {
-                place.insert(None);
-                asked.push(&sample.server);
-            }
-        }
-        if let Some(id) = self.id {
-            for sample in rows::newest(conn, (id, of), &asked).await? {
-                self.newest.insert(sample.server.clone(), Some(Held::kept(sample)));
-            }
+        let servers: BTreeSet<&Server> = samples.iter().map(|sample| &sample.server).collect();
+        let unread = servers.into_iter().filter(|server| !self.newest.contains_key(*server));
+        let asked: Vec<&Server> = unread.collect();
+        let found = match self.id {
+            Some(id) => rows::newest(conn, (id, of), &asked).await?,
+            None => Vec::new(),
+        };
+        // Not before: what could not be read is not taken for what is not there.
+        self.newest.extend(asked.iter().map(|server| ((*server).clone(), None)));
+        for sample in found {
+            self.newest.insert(sample.server.clone(), Some(Held::kept(sample)));
         }
         Ok(asked.len())
     }
@@ -295,7 +295,7 @@ impl Signal {
         for (_, server) in window.keys() {
             let held = self.newest.get_mut(server).and_then(Option::as_mut);
             if let Some(held) = held.filter(|held| held.waits) {
-                (held.row, held.waits) = (true, false);
+                held.waits = false;
                 newest.push(held.sample.clone());
             }
         }

@@ -213,6 +213,20 @@ async fn a_row_that_cannot_be_read_stops_its_group_only(
 }
 
 #[tokio::test]
+async fn a_newest_sample_that_cannot_be_read_is_not_taken_for_none() {
+    let desk = Kind::Sqlite.open().await;
+    stored(desk.admit(samples(&web(), 9, vec![sample("load", 5.0, 9, 9)])).await);
+    desk.sql("UPDATE newest SET value = 9e999").await;
+    let desk = desk.restarted().await;
+    // Neither at once nor at the second try: it would push out what was measured later.
+    for secs in [10, 11] {
+        let older = samples(&web(), secs, vec![sample("load", 1.0, 3, secs)]);
+        let refused = desk.admit(older).await;
+        assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_decision_that_cannot_be_read_does_not_stop_the_next() {
     let desk = Kind::Sqlite.open().await;
     desk.record(&decision(&web(), 1)).await;
