@@ -325,7 +325,7 @@ impl Fields {
     }
 
     fn known(&self) -> Result<(), Problem> {
-        let unknown = self.left.iter().find(|(name, _)| !self.names.contains(&&***name));
+        let unknown = self.left.iter().find(|(name, _)| !self.names.contains(&name.as_ref()));
         let Some((name, node)) = unknown else { return Ok(()) };
         let near = self
             .names

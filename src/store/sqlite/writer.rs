@@ -1,8 +1,8 @@
 //! The one task that writes.
 //!
 //! It takes all that waits, up to a bound, and makes one transaction of it: one sync of
-//! the disk for many callers. Each write stands in a savepoint, so that one that is
-//! refused takes nothing else with it. What many of them change alike, the states of groups and
+//! the disk for many callers. A write with statements of its own stands in a savepoint, so that one
+//! that is refused takes nothing else with it. What many of them change alike, the states of groups and
 //! samples, they hand to the transaction, which writes it once at its end. Nobody is answered
 //! before COMMIT has returned; if COMMIT fails, or SQLite ended the transaction, every write of the
 //! batch has failed.
