@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prost::Message;
+use prost::Message as _;
+
+use super::prompb::{Label, Sample, TimeSeries, WriteRequest};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -120,37 +122,6 @@ fn alerts(sender: usize) -> String {
     )
 }
 
-/// prometheus/prometheus `prompb/remote.proto` and `types.proto`.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
-
 fn written(sender: usize, nth: usize) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let timestamp = i64::try_from(now).unwrap();
@@ -162,7 +133,9 @@ fn written(sender: usize, nth: usize) -> Vec<u8> {
             label("server_id", format!("s{sender}-{n}")),
         ],
         samples: vec![Sample { value: nth as f64, timestamp }],
+        exemplars: Vec::new(),
     };
-    let body = WriteRequest { timeseries: (0..SAMPLES).map(one).collect() };
+    let timeseries = (0..SAMPLES).map(one).collect();
+    let body = WriteRequest { timeseries, metadata: Vec::new() };
     snap::raw::Encoder::new().compress_vec(&body.encode_to_vec()).unwrap()
 }

@@ -4,6 +4,8 @@
 pub mod bare;
 mod bodies;
 mod client;
+#[path = "../../tests/it/http/sources/prompb.rs"]
+mod prompb;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -13,6 +13,7 @@ mod generic;
 mod grafana;
 mod measures;
 mod otlp;
+mod prompb;
 mod remote_write;
 mod standard_webhooks;
 mod trigger;
