@@ -126,6 +126,7 @@ section! {
     HttpLimitsText {
         body_bytes: u64,
         header_timeout: Duration,
+        idle_timeout: Duration,
         request_timeout: Duration,
         signals_per_second: u64,
         signals_burst: u64,

@@ -42,6 +42,8 @@ pub struct TlsFiles {
 pub struct HttpLimits {
     pub body_bytes: usize,
     pub header_timeout: Duration,
+    /// How long a connection is kept for its next request.
+    pub idle_timeout: Duration,
     pub request_timeout: Duration,
     /// Samples and signals requests per second of one sender, and the burst.
     pub signals_per_second: u32,
@@ -59,6 +61,7 @@ impl Default for HttpLimits {
         Self {
             body_bytes: 64 * 1024,
             header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(10),
             signals_per_second: 1000,
             signals_burst: 2000,

@@ -2,7 +2,7 @@
 //! in how long an answer waits to be taken, and ended in order when we stop.
 //!
 //! `axum::serve` waits for headers without a limit, so connections are served with hyper
-//! itself. After the last answer a connection is closed the way RFC 9112 § 9.6 asks for:
+//! itself, on sockets with limits of their own. After the last answer a connection is closed the way RFC 9112 § 9.6 asks for:
 //! our side first, then what the sender still sends is read and dropped for a moment; a
 //! sender in the middle of a body that is too large hears the 413 and not a reset.
 
@@ -19,7 +19,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -215,10 +215,9 @@ impl House {
                 })
             },
         ));
-        let io = TokioIo::new(Impatient::new(stream, self.limits.request_timeout));
+        let io = TokioIo::new(Impatient::new(stream, self.limits, Arc::clone(&seat.busy)));
         let mut talk = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
+            .header_read_timeout(None)
             .max_headers(HEADERS_MOST)
             .max_header_size(HEADER_BYTES_MOST)
             .serve_connection(io, service);

@@ -101,6 +101,7 @@ fn check_limits(text: &HttpLimitsText, sink: &mut Sink) -> HttpLimits {
     }
     for (at, timeout, most) in [
         (&text.header_timeout, &mut limits.header_timeout, 60 * SECOND),
+        (&text.idle_timeout, &mut limits.idle_timeout, 600 * SECOND),
         (&text.request_timeout, &mut limits.request_timeout, 300 * SECOND),
     ] {
         *timeout = range::span(at.as_ref(), *timeout, SECOND..=most, sink);

@@ -25,7 +25,7 @@ fn a_key_that_is_needed_is_asked_for(#[case] key: &str, #[case] said: &str) {
 }
 
 /// Keys of every kind, each with its type's name in a fault.
-const KEYS: [(&str, &str, &str); 48] = [
+const KEYS: [(&str, &str, &str); 49] = [
     ("controller", "state_dir", "a string"),
     ("controller", "id", "a string"),
     ("cloud", "use", "a string"),
@@ -47,6 +47,7 @@ const KEYS: [(&str, &str, &str); 48] = [
     ("http", "limits", "a table"),
     ("http.limits", "body_bytes", "a whole number"),
     ("http.limits", "header_timeout", "a span of time"),
+    ("http.limits", "idle_timeout", "a span of time"),
     ("http.limits", "in_flight", "a whole number"),
     ("group.web", "tag", "a string"),
     ("group.web", "min", "a whole number"),
@@ -266,6 +267,7 @@ fn what_is_needed_must_be_right(#[case] from: &str, #[case] to: &str, #[case] sa
 #[case("[http.limits]\nconnections = 0", "is 0, but must be 1 to 65536")]
 #[case("[http.limits]\nrequest_timeout = \"1h\"", "is 1 h, but must be 1 s to 5 min")]
 #[case("[http.limits]\nheader_timeout = \"61s\"", "is 1 min 1 s, but must be 1 s to 1 min")]
+#[case("[http.limits]\nidle_timeout = \"11m\"", "is 11 min, but must be 1 s to 10 min")]
 #[case("[http.limits]\nin_flight = 65537", "is 65537, but must be 1 to 65536")]
 #[case("[http.limits]\nsignals_per_second = 0", "is 0, but must be 1 to 1000000")]
 #[case("[http.limits]\ncommands_per_second = 10001", "is 10001, but must be 1 to 10000")]

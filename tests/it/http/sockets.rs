@@ -103,7 +103,7 @@ async fn until(stream: &mut TcpStream, text: &str) -> String {
 
 fn hurried() -> HttpLimits {
     let soon = Duration::from_millis(200);
-    HttpLimits { header_timeout: soon, ..HttpLimits::default() }
+    HttpLimits { header_timeout: soon, idle_timeout: soon, ..HttpLimits::default() }
 }
 
 #[tokio::test]
