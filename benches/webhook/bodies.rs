@@ -1,6 +1,7 @@
 //! What each kind of sender sends.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message as _;
@@ -62,27 +63,45 @@ impl Kind {
         }
     }
 
-    /// The nth request of a sender, headers and all, written over what stands there.
-    pub fn request(self, out: &mut Vec<u8>, token: &str, (sender, nth): (usize, usize)) {
+    /// The nth request of a sender, headers and all.
+    pub fn request(self, target: &Target, (sender, nth): (usize, usize)) -> Vec<u8> {
         let body = match self {
             Self::Single => single(sender, nth).into_bytes(),
             Self::Batch => batch(sender, nth).into_bytes(),
             Self::Alertmanager => alerts(sender).into_bytes(),
             Self::RemoteWrite => written(sender, nth),
         };
-        let kind = match self {
-            Self::RemoteWrite => "application/x-protobuf\r\ncontent-encoding: snappy",
-            Self::Single | Self::Batch | Self::Alertmanager => "application/json",
+        let (path, kind) = match self {
+            // It knows one route, and looks into no body.
+            _ if target.bare => (Self::Single.path(), "application/json"),
+            Self::RemoteWrite => {
+                (self.path(), "application/x-protobuf\r\ncontent-encoding: snappy")
+            }
+            Self::Single | Self::Batch | Self::Alertmanager => (self.path(), "application/json"),
         };
-        let (path, length) = (self.path(), body.len());
+        let (token, length) = (&target.token, body.len());
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {token}\r\n\
              content-type: {kind}\r\ncontent-length: {length}\r\n\r\n"
         );
-        out.clear();
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(&body);
+        let mut request = head.into_bytes();
+        request.extend_from_slice(&body);
+        request
     }
+
+    /// Whether a request may be sent again as it is: where it names no time, it is measured anew
+    /// each time that it comes.
+    pub fn timeless(self) -> bool {
+        self != Self::RemoteWrite
+    }
+}
+
+/// Whom requests are for.
+pub struct Target {
+    pub address: SocketAddr,
+    pub token: String,
+    /// It is the server without store and without parsing.
+    pub bare: bool,
 }
 
 fn single(sender: usize, nth: usize) -> String {

@@ -1,6 +1,6 @@
-//! Senders: each has one connection, and waits for its answer before it sends again.
+//! Senders: each has one connection, and waits for its answer before it sends again. They work on
+//! the same machine as the server, so they do as little as they can.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -8,13 +8,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::sleep_until;
 
-use super::bodies::Kind;
+use super::bodies::{Kind, Target};
 
 pub struct Load {
     pub kind: Kind,
     pub senders: usize,
     pub lasts: Duration,
-    pub token: String,
 }
 
 /// What the senders saw.
@@ -34,35 +33,40 @@ impl Seen {
 
 impl Load {
     /// As fast as they are answered.
-    pub fn at_most(&self, address: SocketAddr) -> Seen {
-        self.run(address, None)
+    pub fn at_most(&self, target: &Target) -> Seen {
+        self.run(target, None)
     }
 
     /// At this rate in all. A wait begins when the request was due, so that what is answered late
     /// counts for all that had to wait behind it.
-    pub fn paced(&self, address: SocketAddr, per_second: f64) -> Seen {
-        self.run(address, Some(Duration::from_secs_f64(self.senders as f64 / per_second)))
+    pub fn paced(&self, target: &Target, per_second: f64) -> Seen {
+        self.run(target, Some(Duration::from_secs_f64(self.senders as f64 / per_second)))
     }
 
-    fn run(&self, address: SocketAddr, every: Option<Duration>) -> Seen {
+    fn run(&self, target: &Target, every: Option<Duration>) -> Seen {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let senders: Vec<Sender> = (0..self.senders).map(|n| Sender::new(self.kind, n)).collect();
         let began = Instant::now();
-        let senders = (0..self.senders).map(|n| self.send(address, n, every));
-        let waits = runtime.block_on(join_all(senders));
+        let sending = senders.into_iter().map(|sender| self.send(target, sender, every));
+        let waits = runtime.block_on(join_all(sending));
         let lasted = began.elapsed();
         let mut waits: Vec<Duration> = waits.into_iter().flatten().collect();
         waits.sort_unstable();
         Seen { per_second: waits.len() as f64 / lasted.as_secs_f64(), waits }
     }
 
-    async fn send(&self, address: SocketAddr, n: usize, every: Option<Duration>) -> Vec<Duration> {
-        let mut stream = TcpStream::connect(address).await.unwrap();
+    async fn send(
+        &self,
+        target: &Target,
+        mut sender: Sender,
+        every: Option<Duration>,
+    ) -> Vec<Duration> {
+        let mut stream = TcpStream::connect(target.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let (mut request, mut answer) = (Vec::new(), Vec::new());
-        let mut waits = Vec::new();
+        let (mut answer, mut waits) = (Vec::new(), Vec::new());
         let began = Instant::now();
         // Not all of them at the same instant.
-        let share = n as f64 / self.senders as f64;
+        let share = sender.n as f64 / self.senders as f64;
         let mut due = began + every.map_or(Duration::ZERO, |every| every.mul_f64(share));
         while began.elapsed() < self.lasts {
             if let Some(every) = every {
@@ -72,8 +76,7 @@ impl Load {
                 due = Instant::now();
             }
             let due = every.map_or(due, |every| due - every);
-            self.kind.request(&mut request, &self.token, (n, waits.len()));
-            stream.write_all(&request).await.unwrap();
+            stream.write_all(sender.next(target)).await.unwrap();
             taken(&mut stream, &mut answer).await;
             waits.push(due.elapsed());
         }
@@ -81,18 +84,48 @@ impl Load {
     }
 }
 
+/// Requests that were made once are sent in turn, each with other values than the one before.
+const MADE: usize = 8;
+
+struct Sender {
+    kind: Kind,
+    n: usize,
+    nth: usize,
+    made: Vec<Vec<u8>>,
+}
+
+impl Sender {
+    fn new(kind: Kind, n: usize) -> Self {
+        Self { kind, n, nth: 0, made: Vec::new() }
+    }
+
+    fn next(&mut self, target: &Target) -> &[u8] {
+        let place = if self.kind.timeless() { self.nth % MADE } else { 0 };
+        if self.made.len() <= place {
+            self.made.push(Vec::new());
+        }
+        if self.made[place].is_empty() || !self.kind.timeless() {
+            self.made[place] = self.kind.request(target, (self.n, self.nth));
+        }
+        self.nth += 1;
+        &self.made[place]
+    }
+}
+
 /// Reads an answer, which has to be 202.
 async fn taken(stream: &mut TcpStream, answer: &mut Vec<u8>) {
+    const LENGTH: &[u8] = b"content-length: ";
     answer.clear();
     loop {
         let read = stream.read_buf(answer).await.unwrap();
         assert!(read > 0, "the connection was closed: {}", String::from_utf8_lossy(answer));
-        let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let text = std::str::from_utf8(&answer[..head]).unwrap().to_ascii_lowercase();
-        assert!(text.starts_with("http/1.1 202"), "{}", String::from_utf8_lossy(answer));
-        let length = text.split("content-length: ").nth(1).expect("a length");
-        let length: usize = length.lines().next().unwrap().parse().unwrap();
-        if answer.len() >= head + 4 + length {
+        let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let head = &answer[..end];
+        assert!(head.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(answer));
+        let at = head.windows(LENGTH.len()).position(|part| part == LENGTH).expect("a length");
+        let digits = head[at + LENGTH.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        let length = digits.fold(0, |n, digit| 10 * n + usize::from(digit - b'0'));
+        if answer.len() >= end + 4 + length {
             return;
         }
     }

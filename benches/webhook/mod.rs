@@ -7,11 +7,12 @@ mod client;
 #[path = "../../tests/it/http/sources/prompb.rs"]
 mod prompb;
 
-use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use bodies::Kind;
+use bodies::{Kind, Target};
 use client::Load;
+use novascale::config::http::HttpLimits;
 
 use crate::harness::Daemon;
 
@@ -32,7 +33,6 @@ admin = "127.0.0.1:0"
 [http.limits]
 signals_per_second = 1000000
 signals_burst = 1000000
-commands_per_second = 10000
 in_flight = 512
 
 [group.web]
@@ -61,22 +61,38 @@ signal = "pushed"
 server_label = "server_id"
 "#;
 
+/// The same for the bare server.
+fn limits() -> HttpLimits {
+    HttpLimits {
+        signals_per_second: 1_000_000,
+        signals_burst: 1_000_000,
+        in_flight: 512,
+        ..HttpLimits::default()
+    }
+}
+
 pub fn run() {
     let bare = bare::Server::start();
+    let beside = Target { address: bare.address(), token: token(&bare.token_file()), bare: true };
     println!("webhook: {SENDERS} senders, {} s each", LASTS.as_secs());
     for kind in Kind::ALL {
         // Each on a state of its own, as it fares while it is filled.
         let daemon = Daemon::with_its_own_cloud(CONFIGURATION);
         daemon.steady("web");
         let address = daemon.url("webhook");
-        let address: SocketAddr = address.strip_prefix("http://").unwrap().parse().unwrap();
-        let token = std::fs::read_to_string(daemon.token_file("signal")).unwrap();
-        let load = Load { kind, senders: SENDERS, lasts: LASTS, token: token.trim().to_owned() };
-        let taken = load.at_most(address);
-        let beside = load.at_most(bare.address());
-        let paced = load.paced(address, taken.per_second / 2.0);
-        tell(kind, [taken.per_second, beside.per_second], &paced);
+        let address = address.strip_prefix("http://").unwrap().parse().unwrap();
+        let token = token(&daemon.token_file("signal"));
+        let ours = Target { address, token, bare: false };
+        let load = Load { kind, senders: SENDERS, lasts: LASTS };
+        let taken = load.at_most(&ours);
+        let at_best = load.at_most(&beside);
+        let paced = load.paced(&ours, taken.per_second / 2.0);
+        tell(kind, [taken.per_second, at_best.per_second], &paced);
     }
+}
+
+fn token(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap().trim().to_owned()
 }
 
 fn tell(kind: Kind, [taken, bare]: [f64; 2], paced: &client::Seen) {

@@ -3,11 +3,9 @@
 //! A bearer token (RFC 6750) in the Authorization header and nowhere else. This runs
 //! before anything of the body is read; what fails here has cost one digest.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::middleware::Next;
-use axum::response::Response;
 
 use super::App;
 use super::error::{Kind, Problem};
@@ -51,27 +49,6 @@ pub(super) struct Door {
     pub needs: Scope,
 }
 
-/// Lets a request in that carries a token which includes the door's scope.
-pub(super) async fn sign_in(
-    State(door): State<Door>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let peer = request.extensions().get::<Peer>().copied();
-    let scope = match bearer(request.headers()) {
-        Some(token) => door.app.tokens().scope_of(token),
-        None => return Err(door.failed(Kind::NoToken, peer)),
-    };
-    let Some(scope) = scope else { return Err(door.failed(Kind::BadToken, peer)) };
-    if !scope.includes(door.needs) {
-        return Err(door.wrong(scope));
-    }
-    let caller = Caller { who: Who::Token(scope), peer };
-    door.within_rate(&caller)?;
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
-}
-
 /// The token of exactly one Authorization header; the scheme's case does not matter
 /// (RFC 9110 § 11.1).
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
@@ -82,6 +59,23 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 impl Door {
+    /// Lets a request in that carries a token which includes the door's scope.
+    pub(super) fn sign_in(&self, mut request: Request) -> Result<Request, Problem> {
+        let peer = request.extensions().get::<Peer>().copied();
+        let scope = match bearer(request.headers()) {
+            Some(token) => self.app.tokens().scope_of(token),
+            None => return Err(self.failed(Kind::NoToken, peer)),
+        };
+        let Some(scope) = scope else { return Err(self.failed(Kind::BadToken, peer)) };
+        if !scope.includes(self.needs) {
+            return Err(self.wrong(scope));
+        }
+        let caller = Caller { who: Who::Token(scope), peer };
+        self.within_rate(&caller)?;
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+
     fn failed(&self, kind: Kind, peer: Option<Peer>) -> Problem {
         self.app.counters().add(count::SIGN_IN_FAILURES, &[], 1);
         if let Err(too_many) = self.app.senders().failed_sign_in(peer) {

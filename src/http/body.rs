@@ -5,11 +5,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::middleware::Next;
-use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
@@ -21,18 +19,14 @@ use crate::domain::time::spoken;
 #[derive(Debug, Clone)]
 pub(super) struct Taken(pub Bytes);
 
-/// Takes the body, then lets the route answer.
-pub(super) async fn take(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+/// Takes the body from the request, for its route.
+pub(super) async fn take(app: &App, request: Request) -> Result<Request, Problem> {
     let limits = &app.settings().limits;
     let (mut parts, body) = request.into_parts();
     is_json(&parts.headers)?;
     let body = read(&parts.headers, body, limits.body_bytes, limits.request_timeout).await?;
     parts.extensions.insert(Taken(body));
-    Ok(next.run(Request::from_parts(parts, Body::empty())).await)
+    Ok(Request::from_parts(parts, Body::empty()))
 }
 
 /// `application/json`, with no parameter but `charset=utf-8`, and no encoding (RFC 9110 § 8).

@@ -12,6 +12,7 @@
 //!
 //! Two listeners: `webhook` is for senders, `admin` has everything. Go on to [`webhook`].
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +24,9 @@ use axum::http::{HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, post, put};
-use tokio::sync::{Semaphore, watch};
+use futures_util::FutureExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::timeout;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::config::HttpSettings;
 use crate::control::handle::{GroupHandle, Handle};
@@ -65,57 +65,74 @@ pub use serve::serve;
 
 /// The routers of both listeners: (webhook, admin).
 pub fn router(app: &App) -> (Router, Router) {
-    let webhook = || {
-        Router::new()
-            .route(
-                "/v1/groups/{group}/signals",
-                app.taking(Scope::Signal, post(webhook::signals::post)),
-            )
-            .route(
-                "/v1/groups/{group}/alerts",
-                app.taking(Scope::Signal, post(webhook::alerts::post)),
-            )
-            .route("/v1/webhooks/{source}", any(source::post))
-            .route("/v1/webhooks/{source}/{secret}", any(source::post_with_secret))
-            // What OpenTelemetry's exporters add to the address that they are given.
-            .route("/v1/webhooks/{source}/v1/metrics", any(source::post))
-            .route("/v1/webhooks/{source}/{secret}/v1/metrics", any(source::post_with_secret))
-            .route(
-                "/v1/groups/{group}/capacity",
-                app.taking(Scope::Capacity, post(webhook::capacity::post)),
-            )
-    };
-    let pin = app
+    let (senders, operators) = (Gate::of(app), Gate::of(app));
+    (senders.finish(webhook_routes(&senders)), operators.finish(admin_routes(&operators)))
+}
+
+/// Our way in with another handler at its end: what a benchmark holds ours against.
+#[doc(hidden)]
+pub fn bare(app: &App, handler: MethodRouter<App>) -> Router {
+    let gate = Gate::of(app);
+    let route = gate.taking(Scope::Signal, handler);
+    gate.finish(Router::new().route("/v1/groups/{group}/signals", route))
+}
+
+fn webhook_routes(gate: &Gate) -> Router<App> {
+    Router::new()
+        .route(
+            "/v1/groups/{group}/signals",
+            gate.taking(Scope::Signal, post(webhook::signals::post)),
+        )
+        .route("/v1/groups/{group}/alerts", gate.taking(Scope::Signal, post(webhook::alerts::post)))
+        .route(
+            "/v1/groups/{group}/capacity",
+            gate.taking(Scope::Capacity, post(webhook::capacity::post)),
+        )
+        .merge(source_routes(gate))
+}
+
+/// They have doors of their own.
+fn source_routes(gate: &Gate) -> Router<App> {
+    Router::new()
+        .route("/v1/webhooks/{source}", any(source::post))
+        .route("/v1/webhooks/{source}/{secret}", any(source::post_with_secret))
+        // What OpenTelemetry's exporters add to the address that they are given.
+        .route("/v1/webhooks/{source}/v1/metrics", any(source::post))
+        .route("/v1/webhooks/{source}/{secret}/v1/metrics", any(source::post_with_secret))
+        .route_layer(from_fn_with_state(gate.clone(), with_room))
+}
+
+fn admin_routes(gate: &Gate) -> Router<App> {
+    let pin = gate
         .taking(Scope::Operate, put(webhook::capacity::put_pin))
-        .merge(app.guarded(Scope::Operate, delete(webhook::capacity::delete_pin)));
-    let freeze = app
+        .merge(gate.guarded(Scope::Operate, delete(webhook::capacity::delete_pin)));
+    let freeze = gate
         .taking(Scope::Operate, put(freeze::put_group))
-        .merge(app.guarded(Scope::Operate, delete(freeze::delete_group)));
-    let pause = app
+        .merge(gate.guarded(Scope::Operate, delete(freeze::delete_group)));
+    let pause = gate
         .taking(Scope::Operate, put(webhook::pause::put_group))
-        .merge(app.guarded(Scope::Operate, delete(webhook::pause::delete_group)));
-    let pause_all = app
+        .merge(gate.guarded(Scope::Operate, delete(webhook::pause::delete_group)));
+    let pause_all = gate
         .taking(Scope::Operate, put(webhook::pause::put_all))
-        .merge(app.guarded(Scope::Operate, delete(webhook::pause::delete_all)));
-    let freeze_all = app
+        .merge(gate.guarded(Scope::Operate, delete(webhook::pause::delete_all)));
+    let freeze_all = gate
         .taking(Scope::Operate, put(freeze::put_all))
-        .merge(app.guarded(Scope::Operate, delete(freeze::delete_all)));
-    let admin = webhook()
-        .route("/v1/groups", app.guarded(Scope::Read, get(api::groups)))
-        .route("/v1/groups/{group}", app.guarded(Scope::Read, get(api::group)))
-        .route("/v1/groups/{group}/servers", app.guarded(Scope::Read, get(api::servers)))
-        .route("/v1/groups/{group}/decisions", app.guarded(Scope::Read, get(api::decisions)))
-        .route("/v1/groups/{group}/commands", app.guarded(Scope::Read, get(api::commands)))
-        .route("/v1/groups/{group}/plan", app.guarded(Scope::Read, get(api::plan)))
+        .merge(gate.guarded(Scope::Operate, delete(freeze::delete_all)));
+    webhook_routes(gate)
+        .route("/v1/groups", gate.guarded(Scope::Read, get(api::groups)))
+        .route("/v1/groups/{group}", gate.guarded(Scope::Read, get(api::group)))
+        .route("/v1/groups/{group}/servers", gate.guarded(Scope::Read, get(api::servers)))
+        .route("/v1/groups/{group}/decisions", gate.guarded(Scope::Read, get(api::decisions)))
+        .route("/v1/groups/{group}/commands", gate.guarded(Scope::Read, get(api::commands)))
+        .route("/v1/groups/{group}/plan", gate.guarded(Scope::Read, get(api::plan)))
         .route("/v1/groups/{group}/pin", pin)
-        .route("/v1/reload", app.at_leisure(Scope::Operate, post(reload::post)))
+        .route("/v1/reload", gate.at_leisure(Scope::Operate, post(reload::post)))
         .route("/v1/groups/{group}/freeze", freeze)
         .route("/v1/freeze", freeze_all)
         .route("/v1/groups/{group}/pause", pause)
         .route("/v1/pause", pause_all)
-        .route("/v1/groups/{group}/adopt", app.taking(Scope::Operate, post(webhook::adopt::post)))
-        .route("/metrics", app.guarded(Scope::Read, get(metrics::show)));
-    (app.finish(webhook()), app.finish(admin))
+        .route("/v1/groups/{group}/adopt", gate.taking(Scope::Operate, post(webhook::adopt::post)))
+        .route("/metrics", gate.guarded(Scope::Read, get(metrics::show)))
 }
 
 /// What the HTTP face is made from.
@@ -263,83 +280,121 @@ impl App {
             error.into()
         })
     }
+}
+
+/// The way into one listener. It is one layer and not one for each step: axum clones all layers
+/// within a layer for each request.
+#[derive(Clone)]
+struct Gate {
+    app: App,
+    /// Requests that may be under way.
+    room: Arc<Semaphore>,
+}
+
+/// What a route asks of those who come.
+#[derive(Clone)]
+struct Way {
+    gate: Gate,
+    door: auth::Door,
+    /// A JSON body.
+    body: bool,
+    /// Whether its answer has to be ready in time.
+    timed: bool,
+}
+
+impl Gate {
+    fn of(app: &App) -> Self {
+        let room = Arc::new(Semaphore::new(app.settings().limits.in_flight));
+        Self { app: app.clone(), room }
+    }
 
     /// A route behind a token, answered in time.
-    fn guarded(&self, needs: Scope, routes: MethodRouter<Self>) -> MethodRouter<Self> {
-        let door = auth::Door { app: self.clone(), needs };
-        routes
-            .route_layer(from_fn_with_state(self.clone(), in_time))
-            .route_layer(from_fn_with_state(door, auth::sign_in))
+    fn guarded(&self, needs: Scope, routes: MethodRouter<App>) -> MethodRouter<App> {
+        self.behind(needs, (false, true), routes)
     }
 
     /// The same, with a JSON body.
-    fn taking(&self, needs: Scope, routes: MethodRouter<Self>) -> MethodRouter<Self> {
-        self.at_leisure(needs, routes.route_layer(from_fn_with_state(self.clone(), in_time)))
+    fn taking(&self, needs: Scope, routes: MethodRouter<App>) -> MethodRouter<App> {
+        self.behind(needs, (true, true), routes)
     }
 
     /// The same, for a handler that bounds its time itself.
-    fn at_leisure(&self, needs: Scope, routes: MethodRouter<Self>) -> MethodRouter<Self> {
-        let door = auth::Door { app: self.clone(), needs };
-        routes
-            .route_layer(from_fn_with_state(self.clone(), body::take))
-            .route_layer(from_fn_with_state(door, auth::sign_in))
+    fn at_leisure(&self, needs: Scope, routes: MethodRouter<App>) -> MethodRouter<App> {
+        self.behind(needs, (true, false), routes)
+    }
+
+    fn behind(
+        &self,
+        needs: Scope,
+        (body, timed): (bool, bool),
+        routes: MethodRouter<App>,
+    ) -> MethodRouter<App> {
+        let door = auth::Door { app: self.app.clone(), needs };
+        routes.route_layer(from_fn_with_state(Way { gate: self.clone(), door, body, timed }, enter))
     }
 
     /// What all routes of a listener share. Health is answered however busy the rest is.
-    fn finish(&self, routes: Router<Self>) -> Router {
-        let room = Arc::new(Semaphore::new(self.settings().limits.in_flight));
-        let nosniff = HeaderValue::from_static("nosniff");
-        let no_store = HeaderValue::from_static("no-store");
+    fn finish(&self, routes: Router<App>) -> Router {
         routes
-            .route_layer(from_fn_with_state(room, with_room))
             .route("/healthz", get(probe::healthz))
             .route("/readyz", get(probe::readyz))
             .fallback(no_route)
             .method_not_allowed_fallback(wrong_method)
-            .layer(CatchPanicLayer::custom(error::panicked))
-            .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, nosniff))
-            .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, no_store))
-            .layer(from_fn_with_state(self.clone(), observe))
-            .with_state(self.clone())
+            .layer(from_fn_with_state(self.app.clone(), observe))
+            .with_state(self.app.clone())
+    }
+
+    /// Refuses at once what would only wait: a sender that hears 503 can come again.
+    fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.room.try_acquire().map_err(|_| {
+            Problem::new(Kind::Overloaded, "too many requests at once")
+                .after(Duration::from_secs(1))
+        })
     }
 }
 
-/// Refuses at once what would only wait: a sender that hears 503 can come again.
 async fn with_room(
-    State(room): State<Arc<Semaphore>>,
+    State(gate): State<Gate>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let Ok(_place) = room.try_acquire() else {
-        return Err(Problem::new(Kind::Overloaded, "too many requests at once")
-            .after(Duration::from_secs(1)));
-    };
+    let _place = gate.place()?;
     Ok(next.run(request).await)
+}
+
+async fn enter(State(way): State<Way>, request: Request, next: Next) -> Result<Response, Problem> {
+    let _place = way.gate.place()?;
+    let mut request = way.door.sign_in(request)?;
+    if way.body {
+        request = body::take(&way.gate.app, request).await?;
+    }
+    let answer = next.run(request);
+    if way.timed { in_time(&way.gate.app, answer).await } else { Ok(answer.await) }
 }
 
 /// Bounds how long a handler may take. What it had begun to store may be stored all the
 /// same; the sender repeats it with its Idempotency-Key.
-async fn in_time(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+async fn in_time(app: &App, answer: impl Future<Output = Response>) -> Result<Response, Problem> {
     let patience = app.settings().limits.request_timeout;
-    timeout(patience, next.run(request)).await.map_err(|_| {
+    timeout(patience, answer).await.map_err(|_| {
         Problem::new(Kind::Late, format!("no answer was ready within {}", spoken(patience)))
             .hint("send it again, with the same Idempotency-Key if it had one")
             .after(Duration::from_secs(1))
     })
 }
 
-/// Counts and logs every answer by its route, which is ours, and not by its path, which
-/// is the sender's.
+/// Answers whatever happens, with what every answer carries, and counts and logs it by its route,
+/// which is ours, and not by its path, which is the sender's.
 async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     let method = method_word(request.method());
     let began = app.now().steady;
-    let response = next.run(request).await;
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let mut response = answer.unwrap_or_else(error::panicked);
+    let headers = response.headers_mut();
+    headers.entry(X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let status = response.status();
     let took_ms = app.now().steady.since(began).as_millis();
     let labels = [("route", route), ("method", method), ("status", status.as_str())];
