@@ -294,7 +294,7 @@ impl Node {
     /// A text without control characters, of 1 to `most` bytes.
     pub(super) fn printable(&self, most: usize) -> Result<&str, Problem> {
         let text = self.text()?;
-        if text.trim().is_empty() || text.len() > most || text.chars().any(char::is_control) {
+        if !is_printable(text, most) {
             return Err(self.fault(format_args!("it must be 1 to {most} printable characters")));
         }
         Ok(text)
@@ -306,6 +306,10 @@ impl Node {
         let made = self.text()?.parse();
         made.map_err(|e: InvalidId| self.fault(format_args!("it must be a {}: {}", e.what, e.rule)))
     }
+}
+
+pub(super) fn is_printable(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.len() <= most && !text.chars().any(char::is_control)
 }
 
 /// The fields of an object, taken one by one; what is left over is a fault.

@@ -38,6 +38,7 @@ pub mod alerts;
 pub mod capacity;
 mod json;
 pub mod pause;
+mod plain;
 mod several;
 pub mod signals;
 

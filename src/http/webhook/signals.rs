@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::json::{Fields, Node};
 use super::several::Several;
-use super::{admit, idempotency_key};
+use super::{admit, idempotency_key, plain};
 use crate::control::handle::GroupHandle;
 use crate::domain::group::Group;
 use crate::domain::id::SignalName;
@@ -44,7 +44,7 @@ pub const SAMPLES_MOST: usize = 1000;
 pub const OLD_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// The longest `id` of a sample.
-const ID_MOST: usize = 128;
+pub(super) const ID_MOST: usize = 128;
 
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -123,14 +123,33 @@ fn known_before(accepted: usize, fresh: u32) -> Option<String> {
 
 /// By which clock samples are read.
 #[derive(Clone, Copy)]
-struct Reading {
-    now: Now,
+pub(super) struct Reading {
+    pub(super) now: Now,
     /// Whatever `at` says is taken.
-    at_any_time: bool,
+    pub(super) at_any_time: bool,
+}
+
+impl Reading {
+    fn too_far_ahead(self, at: Wall) -> bool {
+        !self.at_any_time && at > self.now.wall.plus(AHEAD_MOST)
+    }
+
+    fn too_old(self, at: Wall) -> bool {
+        !self.at_any_time && at < self.now.wall.minus(OLD_MOST)
+    }
+
+    pub(super) fn fits(self, at: Wall) -> bool {
+        !self.too_far_ahead(at) && !self.too_old(at)
+    }
 }
 
 /// The samples of a body, all valid or none.
 fn samples(body: &[u8], by: Reading) -> Result<Vec<Identified>, Problem> {
+    plain::samples(body, by).map_or_else(|| by_tree(body, by), Ok)
+}
+
+/// The same with a word for every fault.
+pub(super) fn by_tree(body: &[u8], by: Reading) -> Result<Vec<Identified>, Problem> {
     let all = Several { one: "sample", many: "samples", key: &["signals"], most: SAMPLES_MOST };
     all.read(body, |node| sample(node, by))
 }
@@ -151,16 +170,13 @@ fn measured_at(node: &Node, by: Reading) -> Result<Wall, Problem> {
     let now = by.now;
     let at = Wall::parse(node.text()?)
         .map_err(|_| node.fault("it must be RFC 3339, as 2026-11-23T18:00:00Z"))?;
-    if by.at_any_time {
-        return Ok(at);
-    }
-    if at > now.wall.plus(AHEAD_MOST) {
+    if by.too_far_ahead(at) {
         let (ahead, most) = (spoken(at.since(now.wall)), spoken(AHEAD_MOST));
         return Err(node
             .fault(format_args!("it lies {ahead} ahead of our clock; at most {most} is allowed"))
             .hint("set the sender's clock, or leave `at` out"));
     }
-    if at < now.wall.minus(OLD_MOST) {
+    if by.too_old(at) {
         let (old, most) = (spoken(now.wall.since(at)), spoken(OLD_MOST));
         return Err(node.fault(format_args!("it is {old} old; at most {most} is taken")));
     }
