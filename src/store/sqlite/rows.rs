@@ -205,18 +205,23 @@ pub(super) async fn drop_oldest(
         return Ok(kept);
     }
     let dropped = sqlx::query(
-        "DELETE FROM sample WHERE (signal, at_wall, server) IN (
-             SELECT signal, at_wall, server FROM sample WHERE signal = ?1
-             ORDER BY at_wall, server LIMIT ?2)",
+        "DELETE FROM sample WHERE signal = ?1 AND (at_wall, server) < (
+             SELECT at_wall, server FROM sample WHERE signal = ?1
+             ORDER BY at_wall, server LIMIT 1 OFFSET ?2)",
     )
     .bind(id)
     .bind(kept - most)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?
     .rows_affected();
-    // Fewer than were to go: there were not as many as the row said, and now there are none.
-    let all_went = dropped < (kept - most).unsigned_abs();
-    Ok(if all_went { 0 } else { most })
+    if dropped == (kept - most).unsigned_abs() {
+        return Ok(most);
+    }
+    // There were not as many as the row said.
+    sqlx::query_scalar("SELECT count(*) FROM sample WHERE signal = ?")
+        .bind(id)
+        .fetch_one(conn)
+        .await
 }
 
 pub(super) async fn put_kept(

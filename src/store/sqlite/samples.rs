@@ -7,7 +7,7 @@
 //! too, for nobody else writes; but for one whose end nobody knows it is to be forgotten.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -58,7 +58,7 @@ struct Signal {
     /// No row was measured later.
     last: Option<i64>,
     /// Of the servers that were asked for.
-    newest: BTreeMap<Server, Option<Held>>,
+    newest: HashMap<Server, Option<Held>>,
     /// What was asked for, and what waits.
     window: BTreeMap<(Wall, Server), Held>,
 }
@@ -288,7 +288,10 @@ impl Signal {
             Some(id) => id,
             None => *self.id.insert(rows::put_signal(conn, group, name).await?),
         };
-        let samples: Vec<&Sample> = window.values().map(|held| &held.sample).collect();
+        // What is beyond the bound by what comes with it would only be dropped again.
+        let beyond = window.len().saturating_sub(keep::SAMPLES_MOST as usize);
+        let kept: Vec<&Held> = window.values().skip(beyond).collect();
+        let samples: Vec<&Sample> = kept.iter().map(|held| &held.sample).collect();
         rows::put_window(conn, id, &samples).await?;
         // Of those that wait, for there may be thousands that do not.
         let mut newest = Vec::new();
@@ -300,7 +303,7 @@ impl Signal {
             }
         }
         rows::put_newest(conn, id, &newest.iter().collect::<Vec<_>>()).await?;
-        let added = window.values().filter(|held| !held.row).count();
+        let added = kept.iter().filter(|held| !held.row).count();
         let kept = self.kept.saturating_add(i64::try_from(added).unwrap_or(i64::MAX));
         self.kept = rows::drop_oldest(conn, id, kept).await?;
         rows::put_kept(conn, id, self.kept).await
