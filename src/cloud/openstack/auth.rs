@@ -11,6 +11,7 @@
 //! signing in again for a token that was just issued, and giving up on parallel 401s.
 
 use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,10 @@ const AHEAD_REST: Duration = Duration::from_secs(10);
 /// How long a failed sign-in is remembered before the next is tried.
 const HOLD: Duration = Duration::from_secs(5);
 
+/// A catalog that does not lead anywhere is believed for so long, and then had anew with another
+/// token: a fault of the provider's may be over long before the token ends.
+const CATALOG_BELIEVED: Duration = Duration::from_secs(60);
+
 /// The same where the other side said no: it will hardly change its mind sooner.
 pub(super) const HOLD_DENIED: Duration = Duration::from_secs(15);
 
@@ -63,8 +68,11 @@ pub(super) struct Ticket {
     pub token: HeaderValue,
     pub catalog: Catalog,
     pub record: SignedIn,
+    issued: Steady,
     refresh_from: Steady,
     dies: Steady,
+    /// Its catalog did not lead to where a call had to go.
+    misleads: AtomicBool,
 }
 
 /// Keeps the ticket.
@@ -117,7 +125,7 @@ impl Keeper {
                 None => self.sign_in(&mut flight).await,
             };
         };
-        if now < ticket.refresh_from {
+        if now < ticket.refresh_from && !ticket.misleads.load(Ordering::Relaxed) {
             return Ok(ticket);
         }
         // Renewing ahead: whoever finds somebody at it, or fails, goes on with the old one.
@@ -160,6 +168,14 @@ impl Keeper {
         let mut current = self.current();
         if current.as_ref().is_some_and(|t| Arc::ptr_eq(t, doubted)) {
             *current = None;
+        }
+    }
+
+    /// The ticket's catalog has no address for a call: unless it is quite new, the next call has
+    /// it anew. Its token stays good for every other call meanwhile.
+    pub(super) fn misled(&self, by: &Ticket) {
+        if self.now().since(by.issued) >= CATALOG_BELIEVED {
+            by.misleads.store(true, Ordering::Relaxed);
         }
     }
 

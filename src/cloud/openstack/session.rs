@@ -42,7 +42,8 @@ impl Session {
     /// only: nothing was asked of the service yet.
     pub(super) async fn endpoint(&self, service: Service, region: &Region) -> Result<Url, Failure> {
         let ticket = self.keeper.ticket().await.map_err(not_sent)?;
-        ticket.catalog.endpoint(service, region, &self.trust)
+        let found = ticket.catalog.endpoint(service, region, &self.trust);
+        found.inspect_err(|_| self.keeper.misled(&ticket))
     }
 
     /// A call to a service in a region, without its token.

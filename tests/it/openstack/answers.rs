@@ -1,7 +1,7 @@
 //! Refusals and nonsense: what each answer is taken for, and that nothing follows from it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use novascale::cloud::{Compute, Resolve, Wanted};
@@ -203,6 +203,76 @@ async fn a_catalog_that_moved_to_strangers_is_not_followed() {
     let failure = client(&script).create(&create()).await.unwrap_err();
     assert_eq!(failure.key.as_deref(), Some("cloud.allowed_hosts"));
     assert!(failure.message.contains("compute.evil.test"), "{failure}");
+}
+
+/// Seed 355000 of the simulation: a fault of the catalog outlasted itself by the life of the token.
+#[tokio::test(start_paused = true)]
+async fn a_catalog_that_leads_nowhere_is_had_anew_within_a_minute() {
+    const HOME: &str = "compute.gra11.example.test";
+    let issued = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&issued);
+    let script = Script::new(move |seen| {
+        if seen.url.path() != "/v3/auth/tokens" {
+            return sign_in(seen).unwrap_or_else(|| page(&[], false));
+        }
+        let right = count.fetch_add(1, Ordering::SeqCst) >= 2;
+        let catalog = token("2026-01-03T03:00:00Z").to_string();
+        let catalog = if right { catalog } else { catalog.replace(HOME, "compute.evil.test") };
+        answer(201, &[("x-subject-token", "scoped")], catalog)
+    });
+    let client = client(&script);
+    let mut tokens = Vec::new();
+    for _ in 0..10 {
+        let listed = client.list(&region(), &tags(&["a"])).await;
+        tokens.push((listed.is_ok(), issued.load(Ordering::SeqCst)));
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
+    // Wrong for a minute, then another one that is wrong as well, and then the right one for good.
+    let wrong = [1, 1, 1, 1, 1, 2, 2, 2, 2].map(|n| (false, n));
+    assert_eq!(tokens[..9], wrong);
+    for _ in 0..10 {
+        client.list(&region(), &tags(&["a"])).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
+    assert_eq!(issued.load(Ordering::SeqCst), 3, "a catalog that leads is kept");
+}
+
+/// While Keystone cannot be asked, the token serves what its catalog does lead to.
+#[tokio::test(start_paused = true)]
+async fn a_catalog_without_images_takes_no_token_from_nova() {
+    let down = Arc::new(AtomicBool::new(false));
+    let outage = Arc::clone(&down);
+    let script = Script::new(move |seen| {
+        if seen.url.path().ends_with("/flavors/detail") {
+            return nova(200, json!({"flavors": [{"id": "f1", "name": "b2-7"}]}));
+        }
+        if seen.url.path() != "/v3/auth/tokens" {
+            return sign_in(seen).unwrap_or_else(|| page(&[], false));
+        }
+        if outage.load(Ordering::SeqCst) {
+            return answer(503, &[], "");
+        }
+        let catalog = token("2026-01-03T03:00:00Z").to_string();
+        answer(201, &[("x-subject-token", "scoped")], catalog.replace("\"image\"", "\"other\""))
+    });
+    let client = client(&script);
+    client.list(&region(), &tags(&["a"])).await.unwrap();
+    down.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let (group, region, template) = (group(), region(), template());
+    let wanted = Wanted {
+        group: &group,
+        install: &InstallId::from_bits(0),
+        region: &region,
+        template: &template,
+        flavor: "b2-7",
+    };
+    for _ in 0..3 {
+        let failure = client.resolve(&wanted).await.unwrap_err();
+        assert!(failure.message.contains("no image service"), "{failure}");
+        client.list(&region, &tags(&["a"])).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
 }
 
 /// Nova moves to another host of the same provider: asked where it was until the token is

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -108,6 +109,8 @@ impl SignIn {
             },
             token: issued.token,
             catalog: issued.catalog,
+            issued: self.link.now().steady,
+            misleads: AtomicBool::new(false),
             refresh_from: began.steady.plus(life - margin).max(fresh),
             dies: began.steady.plus(life).max(fresh),
         }
