@@ -22,12 +22,15 @@ use crate::domain::time::Steady;
 /// The least wait after a failure: no hot loop, whatever was drawn.
 pub const WAIT_LEAST: Duration = Duration::from_secs(1);
 
+/// A place is not held suspect for longer: where it has recovered, new servers spread again.
+pub const SUSPECT_MOST: Duration = Duration::from_secs(30 * 60);
+
 /// Whether, and how large, a create may be made now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// At most this many servers in one call; and in all calls together, where a quota
-    /// told how many still fit.
-    Go { batch: u32, fits: Option<u32> },
+    /// told how many still fit. Where `suspect`, elsewhere first: it failed there not long ago.
+    Go { batch: u32, fits: Option<u32>, suspect: bool },
     /// Not before then.
     Wait(Wait),
 }
@@ -107,8 +110,18 @@ impl<'a> Journal<'a> {
             _ => Verdict::Go {
                 batch: self.batch(flavor, zone, limits),
                 fits: self.fits(flavor, zone),
+                suspect: self.suspect(flavor, zone, now, &limits.backoff),
             },
         }
+    }
+
+    /// Whether the run of failures at this place is still a reason to launch elsewhere. Its wait
+    /// may have been drawn short, and without this the first of several places that are out of order
+    /// would be tried again and again, and the one that is not never.
+    fn suspect(&self, flavor: &str, zone: Option<&Zone>, now: Steady, backoff: &Backoff) -> bool {
+        let run = self.run(Scope::Place, flavor, zone);
+        let for_so_long = doubled(backoff.most, run.attempts()).min(SUSPECT_MOST);
+        run.newest.iter().any(|(_, t)| t.at.steady.plus(for_so_long) > now)
     }
 
     /// The wait that the unbroken run of failures in this scope asks for.
@@ -119,6 +132,15 @@ impl<'a> Journal<'a> {
         zone: Option<&Zone>,
         backoff: &Backoff,
     ) -> Option<Wait> {
+        let mut run = self.run(at, flavor, zone);
+        // Where the rest still fits there is nothing to wait for.
+        run.newest
+            .retain(|(_, t)| !matches!(t.failure.kind, FailureKind::Quota { fits: Some(1..) }));
+        run.wait(backoff)
+    }
+
+    /// The unbroken run of failures in this scope.
+    fn run(&self, at: Scope, flavor: &str, zone: Option<&Zone>) -> Run<'a> {
         let mut run = Run::default();
         for (intent, launch) in self.near(at, flavor, zone) {
             match intent.trouble.as_ref().filter(|t| scope(&t.failure) == at) {
@@ -127,10 +149,7 @@ impl<'a> Journal<'a> {
                 None => {}
             }
         }
-        // Where the rest still fits there is nothing to wait for.
-        run.newest
-            .retain(|(_, t)| !matches!(t.failure.kind, FailureKind::Quota { fits: Some(1..) }));
-        run.wait(backoff)
+        run
     }
 
     fn near<'b>(
@@ -287,6 +306,10 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn attempts(&self) -> u32 {
+        u32::try_from(self.passes.len()).unwrap_or(u32::MAX)
+    }
+
     fn wait(&self, backoff: &Backoff) -> Option<Wait> {
         let waits = self.newest.iter().map(|(i, t)| waited(i, t, self.passes.len(), backoff));
         waits.max_by_key(|wait| wait.until)
@@ -305,12 +328,14 @@ fn waited(intent: &Intent, trouble: &Trouble, passes: usize, backoff: &Backoff) 
 
 /// A wait between nothing and the ceiling of this attempt, from 128 random bits.
 fn jittered(backoff: &Backoff, attempts: u32, bits: u128) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(32);
-    let ceiling = backoff
-        .first
-        .saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX))
-        .min(backoff.most);
+    let ceiling = doubled(backoff.first, attempts).min(backoff.most);
     // The upper 32 bits as a fraction of one.
     let fraction = f64::from((bits >> 96) as u32) / f64::from(u32::MAX);
     ceiling.mul_f64(fraction)
+}
+
+/// Twice as long with each attempt after the first.
+fn doubled(first: Duration, attempts: u32) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(32);
+    first.saturating_mul(1u32.checked_shl(doublings).unwrap_or(u32::MAX))
 }

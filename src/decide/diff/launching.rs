@@ -14,6 +14,7 @@ struct Place {
     zone: Option<Zone>,
     batch: u32,
     fits: Option<u32>,
+    suspect: bool,
 }
 
 impl Planner<'_> {
@@ -38,14 +39,21 @@ impl Planner<'_> {
 
     fn launch(&mut self, n: u32) {
         let journal = Journal::of(&self.fleet.intents, &self.snapshot.group.template.hash);
-        let mut waits: Vec<Wait> = Vec::new();
+        let (mut waits, mut suspects): (Vec<Wait>, Vec<(&String, Vec<Place>)>) = Default::default();
         for flavor in &self.snapshot.group.template.flavors {
             let (open, wait) = self.open_zones(&journal, flavor);
+            let (suspect, open): (Vec<Place>, Vec<Place>) =
+                open.into_iter().partition(|place| place.suspect);
             if !open.is_empty() {
                 self.launch_in(n, flavor, &open);
                 return;
             }
+            suspects.extend((!suspect.is_empty()).then_some((flavor, suspect)));
             waits.extend(wait);
+        }
+        if let Some((flavor, places)) = suspects.first() {
+            self.launch_in(n, flavor, places);
+            return;
         }
         let soonest = waits.into_iter().min_by_key(|wait| wait.until);
         if let Some(Wait { until, attempts, failure }) = soonest {
@@ -67,7 +75,9 @@ impl Planner<'_> {
         for zone in zones {
             let now = self.snapshot.now.steady;
             match journal.verdict(flavor, zone.as_ref(), now, &group.launch) {
-                Verdict::Go { batch, fits } => open.push(Place { zone, batch, fits }),
+                Verdict::Go { batch, fits, suspect } => {
+                    open.push(Place { zone, batch, fits, suspect });
+                }
                 Verdict::Wait(wait) => waits.push(wait),
             }
         }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use novascale::decide::backoff::{Journal, Verdict, Wait, adopt_wait, adoptions_wait};
-use novascale::decide::backoff::{delete_wait, deletes_wait};
+use novascale::decide::backoff::{Journal, SUSPECT_MOST, Verdict, Wait};
+use novascale::decide::backoff::{adopt_wait, adoptions_wait, delete_wait, deletes_wait};
 use novascale::domain::adoption::Adopt;
 use novascale::domain::group::{Backoff, LaunchLimits};
 use novascale::domain::id::{GroupName, IntentId, LaunchId, Region, ServerId, TemplateHash, Zone};
@@ -278,6 +278,38 @@ fn of_several_flavors_the_soonest_is_waited_for() {
         let said = |w: &Waiting| matches!(w, Waiting::Backoff { until, .. } if *until == soonest);
         assert!(decision.waiting.iter().any(said), "{late}: {:?}", decision.waiting);
     }
+}
+
+/// Seed 415653 of the simulation: with one of two zones and one of two flavors out of order, a single
+/// place is left.
+#[test]
+fn where_it_failed_not_long_ago_is_tried_after_every_other_place() {
+    let mut world = World::new(group(0, 20), 3);
+    world.group.template.zones = ["a", "b"].map(|z| Zone::new(z).unwrap()).into();
+    world.group.template.flavors = vec!["small".into(), "large".into()];
+    world.order(Command::Set { capacity: 1 });
+    let mut tried = Vec::new();
+    let mut try_one = |world: &mut World| {
+        assert_eq!(launches(&world.pass()), [1]);
+        let now = world.now;
+        let intent = world.intents.values_mut().find(|i| i.trouble.is_none()).unwrap();
+        let failure = Failure::new(FailureKind::Capacity, "no host");
+        (intent.state, intent.trouble) =
+            (State::Closed { at: now, done: 0 }, Some(Trouble { at: now, failure }));
+        let launch = intent.launch().unwrap();
+        tried.push((launch.flavor.clone(), launch.zone.clone().unwrap()));
+        world.cloud.clear();
+        world.known.clear();
+        // Longer than any wait after the first failure.
+        world.pass_time(31 * SECOND);
+        tried.len()
+    };
+    while try_one(&mut world) < 4 {}
+    world.pass_time(SUSPECT_MOST);
+    try_one(&mut world);
+    let flavors: Vec<&str> = tried.iter().map(|(flavor, _)| flavor.as_str()).collect();
+    assert_eq!(flavors, ["small", "small", "large", "large", "small"]);
+    assert!(tried[0] != tried[1] && tried[2] != tried[3], "{tried:?}");
 }
 
 #[test]
