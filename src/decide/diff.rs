@@ -291,9 +291,11 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// A proxy may refuse in its own name what Nova does all the same.
+    /// A proxy may refuse in its own name what Nova does all the same. Who cannot be seen now is not
+    /// known to be there.
     fn left_all_the_same(&self, intent: &Intent) -> bool {
-        let mut there = self.fleet.members.iter().filter(|m| m.standing != Standing::Leaving);
+        let gone = [Standing::Leaving, Standing::Unsure];
+        let mut there = self.fleet.members.iter().filter(|m| !gone.contains(&m.standing));
         intent.terminate().is_some_and(|t| t.served && !there.any(|m| m.id == t.server))
     }
 

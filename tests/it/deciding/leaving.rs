@@ -84,6 +84,35 @@ fn a_delete_that_was_refused_counts_where_its_server_leaves_all_the_same() {
     assert!(terminations(&decision).iter().any(|(id, _)| **id != newest), "one a minute");
 }
 
+/// Seed 462660 of the simulation.
+#[test]
+fn a_delete_that_was_refused_counts_where_its_server_cannot_be_seen() {
+    let mut world = settled(0, 10, 5);
+    world.pass_time(MINUTE);
+    world.group.behaviour.scale_in.velocity.percent = 25.0;
+    let newest = world.first_id();
+    world.stubborn = Some((newest.clone(), FailureKind::Denied));
+    world.order(Command::Set { capacity: 1 });
+    assert_eq!(terminations(&world.pass()), [(&newest, Cause::Surplus)]);
+    world.stubborn = None;
+    world.cloud.get_mut(&newest).unwrap().deleting = true;
+    world.faults.delete_hangs = 100;
+    for n in 0..9 {
+        world.pass_time(6 * SECOND);
+        if n == 2 {
+            // Whether it is gone cannot be told.
+            world.cloud.remove(&newest);
+            world.faults.blind = 100;
+        }
+        let decision = world.pass();
+        let more = terminations(&decision).into_iter().filter(|(id, _)| **id != newest);
+        assert_eq!(more.count(), 0, "{:?}", decision.sentences());
+    }
+    world.pass_time(7 * SECOND);
+    let decision = world.pass();
+    assert!(terminations(&decision).iter().any(|(id, _)| **id != newest), "one a minute");
+}
+
 #[test]
 fn a_server_that_had_to_be_asked_twice_counts_once() {
     let mut world = settled(0, 12, 8);
