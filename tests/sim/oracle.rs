@@ -294,7 +294,10 @@ impl Oracle {
         watch.judge_policies(decision, trace);
         let desired = decision.desired;
         if watch.desired.is_none_or(|(last, _)| last != desired) {
-            watch.desired = Some((desired, watch.unsure.unwrap_or(now)));
+            // What is not given while a cut of max waits changes nothing.
+            let before = watch.desired.filter(|_| watch.cut.waits).map(|(_, changed)| changed);
+            let changed = before.or(watch.unsure).unwrap_or(now);
+            watch.desired = Some((desired, changed));
         }
         watch.unsure = None;
         if let Some(context) = &mut self.context {
