@@ -39,6 +39,7 @@ use crate::domain::signal::{Ordered, Sample};
 use crate::domain::time::{Now, Steady};
 
 mod admit;
+mod arrivals;
 mod check;
 mod dir;
 mod fault;
@@ -64,11 +65,14 @@ pub struct Options {
     /// The most pages of 4 KiB that the file may grow to; beyond it writes are refused,
     /// as on a full disk.
     pub most_pages: Option<u32>,
+    /// A transaction of so many samples writes their rows. One of more keeps them as a text, and
+    /// their rows are written later, so many at a time.
+    pub few: usize,
 }
 
 impl Options {
     pub fn new(install: InstallId) -> Self {
-        Self { install, busy: Duration::from_secs(5), most_pages: None }
+        Self { install, busy: Duration::from_secs(5), most_pages: None, few: 512 }
     }
 }
 
@@ -107,7 +111,8 @@ impl Sqlite {
         let opened = open::open(&home, &options).await?;
         let (queue, jobs) = mpsc::channel(QUEUE_MOST);
         let stop = CancellationToken::new();
-        let writer = writer::Writer::new(opened.conn, jobs, stop.clone(), home.clone());
+        let writer =
+            writer::Writer::new((opened.conn, options.few), jobs, stop.clone(), home.clone());
         let writer = Mutex::new(Some(tokio::spawn(writer.run())));
         Ok((Self { queue, readers: opened.readers, stop, writer, home }, opened.origin))
     }

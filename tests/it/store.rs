@@ -6,6 +6,7 @@ mod agreement;
 mod crash;
 mod damage;
 mod desk;
+mod flood;
 mod garbled;
 mod install;
 mod leases;

@@ -20,6 +20,7 @@ const STRAYS: &str = "
         SELECT 'command', group_name FROM command UNION ALL
         SELECT 'intent', group_name FROM intent UNION ALL
         SELECT 'known', group_name FROM known UNION ALL
+        SELECT 'arrival', group_name FROM arrival UNION ALL
         SELECT 'decision', group_name FROM decision)
     SELECT part, CAST(name AS BLOB) FROM named
     WHERE name NOT IN (SELECT group_name FROM group_state) LIMIT 1";

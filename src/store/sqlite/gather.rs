@@ -1,10 +1,14 @@
 //! Reading: everything a pass looks at, and what people ask for.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
+use super::arrivals;
 use super::fault::Fault;
 use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::group::GroupState;
@@ -13,7 +17,7 @@ use crate::domain::plan::Decision;
 use crate::domain::signal::{Ordered, Sample, Value};
 use crate::domain::time::{Now, Steady, Wall};
 use crate::store::row::{self, column};
-use crate::store::{Gathered, Origin, Window};
+use crate::store::{Gathered, Origin, Window, keep};
 
 pub(super) async fn gather(
     readers: &SqlitePool,
@@ -25,7 +29,7 @@ pub(super) async fn gather(
     Ok(Gathered {
         state: state(&mut tx, group).await?.unwrap_or_default(),
         memory: body(&mut tx, "memory", MEMORY, group).await?,
-        samples: newest(&mut tx, group, since.now.steady.minus(since.signals)).await?,
+        samples: samples(&mut tx, group, since.now.steady.minus(since.signals)).await?,
         intents: bodies(&mut tx, "intent", INTENTS, group, past).await?,
         known: bodies(&mut tx, "known", KNOWN, group, past).await?,
         all_frozen: all_frozen(&mut tx).await?,
@@ -104,6 +108,53 @@ pub(super) type SampleRow = (Vec<u8>, i64, f64, i64, i64);
 /// The same after the signal's name.
 type NamedRow = (Vec<u8>, Vec<u8>, i64, f64, i64, i64);
 
+/// The newest of each name and server, in order of both.
+async fn samples(
+    conn: &mut SqliteConnection,
+    group: &GroupName,
+    since: Steady,
+) -> Result<Vec<Sample>, Fault> {
+    let arrived = arrivals::of(conn, group).await?;
+    if arrived.is_empty() {
+        return newest(conn, group, since).await;
+    }
+    let left: Vec<(Vec<u8>,)> = sqlx::query_as(
+        "SELECT CAST(server AS BLOB) FROM known WHERE group_name = ? AND ended IS NOT NULL",
+    )
+    .bind(group.as_str())
+    .fetch_all(&mut *conn)
+    .await?;
+    let left: BTreeSet<Vec<u8>> = left.into_iter().map(|(server,)| server).collect();
+    let key = |sample: &Sample| (sample.name.clone(), sample.server.clone());
+    let all = merged(newest(conn, group, Steady(0)).await?, arrived, (key, keep::newer));
+    let stays = |server: &ServerId| !left.contains(server.as_str().as_bytes());
+    let counts = |s: &Sample| s.received.steady >= since && s.server.as_ref().is_none_or(stays);
+    let mut samples: Vec<Sample> = all.filter(counts).collect();
+    samples.sort_unstable_by(|a, b| (&a.name, &a.server).cmp(&(&b.name, &b.server)));
+    Ok(samples)
+}
+
+/// Rows, and what is to stand in them: of two with one key the later one counts if it `wins`.
+fn merged<K: Hash + Eq>(
+    rows: Vec<Sample>,
+    arrived: Vec<Sample>,
+    (key, wins): (impl Fn(&Sample) -> K, fn(&Sample, &Sample) -> bool),
+) -> impl Iterator<Item = Sample> {
+    let mut all: HashMap<K, Sample> = rows.into_iter().map(|row| (key(&row), row)).collect();
+    for sample in arrived {
+        match all.entry(key(&sample)) {
+            Entry::Occupied(held) if !wins(&sample, held.get()) => {}
+            Entry::Occupied(mut held) => {
+                held.insert(sample);
+            }
+            Entry::Vacant(place) => {
+                place.insert(sample);
+            }
+        }
+    }
+    all.into_values()
+}
+
 async fn newest(
     conn: &mut SqliteConnection,
     group: &GroupName,
@@ -141,10 +192,30 @@ fn signal_name(group: &GroupName, name: &[u8]) -> Result<SignalName, Fault> {
     SignalName::new(&*name).map_err(|e| poison(e.to_string()).into())
 }
 
+/// All that are kept of it, in order of measuring.
 pub(super) async fn history(
     readers: &SqlitePool,
     group: &GroupName,
     name: &SignalName,
+    since: Steady,
+) -> Result<Vec<Sample>, Fault> {
+    let mut tx = readers.begin().await?;
+    let mut arrived = arrivals::of(&mut tx, group).await?;
+    arrived.retain(|sample| sample.name == *name);
+    if arrived.is_empty() {
+        return window(&mut tx, (group, name), since).await;
+    }
+    let key = |sample: &Sample| (sample.at, sample.server.clone());
+    let rows = window(&mut tx, (group, name), Steady(0)).await?;
+    let mut all: Vec<Sample> = merged(rows, arrived, (key, keep::adds)).collect();
+    all.sort_unstable_by(|a, b| (a.at, &a.server).cmp(&(b.at, &b.server)));
+    let beyond = all.len().saturating_sub(keep::SAMPLES_MOST as usize);
+    Ok(all.into_iter().skip(beyond).filter(|s| s.received.steady >= since).collect())
+}
+
+async fn window(
+    conn: &mut SqliteConnection,
+    (group, name): (&GroupName, &SignalName),
     since: Steady,
 ) -> Result<Vec<Sample>, Fault> {
     let rows: Vec<SampleRow> = sqlx::query_as(
@@ -156,7 +227,7 @@ pub(super) async fn history(
     .bind(group.as_str())
     .bind(name.as_str())
     .bind(column(since))
-    .fetch_all(readers)
+    .fetch_all(conn)
     .await?;
     rows.into_iter().map(|row| sample_of("sample", (group, name), row)).collect()
 }

@@ -38,10 +38,11 @@ const READERS: u32 = 2;
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Every change of the schema, oldest first. A file that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "start", include_str!("../migrations/sqlite/0001_start.sql")),
     (2, "envelope", include_str!("../migrations/sqlite/0002_envelope.sql")),
     (3, "signals", include_str!("../migrations/sqlite/0003_signals.sql")),
+    (4, "arrivals", include_str!("../migrations/sqlite/0004_arrivals.sql")),
 ];
 
 pub(super) struct Opened {
@@ -84,7 +85,9 @@ fn connect_options(path: &Path, options: &Options) -> SqliteConnectOptions {
         .pragma("cell_size_check", "ON")
         // 1 MB for each connection; the system caches the file as well.
         .pragma("cache_size", "-1024")
-        // After a burst the log shrinks to this many bytes again.
+        // The same pages are written over and over: they are moved from the log into the file once
+        // in so many, and after a burst the log shrinks to as many bytes again.
+        .pragma("wal_autocheckpoint", "4096")
         .pragma("journal_size_limit", "16777216")
         .thread_name(|n| format!("state-{n}"))
         .disable_statement_logging();

@@ -3,7 +3,9 @@
 //!
 //! A statement for each sample would cost several times what keeping it costs. So what a job needs to
 //! know is read first, for all of its samples at once; then its samples are judged, all or none; and
-//! what is new waits here until [`Samples::write`]. What was read is right for the next transaction,
+//! what is new waits here until the transaction ends ([`Samples::end`]). Then its rows are written; or,
+//! where there are many, it is kept as one text ([`super::arrivals`]), and its rows are written a few
+//! at a time by the transactions that follow. What was read is right for the next transaction,
 //! too, for nobody else writes; but for one whose end nobody knows it is to be forgotten.
 
 use std::collections::btree_map::Entry;
@@ -11,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::sqlite::SqliteConnection;
 
+use super::arrivals::{self, Arrival, Arrivals};
 use super::fault::Fault;
 use super::rows;
 use crate::domain::id::{GroupName, ServerId, SignalName};
@@ -19,13 +22,21 @@ use crate::domain::time::Wall;
 use crate::store::{StoreError, keep};
 
 /// What was taken in, and what was read for that.
-#[derive(Default)]
 pub(super) struct Samples {
+    /// So many are written as rows at once.
+    few: usize,
     groups: BTreeMap<GroupName, Names>,
-    /// The signals that were asked for since the last writing.
+    /// The signals that were asked for, of which something may wait.
     asked: BTreeSet<(GroupName, SignalName)>,
-    /// How many samples were taken in since then.
+    /// How many samples were taken in that may wait.
     waiting: usize,
+    /// What this transaction took in.
+    arrived: Arrivals,
+    /// The texts whose samples wait, but for those of the round.
+    texts: Vec<i64>,
+    round: Option<Round>,
+    /// The texts that were kept before were read.
+    loaded: bool,
     /// How many pairs of name and server are held.
     series: usize,
 }
@@ -61,6 +72,8 @@ struct Signal {
     newest: HashMap<Server, Option<Held>>,
     /// What was asked for, and what waits.
     window: BTreeMap<(Wall, Server), Held>,
+    /// Some of it was only asked for.
+    looked: bool,
 }
 
 /// A sample as it will stand in its row.
@@ -87,14 +100,33 @@ impl Held {
     }
 }
 
-/// More are written at once, so that what waits is bounded.
-const WAITING_MOST: usize = 20_000;
+/// More are written at once, so that what waits is bounded: to about 40 MB in a flood of many names.
+const WAITING_MOST: usize = 200_000;
 
 /// So many pairs of name and server are held from one transaction to the next: about 10 MB, and more
 /// than most fleets have. Beyond that all are read again.
 const SERIES_HELD_MOST: usize = 40_000;
 
 impl Samples {
+    pub(super) fn new(few: usize) -> Self {
+        Self {
+            few,
+            groups: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            waiting: 0,
+            arrived: Arrivals::default(),
+            texts: Vec::new(),
+            round: None,
+            loaded: false,
+            series: 0,
+        }
+    }
+
+    /// What was read, and what waits, is had from the tables again.
+    pub(super) fn forget(&mut self) {
+        *self = Self::new(self.few);
+    }
+
     /// Whether so many wait that they should be written before more are taken in.
     pub(super) fn many(&self) -> bool {
         self.waiting >= WAITING_MOST
@@ -168,6 +200,7 @@ impl Samples {
             return false;
         }
         self.waiting += 1;
+        self.arrived.add(group, sample);
         if let Some(in_use) = &mut names.in_use {
             in_use.names += usize::from(name_is_new);
             in_use.series += usize::from(series_is_new);
@@ -175,19 +208,144 @@ impl Samples {
         true
     }
 
-    /// Writes what waits.
-    pub(super) async fn write(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    /// Goes on from the texts that are kept.
+    pub(super) async fn load(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        if std::mem::replace(&mut self.loaded, true) {
+            return Ok(());
+        }
+        for Arrival { seq, group, samples } in arrivals::all(conn).await? {
+            let samples: Vec<&Sample> = samples.iter().collect();
+            match self.read(conn, &group, &samples).await {
+                Ok(()) => {}
+                Err(Fault::Sql(error)) => return Err(error),
+                // A row of the group cannot be read; the text waits for the row to be mended.
+                Err(Fault::Store(_)) => continue,
+            }
+            for sample in samples {
+                self.put(&group, sample);
+            }
+            self.texts.push(seq);
+        }
+        self.arrived = Arrivals::default();
+        Ok(())
+    }
+
+    /// Whether there are texts whose rows are to be written.
+    pub(super) fn pending(&self) -> bool {
+        self.round.is_some() || !self.texts.is_empty()
+    }
+
+    /// The transaction ends: what it took in is made durable.
+    pub(super) async fn end(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        if !self.pending() && self.arrived.samples <= self.few {
+            return self.write(conn).await;
+        }
+        let came = self.arrived.samples;
+        self.texts.append(&mut std::mem::take(&mut self.arrived).write(conn).await?);
+        for (group, name) in &self.asked {
+            let signal = self.groups.get_mut(group).and_then(|names| names.signals.get_mut(name));
+            signal.into_iter().for_each(Signal::tidy);
+        }
+        self.write_some(conn, self.few.max(came / 4).max(1)).await
+    }
+
+    /// Writes so many of the rows that wait. A round takes what waits when it begins, and ends with
+    /// the texts that this was kept in.
+    async fn write_some(
+        &mut self,
+        conn: &mut SqliteConnection,
+        mut rows: usize,
+    ) -> Result<(), sqlx::Error> {
+        let mut round = match self.round.take() {
+            Some(round) => round,
+            None => self.begin_round(),
+        };
+        while rows > 0
+            && let Some(mut of) = round.left.pop()
+        {
+            let part = of.split(rows);
+            rows -= part.rows();
+            if of.rows() > 0 {
+                round.left.push(of);
+            }
+            if let Some(signal) = self.signal(&part.group, &part.name) {
+                signal.write(conn, &part).await?;
+            }
+        }
+        if round.left.is_empty() {
+            arrivals::drop(conn, &round.texts).await?;
+            self.waiting = self.waiting.saturating_sub(round.waiting);
+        } else {
+            self.round = Some(round);
+        }
+        self.forget_if_many();
+        Ok(())
+    }
+
+    fn begin_round(&mut self) -> Round {
+        let mut left = Vec::new();
         for (group, name) in std::mem::take(&mut self.asked) {
-            let signal = self.groups.get_mut(&group).and_then(|n| n.signals.get_mut(&name));
-            if let Some(signal) = signal {
-                signal.write(conn, &group, &name).await?;
+            let waits = self.signal(&group, &name).map(Signal::all_that_waits);
+            left.extend(waits.map(|(window, newest)| Part { group, name, window, newest }));
+        }
+        Round { left, texts: std::mem::take(&mut self.texts), waiting: self.waiting }
+    }
+
+    /// Writes all that waits.
+    pub(super) async fn write(&mut self, conn: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        self.arrived = Arrivals::default();
+        while self.pending() {
+            self.write_some(conn, usize::MAX).await?;
+        }
+        for (group, name) in std::mem::take(&mut self.asked) {
+            if let Some(signal) = self.signal(&group, &name) {
+                let (window, newest) = signal.what_waits();
+                signal.write(conn, &Part { group, name, window, newest }).await?;
             }
         }
         self.waiting = 0;
-        if self.series > SERIES_HELD_MOST {
-            *self = Self::default();
-        }
+        self.forget_if_many();
         Ok(())
+    }
+
+    fn signal(&mut self, group: &GroupName, name: &SignalName) -> Option<&mut Signal> {
+        self.groups.get_mut(group)?.signals.get_mut(name)
+    }
+
+    fn forget_if_many(&mut self) {
+        if self.series > SERIES_HELD_MOST && !self.pending() && self.asked.is_empty() {
+            *self = Self { loaded: true, ..Self::new(self.few) };
+        }
+    }
+}
+
+/// Rows that wait, and the texts that their samples are kept in until they all are written.
+struct Round {
+    left: Vec<Part>,
+    texts: Vec<i64>,
+    /// How many samples waited when it began.
+    waiting: usize,
+}
+
+/// Rows of one signal.
+struct Part {
+    group: GroupName,
+    name: SignalName,
+    window: Vec<(Wall, Server)>,
+    newest: Vec<Server>,
+}
+
+impl Part {
+    fn rows(&self) -> usize {
+        self.window.len() + self.newest.len()
+    }
+
+    /// At most so many of them; the rest stay here.
+    fn split(&mut self, most: usize) -> Self {
+        let window: Vec<_> = self.window.drain(..most.min(self.window.len())).collect();
+        let left = most - window.len();
+        let newest = self.newest.drain(..left.min(self.newest.len())).collect();
+        Self { group: self.group.clone(), name: self.name.clone(), window, newest }
     }
 }
 
@@ -241,6 +399,7 @@ impl Signal {
             .collect();
         for sample in rows::window(conn, (id, of), &asked).await? {
             self.window.insert((sample.at, sample.server.clone()), Held::kept(sample));
+            self.looked = true;
         }
         Ok(())
     }
@@ -274,36 +433,62 @@ impl Signal {
         true
     }
 
-    async fn write(
-        &mut self,
-        conn: &mut SqliteConnection,
-        group: &GroupName,
-        name: &SignalName,
-    ) -> Result<(), sqlx::Error> {
-        let mut window = std::mem::take(&mut self.window);
-        window.retain(|_, held| held.waits);
-        let Some(((last, _), _)) = window.last_key_value() else { return Ok(()) };
-        self.last = self.last.max(Some(last.0));
-        let id = match self.id {
-            Some(id) => id,
-            None => *self.id.insert(rows::put_signal(conn, group, name).await?),
-        };
-        // What is beyond the bound by what comes with it would only be dropped again.
-        let beyond = window.len().saturating_sub(keep::SAMPLES_MOST as usize);
-        let kept: Vec<&Held> = window.values().skip(beyond).collect();
-        let samples: Vec<&Sample> = kept.iter().map(|held| &held.sample).collect();
-        rows::put_window(conn, id, &samples).await?;
-        // Of those that wait, for there may be thousands that do not.
+    /// What no transaction needs any more goes: rows that were only looked at, and what is beyond the
+    /// bound by what came with it, for that would only be dropped again.
+    fn tidy(&mut self) {
+        if std::mem::take(&mut self.looked) {
+            self.window.retain(|_, held| held.waits);
+        }
+        while self.window.len() > keep::SAMPLES_MOST as usize {
+            self.window.pop_first();
+        }
+    }
+
+    /// What one transaction took in.
+    fn what_waits(&mut self) -> (Vec<(Wall, Server)>, Vec<Server>) {
+        // Of those that came, for there may be thousands of servers that did not.
+        let came = self.window.iter().filter(|(_, held)| held.waits);
+        let newest = came.map(|((_, server), _)| server.clone()).collect();
+        self.tidy();
+        (self.window.keys().cloned().collect(), newest)
+    }
+
+    fn all_that_waits(&mut self) -> (Vec<(Wall, Server)>, Vec<Server>) {
+        self.tidy();
+        let waits = |held: &Option<Held>| held.as_ref().is_some_and(|held| held.waits);
+        let newest = self.newest.iter().filter(|(_, held)| waits(held));
+        let mut newest: Vec<Server> = newest.map(|(server, _)| server.clone()).collect();
+        // Rows of one page after the other.
+        newest.sort_unstable();
+        (self.window.keys().cloned().collect(), newest)
+    }
+
+    async fn write(&mut self, conn: &mut SqliteConnection, part: &Part) -> Result<(), sqlx::Error> {
+        let window: Vec<Held> =
+            part.window.iter().filter_map(|at| self.window.remove(at)).collect();
         let mut newest = Vec::new();
-        for (_, server) in window.keys() {
+        for server in &part.newest {
             let held = self.newest.get_mut(server).and_then(Option::as_mut);
             if let Some(held) = held.filter(|held| held.waits) {
                 held.waits = false;
                 newest.push(held.sample.clone());
             }
         }
+        if window.is_empty() && newest.is_empty() {
+            return Ok(());
+        }
+        let id = match self.id {
+            Some(id) => id,
+            None => *self.id.insert(rows::put_signal(conn, &part.group, &part.name).await?),
+        };
         rows::put_newest(conn, id, &newest.iter().collect::<Vec<_>>()).await?;
-        let added = kept.iter().filter(|held| !held.row).count();
+        if window.is_empty() {
+            return Ok(());
+        }
+        self.last = self.last.max(window.iter().map(|held| held.sample.at.0).max());
+        let samples: Vec<&Sample> = window.iter().map(|held| &held.sample).collect();
+        rows::put_window(conn, id, &samples).await?;
+        let added = window.iter().filter(|held| !held.row).count();
         let kept = self.kept.saturating_add(i64::try_from(added).unwrap_or(i64::MAX));
         self.kept = rows::drop_oldest(conn, id, kept).await?;
         rows::put_kept(conn, id, self.kept).await

@@ -40,6 +40,7 @@ impl<'c> Tx<'c> {
         samples: &'c mut Samples,
     ) -> Result<Self, sqlx::Error> {
         conn.execute("BEGIN IMMEDIATE").await?;
+        samples.load(conn).await?;
         let (epoch, holder): (i64, String) =
             sqlx::query_as("SELECT epoch, holder FROM controller").fetch_one(&mut *conn).await?;
         let (states, epoch) = (BTreeMap::new(), epoch.cast_unsigned());
@@ -68,15 +69,20 @@ impl<'c> Tx<'c> {
         self.states.insert(group.clone(), state);
     }
 
-    /// Writes what was handed over.
+    /// Writes what was handed over, all of it.
     pub(super) async fn write(&mut self) -> Result<(), sqlx::Error> {
+        self.write_states().await?;
+        self.samples.write(self.conn).await
+    }
+
+    async fn write_states(&mut self) -> Result<(), sqlx::Error> {
         for (group, state) in &mut self.states {
             if let Some(held) = state.held.as_ref().filter(|_| state.changed) {
                 put_state(self.conn, group, held).await?;
                 state.changed = false;
             }
         }
-        self.samples.write(self.conn).await
+        Ok(())
     }
 
     /// Something was written at this time; the clocks are noted with the transaction.
@@ -95,11 +101,12 @@ impl<'c> Tx<'c> {
         self.epoch
     }
 
-    /// Writes what was handed over, and notes the clocks: they go with every write, so that a crash
+    /// Makes what was handed over durable, and notes the clocks: they go with every write, so that a crash
     /// never sets the steady clock back behind what is stored. They never go back by themselves
     /// either.
     pub(super) async fn end(&mut self) -> Result<(), sqlx::Error> {
-        self.write().await?;
+        self.write_states().await?;
+        self.samples.end(self.conn).await?;
         let Some(now) = self.latest else { return Ok(()) };
         sqlx::query(
             "UPDATE controller SET wall = ?1, steady = ?2 WHERE steady IS NULL OR steady <= ?2",

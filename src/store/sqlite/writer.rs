@@ -8,13 +8,15 @@
 //! batch has failed.
 
 use std::mem;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Executor as _};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::dir::Home;
 use super::fault::{self, Fault};
@@ -123,6 +125,9 @@ impl<W: Write> Work for Pending<W> {
 /// The most writes of one transaction: bounds how long the first waits for the last.
 const BATCH_MOST: usize = 256;
 
+/// Once nobody has written for so long, rows that wait are written.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// The owner of the writing connection.
 pub(super) struct Writer {
     conn: SqliteConnection,
@@ -134,12 +139,12 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        conn: SqliteConnection,
+        (conn, few): (SqliteConnection, usize),
         jobs: mpsc::Receiver<Job>,
         stop: CancellationToken,
         home: Home,
     ) -> Self {
-        Self { conn, samples: Samples::default(), jobs, stop, home }
+        Self { conn, samples: Samples::new(few), jobs, stop, home }
     }
 
     /// Ends when it is told to stop or nobody can ask any more; what waits then is written.
@@ -153,7 +158,11 @@ impl Writer {
                     0 => break,
                     _ => self.commit(mem::take(&mut batch)).await,
                 },
+                () = sleep(PAUSE), if self.samples.pending() => self.go_on().await,
             }
+        }
+        while self.samples.pending() {
+            self.go_on().await;
         }
         // The last connection to close empties the log, but a reader may close after this one:
         // a state at rest is one file, which can be copied as it is.
@@ -164,6 +173,20 @@ impl Writer {
         if let Err(error) = self.conn.close().await {
             warn!(%error, "the state was not closed well; the next start repairs it");
         }
+    }
+
+    /// A transaction without jobs.
+    async fn go_on(&mut self) {
+        if let Err(error) = self.transaction(&mut []).await {
+            self.fails().await;
+            debug!(%error, "rows of samples were not written; they are kept, and tried again");
+        }
+    }
+
+    /// What was written is not known. It fails where SQLite rolled back by itself already.
+    async fn fails(&mut self) {
+        self.samples.forget();
+        let _rolled_back = self.conn.execute("ROLLBACK").await;
     }
 
     async fn commit(&mut self, mut jobs: Vec<Job>) {
@@ -182,9 +205,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                self.samples = Samples::default();
-                // It fails where SQLite rolled back by itself already.
-                let _rolled_back = self.conn.execute("ROLLBACK").await;
+                self.fails().await;
                 for job in jobs {
                     job.work.failed(fault::told(&job.trying, &self.home, &error));
                 }
@@ -226,7 +247,7 @@ async fn one(
         tx.write().await?;
     }
     if footing == Footing::Written {
-        *tx.samples = Samples::default();
+        tx.samples.forget();
     }
     let before = tx.latest;
     if footing != Footing::None {

@@ -17,7 +17,7 @@ const YEAR: u64 = 365 * 86_400;
 #[rstest]
 #[tokio::test]
 async fn every_group_is_listed_that_something_is_kept_of(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     assert!(desk.store().groups().await.unwrap().is_empty());
@@ -35,7 +35,7 @@ async fn every_group_is_listed_that_something_is_kept_of(
 #[rstest]
 #[tokio::test]
 async fn what_lives_of_a_group_that_is_not_configured_is_kept_and_found(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let standing = vec![

@@ -13,6 +13,7 @@ use novascale::domain::signal::Command;
 use novascale::store::{Admitted, Window};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use rstest::rstest;
 use tokio::runtime::Runtime;
 
 use super::desk::*;
@@ -151,11 +152,11 @@ fn differing(plain: &str, disk: &str) -> String {
     format!("{} and {} lines: {shown:#?}", plain.lines().count(), disk.lines().count())
 }
 
-#[test]
-fn both_stores_remember_the_same() {
+#[rstest]
+fn both_stores_remember_the_same(#[values(Kind::Sqlite, Kind::Flood)] kind: Kind) {
     let runtime = Runtime::new().unwrap();
     let plain = runtime.block_on(Kind::Memory.open());
-    let disk = runtime.block_on(Kind::Sqlite.open());
+    let disk = runtime.block_on(kind.open());
     let case = AtomicU32::new(1);
     let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
     let story = proptest::collection::vec(step(), 1..40);

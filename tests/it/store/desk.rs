@@ -27,11 +27,13 @@ use tempfile::TempDir;
 pub enum Kind {
     Memory,
     Sqlite,
+    /// SQLite to which each sample is one of too many.
+    Flood,
 }
 
 enum Back {
     Memory(Box<MemoryStore>),
-    Sqlite(Sqlite, TempDir),
+    Sqlite(Sqlite, TempDir, Options),
 }
 
 pub struct Desk {
@@ -44,6 +46,7 @@ impl Kind {
         match self {
             Self::Memory => Desk::new(Back::Memory(Box::new(MemoryStore::new(install())))).await,
             Self::Sqlite => Desk::of_state(TempDir::new().unwrap()).await,
+            Self::Flood => Desk::of_flood(TempDir::new().unwrap()).await,
         }
     }
 }
@@ -62,14 +65,35 @@ impl Desk {
     async fn new(back: Back) -> Self {
         let lease = match &back {
             Back::Memory(memory) => memory.acquire("the test"),
-            Back::Sqlite(sqlite, _) => sqlite.acquire("the test").await.unwrap(),
+            Back::Sqlite(sqlite, ..) => sqlite.acquire("the test").await.unwrap(),
         };
         Self { back, lease }
     }
 
     /// SQLite, on what this directory holds.
     pub async fn of_state(dir: TempDir) -> Self {
-        Self::new(Back::Sqlite(sqlite(dir.path()).await, dir)).await
+        Self::opened(dir, Options::new(install())).await
+    }
+
+    /// The same where each sample is one of too many.
+    pub async fn of_flood(dir: TempDir) -> Self {
+        Self::opened(dir, Options { few: 0, ..Options::new(install()) }).await
+    }
+
+    async fn opened(dir: TempDir, options: Options) -> Self {
+        let sqlite = Sqlite::open(dir.path(), options.clone()).await.unwrap().0;
+        Self::new(Back::Sqlite(sqlite, dir, options)).await
+    }
+
+    /// Stopped: the directory with what it left.
+    pub async fn closed(self) -> TempDir {
+        match self.back {
+            Back::Memory(_) => panic!("it has no directory"),
+            Back::Sqlite(store, dir, _) => {
+                store.close().await;
+                dir
+            }
+        }
     }
 
     /// Stopped and started again: whatever is not durable is gone.
@@ -79,9 +103,9 @@ impl Desk {
                 memory.crash();
                 Back::Memory(memory)
             }
-            Back::Sqlite(store, dir) => {
+            Back::Sqlite(store, dir, options) => {
                 store.close().await;
-                Back::Sqlite(sqlite(dir.path()).await, dir)
+                return Self::opened(dir, options).await;
             }
         };
         Self::new(back).await
@@ -90,21 +114,21 @@ impl Desk {
     pub fn store(&self) -> &dyn Store {
         match &self.back {
             Back::Memory(memory) => memory.as_ref(),
-            Back::Sqlite(sqlite, _) => sqlite,
+            Back::Sqlite(sqlite, ..) => sqlite,
         }
     }
 
     pub async fn take_over(&self, holder: &str) -> Lease {
         match &self.back {
             Back::Memory(memory) => memory.acquire(holder),
-            Back::Sqlite(sqlite, _) => sqlite.acquire(holder).await.unwrap(),
+            Back::Sqlite(sqlite, ..) => sqlite.acquire(holder).await.unwrap(),
         }
     }
 
     pub async fn marked(&self) -> Option<Now> {
         match &self.back {
             Back::Memory(memory) => memory.origin().marked,
-            Back::Sqlite(sqlite, _) => sqlite.origin().await.unwrap().marked,
+            Back::Sqlite(sqlite, ..) => sqlite.origin().await.unwrap().marked,
         }
     }
 
@@ -112,7 +136,7 @@ impl Desk {
     pub async fn sql(&self, statements: &'static str) -> bool {
         match &self.back {
             Back::Memory(_) => false,
-            Back::Sqlite(_, dir) => {
+            Back::Sqlite(_, dir, _) => {
                 let mut conn = beside(dir.path()).await;
                 sqlx::raw_sql(statements).execute(&mut conn).await.unwrap();
                 conn.close().await.unwrap();
@@ -124,7 +148,7 @@ impl Desk {
     pub async fn orders(&self, group: &GroupName) -> Vec<Ordered> {
         match &self.back {
             Back::Memory(memory) => memory.orders(group, u32::MAX),
-            Back::Sqlite(sqlite, _) => sqlite.orders(group, u32::MAX).await.unwrap(),
+            Back::Sqlite(sqlite, ..) => sqlite.orders(group, u32::MAX).await.unwrap(),
         }
     }
 

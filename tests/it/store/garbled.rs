@@ -237,7 +237,20 @@ async fn written() -> TempDir {
     store.freeze_all(&lease, None).await.unwrap();
     store.bind(&lease, "project").await.unwrap();
     store.close().await;
+    let mut conn = connect(&dir.path().join("state.db")).await;
+    sqlx::raw_sql(AssertSqlSafe(arrived())).execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
     dir
+}
+
+/// What a machine that dies in a flood leaves: a sample that came before the newest.
+fn arrived() -> String {
+    let Now { wall, steady } = at(WRITTEN);
+    let (wall, steady) = (wall.0, steady.0);
+    let body = format!(
+        "[{{\"name\":\"load\",\"wall\":{wall},\"steady\":{steady},\"samples\":[[9000,1.0,null]]}}]"
+    );
+    format!("INSERT INTO arrival (group_name, body) VALUES ('web', '{body}')")
 }
 
 /// Something to garble: a table's column, and the row by its keys.

@@ -21,7 +21,9 @@ async fn every_write(store: &dyn Store, lease: &Lease) -> Vec<Result<(), StoreEr
 
 #[rstest]
 #[tokio::test]
-async fn an_older_lease_writes_nothing(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn an_older_lease_writes_nothing(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     stored(desk.admit(command(&web(), 1, Command::Set { capacity: 3 })).await);
     let newer = desk.take_over("pid 42 on host two").await;
@@ -42,7 +44,9 @@ async fn an_older_lease_writes_nothing(#[values(Kind::Memory, Kind::Sqlite)] kin
 
 #[rstest]
 #[tokio::test]
-async fn every_start_has_an_epoch_of_its_own(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn every_start_has_an_epoch_of_its_own(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let before = desk.lease.clone();
     let desk = desk.restarted().await;
@@ -52,7 +56,9 @@ async fn every_start_has_an_epoch_of_its_own(#[values(Kind::Memory, Kind::Sqlite
 
 #[rstest]
 #[tokio::test]
-async fn every_write_notes_the_clocks(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn every_write_notes_the_clocks(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     assert_eq!(desk.marked().await, None, "fresh state has no past");
     stored(desk.admit(command(&web(), 5, Command::Set { capacity: 1 })).await);
@@ -66,7 +72,9 @@ async fn every_write_notes_the_clocks(#[values(Kind::Memory, Kind::Sqlite)] kind
 
 #[rstest]
 #[tokio::test]
-async fn the_steady_clock_never_goes_back(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn the_steady_clock_never_goes_back(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let jumped = Now { wall: Wall(5), steady: Steady(90_000) };
     desk.store().mark_time(&desk.lease, at(60)).await.unwrap();

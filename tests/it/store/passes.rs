@@ -102,7 +102,9 @@ fn changes(gathered: &Gathered) -> Changes {
 
 #[rstest]
 #[tokio::test]
-async fn what_is_recorded_comes_back_as_it_was(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn what_is_recorded_comes_back_as_it_was(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let everything = everything();
     let mut pass = eventful(&web(), 20, changes(&everything));
@@ -119,7 +121,7 @@ async fn what_is_recorded_comes_back_as_it_was(#[values(Kind::Memory, Kind::Sqli
 #[rstest]
 #[tokio::test]
 async fn an_adoption_that_is_over_leaves_the_state_and_a_later_one_stays(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let adopt = |ids: &[&str]| {
@@ -144,7 +146,7 @@ async fn an_adoption_that_is_over_leaves_the_state_and_a_later_one_stays(
 #[rstest]
 #[tokio::test]
 async fn a_later_record_moves_on_what_an_earlier_one_brought(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     desk.record(&eventful(&web(), 20, changes(&everything()))).await;
@@ -167,7 +169,7 @@ async fn a_later_record_moves_on_what_an_earlier_one_brought(
 #[rstest]
 #[tokio::test]
 async fn what_ended_is_seen_for_a_while_and_what_lives_always(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     desk.record(&eventful(&web(), 20, changes(&everything()))).await;
@@ -185,7 +187,9 @@ async fn what_ended_is_seen_for_a_while_and_what_lives_always(
 
 #[rstest]
 #[tokio::test]
-async fn outcomes_move_their_intents_on(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn outcomes_move_their_intents_on(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let mut results = vec![
         CallResult::Launched { first: Some(server("s1")) },
@@ -215,7 +219,7 @@ async fn outcomes_move_their_intents_on(#[values(Kind::Memory, Kind::Sqlite)] ki
 #[rstest]
 #[tokio::test]
 async fn an_outcome_without_its_intent_is_an_alarm(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let open = vec![intent(&web(), 1, 20, State::Open)];
@@ -238,7 +242,7 @@ async fn an_outcome_without_its_intent_is_an_alarm(
 #[rstest]
 #[tokio::test]
 async fn a_fleet_at_rest_leaves_the_first_and_last_of_its_passes(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     for secs in (0..=600).step_by(15) {
@@ -256,7 +260,7 @@ async fn a_fleet_at_rest_leaves_the_first_and_last_of_its_passes(
 #[rstest]
 #[tokio::test]
 async fn memory_is_kept_even_where_the_pass_is_not(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     desk.record(&decision(&web(), 0)).await;

@@ -15,7 +15,9 @@ const NEWEST: u64 = keep::NEWEST.as_secs();
 
 #[rstest]
 #[tokio::test]
-async fn what_is_old_goes_and_what_lives_stays(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn what_is_old_goes_and_what_lives_stays(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let intents = vec![
         intent(&web(), 1, 0, State::Open),
@@ -51,7 +53,7 @@ async fn what_is_old_goes_and_what_lives_stays(#[values(Kind::Memory, Kind::Sqli
 #[rstest]
 #[tokio::test]
 async fn signals_and_keys_are_forgotten_in_their_time(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let one = with_id(sample("load", 1.0, 0, 0), "a");
@@ -70,7 +72,9 @@ async fn signals_and_keys_are_forgotten_in_their_time(
 
 #[rstest]
 #[tokio::test]
-async fn a_name_that_nobody_sends_makes_room(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_name_that_nobody_sends_makes_room(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let named = |from: u32, secs: u64| {
         let range = from..from + keep::NAMES_MOST;
@@ -87,7 +91,7 @@ async fn a_name_that_nobody_sends_makes_room(#[values(Kind::Memory, Kind::Sqlite
 #[rstest]
 #[tokio::test]
 async fn the_last_word_of_a_server_is_kept_while_it_is_a_member(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let know = async |state, secs| {
@@ -123,7 +127,7 @@ async fn the_last_word_of_a_server_is_kept_while_it_is_a_member(
 
 #[rstest]
 #[tokio::test]
-async fn of_many_the_newest_stay(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn of_many_the_newest_stay(#[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind) {
     let desk = kind.open().await;
     let surplus = 3;
     let decisions = (0..keep::DECISIONS_MOST + surplus)
@@ -158,7 +162,7 @@ async fn of_many_the_newest_stay(#[values(Kind::Memory, Kind::Sqlite)] kind: Kin
 #[rstest]
 #[tokio::test]
 async fn a_flood_of_keys_is_bounded_but_never_within_ten_minutes(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     // Row by row SQLite would take half a minute here. The clock began before the flood.

@@ -15,7 +15,9 @@ use super::desk::*;
 
 #[rstest]
 #[tokio::test]
-async fn a_repeated_key_changes_nothing(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_repeated_key_changes_nothing(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let more = || keyed(command(&web(), 1, Command::Adjust { by: 1 }), "k1", 1);
     assert_eq!(stored(desk.admit(more()).await), (1, Some(1)));
@@ -37,7 +39,9 @@ async fn a_repeated_key_changes_nothing(#[values(Kind::Memory, Kind::Sqlite)] ki
 
 #[rstest]
 #[tokio::test]
-async fn a_key_is_free_again_after_a_day(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_key_is_free_again_after_a_day(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let more = |secs| keyed(command(&web(), secs, Command::Adjust { by: 1 }), "k", 1);
     let twin = |secs| samples(&web(), secs, vec![with_id(sample("load", 1.0, secs, secs), "s")]);
@@ -52,7 +56,9 @@ async fn a_key_is_free_again_after_a_day(#[values(Kind::Memory, Kind::Sqlite)] k
 
 #[rstest]
 #[tokio::test]
-async fn commands_apply_in_order_and_are_noted(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn commands_apply_in_order_and_are_noted(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let until = at(600);
     let owner = Owner::new("the batch job").unwrap();
@@ -80,7 +86,9 @@ async fn commands_apply_in_order_and_are_noted(#[values(Kind::Memory, Kind::Sqli
 
 #[rstest]
 #[tokio::test]
-async fn a_refused_command_leaves_no_trace(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_refused_command_leaves_no_trace(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let wild = keyed(command(&web(), 1, Command::Set { capacity: u32::MAX }), "k", 1);
     let refused = desk.admit(wild).await;
@@ -93,7 +101,7 @@ async fn a_refused_command_leaves_no_trace(#[values(Kind::Memory, Kind::Sqlite)]
 #[rstest]
 #[tokio::test]
 async fn late_samples_and_replays_change_no_newest(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let newest = sample("load", 5.0, 100, 101);
@@ -122,7 +130,9 @@ fn after_a_step(secs: u64, value: f64) -> Identified {
 
 #[rstest]
 #[tokio::test]
-async fn a_wall_clock_set_back_hides_no_signal(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_wall_clock_set_back_hides_no_signal(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let newest = async |desk: &Desk| desk.all(&web()).await.samples[0].clone();
     for secs in [0, 3600, 3700] {
@@ -143,7 +153,9 @@ async fn a_wall_clock_set_back_hides_no_signal(#[values(Kind::Memory, Kind::Sqli
 
 #[rstest]
 #[tokio::test]
-async fn a_pass_sees_the_samples_of_its_window(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_pass_sees_the_samples_of_its_window(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let sent = vec![sample("old", 1.0, 0, 0), sample("young", 2.0, 40, 40)];
     stored(desk.admit(samples(&web(), 40, sent)).await);
@@ -160,7 +172,7 @@ async fn a_pass_sees_the_samples_of_its_window(#[values(Kind::Memory, Kind::Sqli
 
 #[rstest]
 #[tokio::test]
-async fn a_known_id_is_left_out(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_known_id_is_left_out(#[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind) {
     let desk = kind.open().await;
     let first =
         vec![with_id(sample("load", 1.0, 1, 1), "a"), with_id(sample("load", 2.0, 2, 2), "b")];
@@ -179,7 +191,7 @@ async fn a_known_id_is_left_out(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind
 #[rstest]
 #[tokio::test]
 async fn a_name_too_many_is_refused_with_its_whole_request(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let names = |n: u32| (0..n).map(|i| sample(&format!("n{i}"), 1.0, 1, 1)).collect::<Vec<_>>();
@@ -197,7 +209,7 @@ async fn a_name_too_many_is_refused_with_its_whole_request(
 #[rstest]
 #[tokio::test]
 async fn other_names_take_no_room_from_those_that_are_read(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let strange = (0..keep::NAMES_MOST).map(|i| sample(&format!("n{i}"), 1.0, 1, 1));
@@ -211,7 +223,7 @@ async fn other_names_take_no_room_from_those_that_are_read(
 #[rstest]
 #[tokio::test]
 async fn a_repetition_can_be_told_without_a_write(
-    #[values(Kind::Memory, Kind::Sqlite)] kind: Kind,
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
 ) {
     let desk = kind.open().await;
     let key = |digest| IdempotencyKey { key: "k".to_owned(), digest: [digest; 32] };
@@ -227,7 +239,9 @@ async fn a_repetition_can_be_told_without_a_write(
 
 #[rstest]
 #[tokio::test]
-async fn servers_too_many_are_refused(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn servers_too_many_are_refused(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     // Row by row SQLite would take seconds here.
     let filled = desk.sql(
@@ -253,7 +267,9 @@ async fn servers_too_many_are_refused(#[values(Kind::Memory, Kind::Sqlite)] kind
 
 #[rstest]
 #[tokio::test]
-async fn a_window_holds_only_so_many_samples(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+async fn a_window_holds_only_so_many_samples(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let desk = kind.open().await;
     let most = u64::from(keep::SAMPLES_MOST);
     let flood = (0..most + 50).map(|i| sample("load", 1.0, (i * 7919) % (most + 50), 1));
@@ -298,7 +314,9 @@ fn newest_of(sent: &[Vec<Identified>]) -> Vec<(String, Option<String>, i64, f64)
 }
 
 #[rstest]
-fn no_order_and_no_repetition_changes_the_newest(#[values(Kind::Memory, Kind::Sqlite)] kind: Kind) {
+fn no_order_and_no_repetition_changes_the_newest(
+    #[values(Kind::Memory, Kind::Sqlite, Kind::Flood)] kind: Kind,
+) {
     let runtime = Runtime::new().unwrap();
     let desk = runtime.block_on(kind.open());
     let case = AtomicU32::new(0);
