@@ -36,7 +36,7 @@ fn main() {
         crowd::run();
     }
     if runs("webhook") {
-        webhook::run();
+        webhook::run(&wanted);
     }
     // It takes minutes, and a real OpenStack.
     if wanted.iter().any(|w| w == "lab")

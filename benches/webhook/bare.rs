@@ -78,11 +78,12 @@ pub fn serve_if_asked() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (limits, counters) = (super::limits(), Counters::default());
+        let app = app(&place, limits, counters.clone());
+        // It is there once all the rest is.
         let beside = place.join("address.new");
         std::fs::write(&beside, listener.local_addr().unwrap().to_string()).unwrap();
         std::fs::rename(beside, address(&place)).unwrap();
-        let (limits, counters) = (super::limits(), Counters::default());
-        let app = app(&place, limits, counters.clone());
         let router = bare(&app, post(async || (StatusCode::ACCEPTED, "{\"taken\":true}")));
         serve(listener, (router, None), limits, counters, CancellationToken::new()).await;
     });

@@ -23,6 +23,16 @@ const ALERTS: usize = 20;
 impl Kind {
     pub const ALL: [Self; 4] = [Self::Single, Self::Batch, Self::Alertmanager, Self::RemoteWrite];
 
+    pub fn is_named(self, among: &[String]) -> bool {
+        let word = match self {
+            Self::Single => "single",
+            Self::Batch => "batch",
+            Self::Alertmanager => "alertmanager",
+            Self::RemoteWrite => "remote-write",
+        };
+        among.iter().any(|name| name == word)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Single => "single samples",

@@ -1,15 +1,17 @@
 //! Senders: each has one connection, and waits for its answer before it sends again. They work on
 //! the same machine as the server, so they do as little as they can.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use super::bodies::{Kind, Target};
 
+#[derive(Clone, Copy)]
 pub struct Load {
     pub kind: Kind,
     pub senders: usize,
@@ -33,22 +35,28 @@ impl Seen {
 
 impl Load {
     /// As fast as they are answered.
-    pub fn at_most(&self, target: &Target) -> Seen {
+    pub fn at_most(self, target: &Arc<Target>) -> Seen {
         self.run(target, None)
     }
 
     /// At this rate in all. A wait begins when the request was due, so that what is answered late
     /// counts for all that had to wait behind it.
-    pub fn paced(&self, target: &Target, per_second: f64) -> Seen {
+    pub fn paced(self, target: &Arc<Target>, per_second: f64) -> Seen {
         self.run(target, Some(Duration::from_secs_f64(self.senders as f64 / per_second)))
     }
 
-    fn run(&self, target: &Target, every: Option<Duration>) -> Seen {
+    fn run(self, target: &Arc<Target>, every: Option<Duration>) -> Seen {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let senders: Vec<Sender> = (0..self.senders).map(|n| Sender::new(self.kind, n)).collect();
         let began = Instant::now();
-        let sending = senders.into_iter().map(|sender| self.send(target, sender, every));
-        let waits = runtime.block_on(join_all(sending));
+        let waits = runtime.block_on(async {
+            // Each a task of its own: polled by one, some would starve while others are answered fast.
+            let mut senders = JoinSet::new();
+            for n in 0..self.senders {
+                let sender = Sender { kind: self.kind, n, nth: 0, made: Vec::new() };
+                senders.spawn(self.send(Arc::clone(target), sender, every));
+            }
+            senders.join_all().await
+        });
         let lasted = began.elapsed();
         let mut waits: Vec<Duration> = waits.into_iter().flatten().collect();
         waits.sort_unstable();
@@ -56,8 +64,8 @@ impl Load {
     }
 
     async fn send(
-        &self,
-        target: &Target,
+        self,
+        target: Arc<Target>,
         mut sender: Sender,
         every: Option<Duration>,
     ) -> Vec<Duration> {
@@ -76,7 +84,7 @@ impl Load {
                 due = Instant::now();
             }
             let due = every.map_or(due, |every| due - every);
-            stream.write_all(sender.next(target)).await.unwrap();
+            stream.write_all(sender.next(&target)).await.unwrap();
             taken(&mut stream, &mut answer).await;
             waits.push(due.elapsed());
         }
@@ -95,10 +103,6 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(kind: Kind, n: usize) -> Self {
-        Self { kind, n, nth: 0, made: Vec::new() }
-    }
-
     fn next(&mut self, target: &Target) -> &[u8] {
         let place = if self.kind.timeless() { self.nth % MADE } else { 0 };
         if self.made.len() <= place {

@@ -8,6 +8,7 @@ mod client;
 mod prompb;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bodies::{Kind, Target};
@@ -71,18 +72,21 @@ fn limits() -> HttpLimits {
     }
 }
 
-pub fn run() {
+/// All kinds of senders, or those that are named beside `webhook`.
+pub fn run(wanted: &[String]) {
+    let named: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_named(wanted)).collect();
     let bare = bare::Server::start();
-    let beside = Target { address: bare.address(), token: token(&bare.token_file()), bare: true };
+    let beside =
+        Arc::new(Target { address: bare.address(), token: token(&bare.token_file()), bare: true });
     println!("webhook: {SENDERS} senders, {} s each", LASTS.as_secs());
-    for kind in Kind::ALL {
+    for kind in if named.is_empty() { Kind::ALL.to_vec() } else { named } {
         // Each on a state of its own, as it fares while it is filled.
         let daemon = Daemon::with_its_own_cloud(CONFIGURATION);
         daemon.steady("web");
         let address = daemon.url("webhook");
         let address = address.strip_prefix("http://").unwrap().parse().unwrap();
         let token = token(&daemon.token_file("signal"));
-        let ours = Target { address, token, bare: false };
+        let ours = Arc::new(Target { address, token, bare: false });
         let load = Load { kind, senders: SENDERS, lasts: LASTS };
         let taken = load.at_most(&ours);
         let at_best = load.at_most(&beside);
