@@ -63,22 +63,17 @@ impl<S> Impatient<S> {
         if self.busy.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        self.heard = match self.heard {
-            Heard::Nothing => Heard::PartOfHead(Instant::now() + self.limits.header_timeout),
-            Heard::Request => Heard::Pause(Instant::now() + self.limits.idle_timeout),
-            waited_for => waited_for,
+        let HttpLimits { header_timeout, idle_timeout, .. } = self.limits;
+        let until = match self.heard {
+            Heard::Nothing => Instant::now() + header_timeout,
+            Heard::Request => Instant::now() + idle_timeout,
+            Heard::PartOfHead(until) | Heard::Pause(until) => until,
         };
-        match self.heard {
-            Heard::PartOfHead(until) => {
-                ready!(self.comes(until, context));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no whole head came")))
-            }
-            Heard::Pause(until) => {
-                ready!(self.comes(until, context));
-                Poll::Ready(Ok(()))
-            }
-            Heard::Nothing | Heard::Request => Poll::Pending,
-        }
+        let pauses = matches!(self.heard, Heard::Request | Heard::Pause(_));
+        self.heard = if pauses { Heard::Pause(until) } else { Heard::PartOfHead(until) };
+        ready!(self.comes(until, context));
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "no whole head came");
+        Poll::Ready(if pauses { Ok(()) } else { Err(late()) })
     }
 
     /// Until this time has come. The usual next limit is later than the one before, which costs
