@@ -43,9 +43,8 @@ impl Caller {
 }
 
 /// What a route asks of its callers.
-#[derive(Clone)]
-pub(super) struct Door {
-    pub app: App,
+pub(super) struct Door<'a> {
+    pub app: &'a App,
     pub needs: Scope,
 }
 
@@ -58,7 +57,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then(|| token.trim_ascii())
 }
 
-impl Door {
+impl Door<'_> {
     /// Lets a request in that carries a token which includes the door's scope.
     pub(super) fn sign_in(&self, mut request: Request) -> Result<Request, Problem> {
         let peer = request.extensions().get::<Peer>().copied();

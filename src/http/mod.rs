@@ -295,7 +295,7 @@ struct Gate {
 #[derive(Clone)]
 struct Way {
     gate: Gate,
-    door: auth::Door,
+    needs: Scope,
     /// A JSON body.
     body: bool,
     /// Whether its answer has to be ready in time.
@@ -329,8 +329,8 @@ impl Gate {
         (body, timed): (bool, bool),
         routes: MethodRouter<App>,
     ) -> MethodRouter<App> {
-        let door = auth::Door { app: self.app.clone(), needs };
-        routes.route_layer(from_fn_with_state(Way { gate: self.clone(), door, body, timed }, enter))
+        let way = Way { gate: self.clone(), needs, body, timed };
+        routes.route_layer(from_fn_with_state(way, enter))
     }
 
     /// What all routes of a listener share. Health is answered however busy the rest is.
@@ -364,12 +364,13 @@ async fn with_room(
 
 async fn enter(State(way): State<Way>, request: Request, next: Next) -> Result<Response, Problem> {
     let _place = way.gate.place()?;
-    let mut request = way.door.sign_in(request)?;
+    let app = &way.gate.app;
+    let mut request = auth::Door { app, needs: way.needs }.sign_in(request)?;
     if way.body {
-        request = body::take(&way.gate.app, request).await?;
+        request = body::take(app, request).await?;
     }
     let answer = next.run(request);
-    if way.timed { in_time(&way.gate.app, answer).await } else { Ok(answer.await) }
+    if way.timed { in_time(app, answer).await } else { Ok(answer.await) }
 }
 
 /// Bounds how long a handler may take. What it had begun to store may be stored all the

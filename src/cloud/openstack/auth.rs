@@ -43,12 +43,12 @@ const AHEAD_REST: Duration = Duration::from_secs(10);
 /// How long a failed sign-in is remembered before the next is tried.
 const HOLD: Duration = Duration::from_secs(5);
 
+/// The same where the other side said no: it will hardly change its mind sooner.
+pub(super) const HOLD_DENIED: Duration = Duration::from_secs(15);
+
 /// A catalog that does not lead anywhere is believed for so long, and then had anew with another
 /// token: a fault of the provider's may be over long before the token ends.
 const CATALOG_BELIEVED: Duration = Duration::from_secs(60);
-
-/// The same where the other side said no: it will hardly change its mind sooner.
-pub(super) const HOLD_DENIED: Duration = Duration::from_secs(15);
 
 /// What a sign-in brought: for people, without the token.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,7 +39,8 @@ impl Planner<'_> {
 
     fn launch(&mut self, n: u32) {
         let journal = Journal::of(&self.fleet.intents, &self.snapshot.group.template.hash);
-        let (mut waits, mut suspects): (Vec<Wait>, Vec<(&String, Vec<Place>)>) = Default::default();
+        let mut waits: Vec<Wait> = Vec::new();
+        let mut suspected: Option<(&String, Vec<Place>)> = None;
         for flavor in &self.snapshot.group.template.flavors {
             let (open, wait) = self.open_zones(&journal, flavor);
             let (suspect, open): (Vec<Place>, Vec<Place>) =
@@ -48,11 +49,11 @@ impl Planner<'_> {
                 self.launch_in(n, flavor, &open);
                 return;
             }
-            suspects.extend((!suspect.is_empty()).then_some((flavor, suspect)));
+            suspected = suspected.or((!suspect.is_empty()).then_some((flavor, suspect)));
             waits.extend(wait);
         }
-        if let Some((flavor, places)) = suspects.first() {
-            self.launch_in(n, flavor, places);
+        if let Some((flavor, places)) = suspected {
+            self.launch_in(n, flavor, &places);
             return;
         }
         let soonest = waits.into_iter().min_by_key(|wait| wait.until);

@@ -38,10 +38,7 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     pub(super) fn add(&mut self, group: &GroupName, sample: &Sample) {
-        if !self.of.contains_key(group) {
-            self.of.insert(group.clone(), Vec::new());
-        }
-        let Some(parts) = self.of.get_mut(group) else { return };
+        let parts = self.of.entry(group.clone()).or_default();
         let Now { wall, steady } = sample.received;
         let fits = |part: &&mut Part| {
             (part.steady, part.wall) == (steady, wall.0) && part.name == sample.name

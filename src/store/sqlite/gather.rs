@@ -118,13 +118,13 @@ async fn samples(
     if arrived.is_empty() {
         return newest(conn, group, since).await;
     }
-    let left: Vec<(Vec<u8>,)> = sqlx::query_as(
+    let left: Vec<Vec<u8>> = sqlx::query_scalar(
         "SELECT CAST(server AS BLOB) FROM known WHERE group_name = ? AND ended IS NOT NULL",
     )
     .bind(group.as_str())
     .fetch_all(&mut *conn)
     .await?;
-    let left: BTreeSet<Vec<u8>> = left.into_iter().map(|(server,)| server).collect();
+    let left: BTreeSet<Vec<u8>> = left.into_iter().collect();
     let key = |sample: &Sample| (sample.name.clone(), sample.server.clone());
     let all = merged(newest(conn, group, Steady(0)).await?, arrived, (key, keep::newer));
     let stays = |server: &ServerId| !left.contains(server.as_str().as_bytes());

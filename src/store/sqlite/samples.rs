@@ -286,7 +286,7 @@ impl Samples {
         let mut left = Vec::new();
         for (group, name) in std::mem::take(&mut self.asked) {
             let waits = self.signal(&group, &name).map(Signal::all_that_waits);
-            left.extend(waits.map(|(window, newest)| Part { group, name, window, newest }));
+            left.extend(waits.map(|(window, newest)| Rows { group, name, window, newest }));
         }
         Round { left, texts: std::mem::take(&mut self.texts), waiting: self.waiting }
     }
@@ -300,7 +300,7 @@ impl Samples {
         for (group, name) in std::mem::take(&mut self.asked) {
             if let Some(signal) = self.signal(&group, &name) {
                 let (window, newest) = signal.what_waits();
-                signal.write(conn, &Part { group, name, window, newest }).await?;
+                signal.write(conn, &Rows { group, name, window, newest }).await?;
             }
         }
         self.waiting = 0;
@@ -321,21 +321,21 @@ impl Samples {
 
 /// Rows that wait, and the texts that their samples are kept in until they all are written.
 struct Round {
-    left: Vec<Part>,
+    left: Vec<Rows>,
     texts: Vec<i64>,
     /// How many samples waited when it began.
     waiting: usize,
 }
 
 /// Rows of one signal.
-struct Part {
+struct Rows {
     group: GroupName,
     name: SignalName,
     window: Vec<(Wall, Server)>,
     newest: Vec<Server>,
 }
 
-impl Part {
+impl Rows {
     fn rows(&self) -> usize {
         self.window.len() + self.newest.len()
     }
@@ -463,7 +463,7 @@ impl Signal {
         (self.window.keys().cloned().collect(), newest)
     }
 
-    async fn write(&mut self, conn: &mut SqliteConnection, part: &Part) -> Result<(), sqlx::Error> {
+    async fn write(&mut self, conn: &mut SqliteConnection, part: &Rows) -> Result<(), sqlx::Error> {
         let window: Vec<Held> =
             part.window.iter().filter_map(|at| self.window.remove(at)).collect();
         let mut newest = Vec::new();

@@ -98,7 +98,8 @@ impl SignIn {
         let renewable = !matches!(*self.auth, Auth::Token(_));
         let life = issued.expires_at.since(issued.server_time.unwrap_or(began.wall));
         let margin = if renewable { MARGIN.min(life / 5) } else { Duration::ZERO };
-        let fresh = self.link.now().steady.plus(FRESH);
+        let issued_at = self.link.now().steady;
+        let fresh = issued_at.plus(FRESH);
         Ticket {
             record: SignedIn {
                 project: issued.project,
@@ -109,7 +110,7 @@ impl SignIn {
             },
             token: issued.token,
             catalog: issued.catalog,
-            issued: self.link.now().steady,
+            issued: issued_at,
             misleads: AtomicBool::new(false),
             refresh_from: began.steady.plus(life - margin).max(fresh),
             dies: began.steady.plus(life).max(fresh),
